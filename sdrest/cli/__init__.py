@@ -1,0 +1,1 @@
+"""Command lines: `sdrest` and `sd-convert`."""

@@ -1,0 +1,1 @@
+"""Running the native library in a supervised child process."""

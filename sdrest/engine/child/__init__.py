@@ -1,0 +1,1 @@
+"""The child process: the only place where the native library is loaded."""

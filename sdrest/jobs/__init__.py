@@ -1,0 +1,1 @@
+"""One durable queue behind every API dialect: service, scheduler, workers, events, retention."""

@@ -1,0 +1,1 @@
+"""Picture and video files: atomic writes, metadata, thumbnails."""

@@ -1,0 +1,1 @@
+"""SQLite: one writer thread, write-ahead log, numbered migrations."""
