@@ -1,1 +1,1 @@
-"""HTTP: the native API, the dialects, the pages; the only importer of aiohttp beside the composition root and the CLI."""
+"""HTTP: the native API, the dialects and the pages. Only this package, `app` and `cli` import aiohttp."""

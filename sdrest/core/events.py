@@ -1,0 +1,65 @@
+"""What happens to jobs and models while the server runs, as seen by subscribers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sdrest.core.job import Job, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class JobChanged:
+    """A job was added or changed its state; ``job`` is its new value."""
+
+    job: Job
+    previous: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgressed:
+    """A running job came further."""
+
+    job_id: str
+    principal: str
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class JobPreviewed:
+    """A new preview picture of a running job (JPEG bytes)."""
+
+    job_id: str
+    principal: str
+    step: int
+    width: int
+    height: int
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChanged:
+    """A model was loaded or unloaded, or loading it failed (``state``: loading, loaded, unloaded, failed)."""
+
+    model_id: str
+    model_name: str
+    state: str
+    fraction: float = 0.0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRemoved:
+    """A finished job and its files were deleted."""
+
+    job_id: str
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStopping:
+    """The server is about to stop or restart."""
+
+    restarting: bool = False
+
+
+Event = JobChanged | JobProgressed | JobPreviewed | ModelChanged | JobRemoved | ServerStopping

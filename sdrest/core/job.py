@@ -1,0 +1,138 @@
+"""A job: one request on its way through the queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+
+class JobType(StrEnum):
+    """What a job does."""
+
+    TXT2IMG = "txt2img"
+    IMG2IMG = "img2img"
+    INPAINT = "inpaint"
+    CONTROLNET = "controlnet"
+    UPSCALE = "upscale"
+    VIDEO = "video"
+    CONVERT = "convert"
+    HASH = "hash"
+    DOWNLOAD = "download"
+    LOAD = "load"
+
+
+#: Types carried out by the engine, one at a time; the others run beside it.
+ENGINE_JOB_TYPES: Final = frozenset(
+    {
+        JobType.TXT2IMG,
+        JobType.IMG2IMG,
+        JobType.INPAINT,
+        JobType.CONTROLNET,
+        JobType.UPSCALE,
+        JobType.VIDEO,
+        JobType.LOAD,
+    }
+)
+
+
+class JobState(StrEnum):
+    """Where a job is. An intent to cancel is not a state; see ``Job.cancel_requested_at``."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL_STATES: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+
+
+class Phase(StrEnum):
+    """What a running job is doing."""
+
+    WAIT = "wait"
+    LOAD = "load"
+    ENCODE = "encode"
+    SAMPLE = "sample"
+    DECODE = "decode"
+    UPSCALE = "upscale"
+    SAVE = "save"
+    WORK = "work"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a running job is; ``fraction`` (0–1) never goes back within an attempt."""
+
+    phase: Phase = Phase.WAIT
+    step: int = 0
+    steps: int = 0
+    #: Picture being made, counted from 1, of ``images``.
+    image: int = 0
+    images: int = 0
+    fraction: float = 0.0
+    eta_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One finished file of a job, in the job's output folder."""
+
+    file: str
+    media_type: str
+    size_bytes: int
+    width: int = 0
+    height: int = 0
+    seed: int | None = None
+    #: Parameters as written into the file (A1111 text form); empty for files without.
+    infotext: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a job failed: a stable slug, a sentence, and the last words of the native library."""
+
+    slug: str
+    message: str
+    log_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job as stored. Every change makes a new value; only the store changes what is on disk."""
+
+    id: str
+    type: JobType
+    state: JobState = JobState.PENDING
+    #: Who asked; empty for a server without authentication.
+    principal: str = ""
+    #: Higher runs first; 0 is normal.
+    priority: int = 0
+    #: The resolved parameters as JSON values; the class is given by the type.
+    parameters: dict[str, Any] = field(default_factory=dict)
+    #: Id of the main model, for scheduling and search; empty when none is needed.
+    model_id: str = ""
+    model_name: str = ""
+    attempt: int = 0
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    #: Time spent by the engine on the successful attempt, in seconds.
+    seconds: float | None = None
+    outputs: tuple[Output, ...] = ()
+    failure: Failure | None = None
+    #: Things the client should know but that did not stop the job.
+    warnings: tuple[str, ...] = ()
+    idempotency_key: str = ""
+    webhook_url: str = ""
+    #: Which dialect it came through and what that dialect needs to answer again (a stable id of its own, for example).
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the job has reached one of its three ends."""
+        return self.state in TERMINAL_STATES

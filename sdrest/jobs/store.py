@@ -1,0 +1,124 @@
+"""What the job service needs from durable storage."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from sdrest.core.job import Failure, Job, JobState, JobType, Output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs to list; empty fields do not restrict."""
+
+    states: Collection[JobState] = ()
+    types: Collection[JobType] = ()
+    #: Only this principal's jobs; None: everybody's.
+    principal: str | None = None
+    #: Words that must all occur in the prompt or the model name.
+    search: str = ""
+    model_id: str = ""
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    #: Only jobs with at least one output.
+    with_outputs: bool = False
+    newest_first: bool = True
+    limit: int = 50
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an attempt ended; what :meth:`JobStore.finish` writes."""
+
+    state: JobState
+    finished_at: datetime
+    outputs: tuple[Output, ...] = ()
+    failure: Failure | None = None
+    seconds: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class JobStore(Protocol):
+    """Durable jobs. Every method is atomic, and returns when the change is on disk."""
+
+    async def add(self, job: Job, *, max_pending: int, max_pending_of_principal: int | None = None) -> Job:
+        """Store a new pending job; with an idempotency key already used by its principal, return that job instead.
+
+        Raises:
+            QueueFull: ``max_pending`` jobs are pending already, or the principal's own bound is reached.
+        """
+        ...
+
+    async def get(self, job_id: str) -> Job | None:
+        """The job, or None."""
+        ...
+
+    async def find(self, wanted: JobFilter) -> Sequence[Job]:
+        """The jobs that match, in order of creation."""
+        ...
+
+    async def count(self, wanted: JobFilter) -> int:
+        """How many jobs match, whatever the limit and offset."""
+        ...
+
+    async def counts(self, principal: str | None = None) -> dict[JobState, int]:
+        """Number of jobs by state."""
+        ...
+
+    async def position(self, job_id: str) -> int | None:
+        """How many pending jobs were submitted before this pending one, plus one; None when it is not pending."""
+        ...
+
+    async def claim(
+        self, types: Collection[JobType], *, now: datetime, lease_seconds: float, worker: str, preferred_model: str = ""
+    ) -> Job | None:
+        """Take the next pending job of ``types``: highest priority first, then principals in turn, then oldest first.
+
+        The job becomes running with its attempt counted up, leased to ``worker``. Jobs for ``preferred_model`` may go before
+        others, within a bound that the implementation keeps so that nobody waits for ever.
+        """
+        ...
+
+    async def renew(self, job_id: str, attempt: int, *, until: datetime) -> bool:
+        """Extend the lease; False when this attempt no longer holds the job."""
+        ...
+
+    async def finish(self, job_id: str, attempt: int, ending: Ending) -> Job | None:
+        """End a running attempt; None when it no longer holds the job (nothing is written then)."""
+        ...
+
+    async def release(self, job_id: str, attempt: int, *, count_attempt: bool) -> Job | None:
+        """Put a running job back to pending, keeping its place; the attempt counts unless the server handed it back."""
+        ...
+
+    async def request_cancel(self, job_id: str, now: datetime) -> Job | None:
+        """Cancel a pending job at once, or note the intent on a running one; the job after it, or None if unknown."""
+        ...
+
+    async def clear_pending(self, now: datetime, principal: str | None = None) -> Sequence[Job]:
+        """Cancel all pending jobs (of one principal); the cancelled jobs."""
+        ...
+
+    async def recover(self, now: datetime, max_attempts: int) -> Sequence[Job]:
+        """At start: end what was to be cancelled, re-queue jobs left running, fail those out of attempts; the changed jobs."""
+        ...
+
+    async def prioritise(self, job_id: str, priority: int) -> Job | None:
+        """Set the priority of a pending job; None when it is not pending."""
+        ...
+
+    async def remove(self, job_id: str) -> bool:
+        """Delete a finished job; False when there is no such finished job."""
+        ...
+
+    async def get_value(self, key: str) -> Any:
+        """A small JSON value kept beside the jobs (``paused`` …), or None."""
+        ...
+
+    async def set_value(self, key: str, value: Any) -> None:
+        """Keep a small JSON value."""
+        ...

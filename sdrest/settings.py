@@ -1,0 +1,162 @@
+"""Every setting, once: name, meaning, default and unit.
+
+A value is taken from the command line, else from the environment (``SDREST_`` + name in capitals), else from the configuration
+file, else from the default here. ``docs/settings.md`` and ``sdrest serve --help`` are made from this table.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean
+
+
+class AuthMode(StrEnum):
+    """Who may use the server."""
+
+    NONE = "none"
+    JWT = "jwt"
+    API_KEY = "api-key"
+    UNIX = "unix"
+    PAM = "pam"
+    OPTIONAL = "optional"
+
+
+class Backend(StrEnum):
+    """The ggml backend the native library must offer."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    VULKAN = "vulkan"
+    METAL = "metal"
+    ROCM = "rocm"
+    SYCL = "sycl"
+    OPENCL = "opencl"
+
+
+class LogLevel(StrEnum):
+    """Least severe log line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Settings(BaseSettings):
+    """The settings of one server."""
+
+    model_config = SettingsConfigDict(env_prefix="SDREST_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 lets the system choose.")
+    models_dir: Path = Field(Path("models"), description="Folder of the model folders (checkpoints, lora, vae …).")
+    data_dir: Path = Field(Path("data"), description="Folder for everything the server writes.")
+    output: Path | None = Field(None, description="Folder for finished pictures; DATA_DIR/output when not given.")
+    default_model: str = Field("", description="Model used when a request names none; the embedded model when empty.")
+
+    auth: AuthMode = Field(AuthMode.NONE, description="Who may use the server.")
+    allow_anonymous: bool = Field(False, description="Allow a non-local address without authentication.")
+
+    backend: Backend = Field(Backend.AUTO, description="ggml backend that must be present; auto takes what is there.")
+    threads: int = Field(0, ge=0, le=1024, description="Threads for the native library; 0: physical cores.")
+    max_attempts: int = Field(2, ge=1, le=10, description="Attempts a job gets when the engine process dies under it.")
+    cancel_grace_seconds: float = Field(
+        5.0, gt=0, le=600, description="Time a soft cancel has before the engine is killed."
+    )
+    engine_hang_seconds: float = Field(
+        120.0, gt=0, description="Silence of the engine process after which it is killed."
+    )
+
+    max_pending_jobs: int = Field(10_000, ge=1, description="Pending jobs the queue holds before it answers 429.")
+    max_body_bytes: int = Field(128 * 1024 * 1024, ge=1024, description="Largest request body in bytes.")
+    max_image_pixels: int = Field(
+        64 * 1024 * 1024, ge=1, description="Largest uploaded picture in pixels (width × height)."
+    )
+    sync_timeout_seconds: float = Field(3600.0, gt=0, description="Longest wait of a synchronous request.")
+
+    log_level: LogLevel = Field(LogLevel.INFO, description="Least severe log line that is written.")
+    log_json: bool = Field(False, description="Write log lines as JSON.")
+
+    @property
+    def output_dir(self) -> Path:
+        """Where finished pictures go."""
+        return self.output or self.data_dir / "output"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where input pictures of jobs and raw pictures from the engine lie."""
+        return self.data_dir / "spool"
+
+    @property
+    def database_file(self) -> Path:
+        """The queue and everything else that must survive a restart."""
+        return self.data_dir / "sdrest.sqlite3"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the environment: flags and the file are merged by :func:`load_settings`, which knows both."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return (init_settings, env_settings)
+
+
+def load_settings(flags: dict[str, Any], config_file: Path | None = None) -> Settings:
+    """The settings from flags (absent ones left out), environment, configuration file and defaults, in that order.
+
+    Raises:
+        InvalidInput: with one problem for each wrong value or unknown name.
+    """
+    from_file = read_config_file(config_file) if config_file else {}
+    _refuse_unknown(from_file)
+    try:
+        from_environment = Settings().model_dump(exclude_unset=True)
+        return Settings(**{**from_file, **from_environment, **flags})
+    except ValidationError as error:
+        raise InvalidInput(
+            FieldProblem(".".join(str(part) for part in e["loc"]), e["msg"]) for e in error.errors()
+        ) from None
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The values of a ``.json``, ``.toml``, ``.yaml`` or ``.yml`` file; dashes in names mean underscores.
+
+    Raises:
+        InvalidInput: when the file is missing, unreadable or not a mapping of names to values.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        match path.suffix.lower():
+            case ".toml":
+                values: object = tomllib.loads(text)
+            case ".yaml" | ".yml":
+                values = yaml.safe_load(text) or {}
+            case _:
+                values = json.loads(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InvalidInput(f"cannot read {path}: {error}", field="config") from None
+    if not isinstance(values, dict):
+        raise InvalidInput(f"{path} must hold a mapping of setting names to values", field="config")
+    return {str(key).replace("-", "_"): value for key, value in values.items()}
+
+
+def _refuse_unknown(values: dict[str, Any]) -> None:
+    known = Settings.model_fields
+    problems = [FieldProblem(key, f"unknown setting{did_you_mean(key, known)}") for key in values if key not in known]
+    if problems:
+        raise InvalidInput(problems)
