@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from tests.tiny import ernie
+from tests.tiny import ernie, ovis, tae
 
 SEED = 20260506
 
 WRITERS: dict[str, tuple[str, Callable[[Path, int], Path]]] = {
     "ernie": ("ernie.gguf", ernie.write),
+    "ovis": ("ovis.gguf", ovis.write),
+    "taesd": ("taesd.safetensors", partial(tae.write_image, channels=4)),
+    "tae16": ("tae16.safetensors", partial(tae.write_image, channels=16)),
+    "tae32": ("tae32.safetensors", partial(tae.write_image, channels=32)),
 }
 """Name → (file name, writer)."""
 

@@ -23,6 +23,13 @@ class Recipe:
     """``vae_decode_only``: False where an encoder exists and a picture goes in."""
     steps: int = 4
     cfg_scale: float = 1.0
+    sampler: int | None = None
+    """``sample_method_t``; None: what the library chooses for the model."""
+    scheduler: int | None = None
+    """``scheduler_t``; None: what the library chooses."""
+    clip_skip: int = -1
+    strength: float = 0.5
+    """How much of an init picture is lost. In 4 steps the library's 0.75 starts at pure noise: no trace is left."""
     pictures: frozenset[str] = frozenset()
     """Pictures given in: ``init``, ``mask``, ``ref``, ``control``, ``id``."""
     loras: tuple[str, ...] = ()
@@ -36,6 +43,12 @@ class Recipe:
     """More than 3 s or more than 1 GB: left to the nightly run."""
 
 
+OVIS = {"model_path": "ovis", "taesd_path": "tae16"}
+
 RECIPES: dict[str, Recipe] = {
     "ernie": Recipe({"model_path": "ernie"}),
+    "ovis": Recipe(OVIS),
+    "ovis_init": Recipe(OVIS, decode_only=False, pictures=frozenset({"init"})),
+    "ovis_inpaint": Recipe(OVIS, decode_only=False, pictures=frozenset({"init", "mask"})),
+    "ovis_reference": Recipe(OVIS, decode_only=False, pictures=frozenset({"ref"})),
 }

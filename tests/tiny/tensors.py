@@ -26,8 +26,8 @@ class Fill(StrEnum):
     """Normal with standard deviation gain / sqrt(fan-in): a layer keeps the size of its input."""
     NORMAL = "normal"
     """Normal with standard deviation gain: embedding tables, position tables."""
-    ONES = "ones"
-    ZEROS = "zeros"
+    CONSTANT = "constant"
+    """Gain everywhere: normalisation weights (1), biases (0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,8 @@ class Tensor:
 
 def fill(tensor: Tensor, seed: int) -> Array:
     """Give the numbers of ``tensor`` as float32 in its shape."""
-    if tensor.fill is Fill.ONES:
-        return np.ones(tensor.shape, np.float32)
-    if tensor.fill is Fill.ZEROS:
-        return np.zeros(tensor.shape, np.float32)
+    if tensor.fill is Fill.CONSTANT:
+        return np.full(tensor.shape, tensor.gain, np.float32)
     deviation = tensor.gain
     if tensor.fill is Fill.WEIGHT:
         deviation /= math.sqrt(math.prod(tensor.shape[1:]))
@@ -58,11 +56,16 @@ def fill(tensor: Tensor, seed: int) -> Array:
     return generator.standard_normal(tensor.shape, np.float32) * np.float32(deviation)
 
 
+def constant(name: str, shape: tuple[int, ...], value: float) -> Tensor:
+    """A tensor of one value."""
+    return Tensor(name, shape, Fill.CONSTANT, value)
+
+
 def linear(name: str, inputs: int, outputs: int, *, bias: bool = True, gain: float = 1.0) -> Iterator[Tensor]:
     """Weight [outputs, inputs] and, unless told otherwise, bias [outputs] (zero) of a linear layer."""
     yield Tensor(f"{name}.weight", (outputs, inputs), gain=gain)
     if bias:
-        yield Tensor(f"{name}.bias", (outputs,), Fill.ZEROS)
+        yield constant(f"{name}.bias", (outputs,), 0)
 
 
 def conv(
@@ -71,14 +74,14 @@ def conv(
     """Weight [outputs, inputs, size, size] and bias [outputs] (zero) of a two-dimensional convolution."""
     yield Tensor(f"{name}.weight", (outputs, inputs, size, size), gain=gain)
     if bias:
-        yield Tensor(f"{name}.bias", (outputs,), Fill.ZEROS)
+        yield constant(f"{name}.bias", (outputs,), 0)
 
 
 def norm(name: str, width: int, *, bias: bool = True) -> Iterator[Tensor]:
     """Weight [width] (one) and, unless told otherwise, bias [width] (zero) of a normalisation."""
-    yield Tensor(f"{name}.weight", (width,), Fill.ONES)
+    yield constant(f"{name}.weight", (width,), 1)
     if bias:
-        yield Tensor(f"{name}.bias", (width,), Fill.ZEROS)
+        yield constant(f"{name}.bias", (width,), 0)
 
 
 def prefixed(prefix: str, tensors: Iterable[Tensor]) -> Iterator[Tensor]:

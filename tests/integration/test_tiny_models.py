@@ -1,0 +1,67 @@
+"""The real library loads every tiny model and makes a picture with it that is not flat."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny.recipes import RECIPES, Recipe
+
+pytest_plugins = ["tests.tiny.fixtures"]
+
+Models = Callable[[str], Path]
+ROOT = Path(__file__).parents[2]
+FAST = [name for name, recipe in RECIPES.items() if not recipe.heavy]
+HEAVY = [name for name, recipe in RECIPES.items() if recipe.heavy]
+
+
+def files_of(recipe: Recipe) -> set[str]:
+    """Names of all tiny files that a recipe needs."""
+    return {*recipe.files.values(), *recipe.loras, *recipe.embeddings.values()}
+
+
+def probe(name: str, tiny_models: Models, *options: str) -> dict[str, Any]:
+    """Run the probe of a recipe in a process of its own and return its report."""
+    folder = {tiny_models(file).parent for file in files_of(RECIPES[name])}.pop()
+    command = [sys.executable, "-m", "tests.tiny.probe", name, str(folder), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+def check(name: str, tiny_models: Models) -> None:
+    report = probe(name, tiny_models)
+    assert report["loaded"]
+    assert report["generated"]
+    assert report["pictures"] == max(RECIPES[name].video_frames, 1)
+    assert report["deviation"] > 3, "a flat picture: the library shows NaN so"
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_loads_and_paints(name: str, tiny_models: Models) -> None:
+    check(name, tiny_models)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", HEAVY)
+def test_heavy_one_loads_and_paints(name: str, tiny_models: Models) -> None:
+    check(name, tiny_models)
+
+
+def test_prompt_and_seed_change_the_picture(tiny_models: Models) -> None:
+    reports = [
+        probe("ernie", tiny_models),
+        probe("ernie", tiny_models),
+        probe("ernie", tiny_models, "--seed", "2"),
+        probe("ernie", tiny_models, "--prompt", "a blue square"),
+    ]
+    first, again, seed, prompt = (report["sha256"] for report in reports)
+    assert first == again
+    assert len({first, seed, prompt}) == 3
