@@ -10,16 +10,24 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.tiny import ernie, ovis, tae
+from tests.tiny import ernie, esrgan, flux2_vae, lora, ovis, tae
 
 SEED = 20260506
 
 WRITERS: dict[str, tuple[str, Callable[[Path, int], Path]]] = {
     "ernie": ("ernie.gguf", ernie.write),
+    "ernie_lora": ("ernie_lora.safetensors", partial(lora.write, layers=lora.ERNIE)),
+    "ernie_lora_truncated": ("ernie_lora_truncated.safetensors", partial(lora.write_truncated, layers=lora.ERNIE)),
+    "ernie_lora_wrong_width": ("ernie_lora_wrong_width.safetensors", partial(lora.write, layers=lora.ERNIE, excess=32)),
+    "esrgan": ("esrgan.safetensors", esrgan.write),
+    "flux2_vae": ("flux2_vae.safetensors", flux2_vae.write),
     "ovis": ("ovis.gguf", ovis.write),
-    "taesd": ("taesd.safetensors", partial(tae.write_image, channels=4)),
+    "ovis_lora": ("ovis_lora.safetensors", partial(lora.write, layers=lora.OVIS)),
+    "ovis_lora_truncated": ("ovis_lora_truncated.safetensors", partial(lora.write_truncated, layers=lora.OVIS)),
+    "ovis_lora_wrong_width": ("ovis_lora_wrong_width.safetensors", partial(lora.write, layers=lora.OVIS, excess=32)),
     "tae16": ("tae16.safetensors", partial(tae.write_image, channels=16)),
     "tae32": ("tae32.safetensors", partial(tae.write_image, channels=32)),
+    "taesd": ("taesd.safetensors", partial(tae.write_image, channels=4)),
 }
 """Name → (file name, writer)."""
 

@@ -43,12 +43,28 @@ class Recipe:
     """More than 3 s or more than 1 GB: left to the nightly run."""
 
 
+ERNIE = {"model_path": "ernie"}
 OVIS = {"model_path": "ovis", "taesd_path": "tae16"}
+INIT = frozenset({"init"})
+MASKED = frozenset({"init", "mask"})
+REFERENCE = frozenset({"ref"})
 
 RECIPES: dict[str, Recipe] = {
-    "ernie": Recipe({"model_path": "ernie"}),
+    "ernie": Recipe(ERNIE),
+    "ernie_init": Recipe({**ERNIE, "vae_path": "flux2_vae"}, decode_only=False, pictures=INIT),
+    "ernie_lora": Recipe(ERNIE, loras=("ernie_lora",)),
+    "esrgan": Recipe({"esrgan_path": "esrgan"}),
     "ovis": Recipe(OVIS),
-    "ovis_init": Recipe(OVIS, decode_only=False, pictures=frozenset({"init"})),
-    "ovis_inpaint": Recipe(OVIS, decode_only=False, pictures=frozenset({"init", "mask"})),
-    "ovis_reference": Recipe(OVIS, decode_only=False, pictures=frozenset({"ref"})),
+    "ovis_init": Recipe(OVIS, decode_only=False, pictures=INIT),
+    "ovis_inpaint": Recipe(OVIS, decode_only=False, pictures=MASKED),
+    "ovis_lora": Recipe(OVIS, loras=("ovis_lora",)),
+    "ovis_reference": Recipe(OVIS, decode_only=False, pictures=REFERENCE),
 }
+
+BAD_LORAS: dict[str, Recipe] = {
+    "ernie_lora_truncated": Recipe(ERNIE, loras=("ernie_lora_truncated",)),
+    "ernie_lora_wrong_width": Recipe(ERNIE, loras=("ernie_lora_wrong_width",)),
+    "ovis_lora_truncated": Recipe(OVIS, loras=("ovis_lora_truncated",)),
+    "ovis_lora_wrong_width": Recipe(OVIS, loras=("ovis_lora_wrong_width",)),
+}
+"""What goes wrong in the library: one flat picture, the end of the process."""

@@ -28,6 +28,8 @@ class Fill(StrEnum):
     """Normal with standard deviation gain: embedding tables, position tables."""
     CONSTANT = "constant"
     """Gain everywhere: normalisation weights (1), biases (0)."""
+    IDENTITY = "identity"
+    """A convolution that passes channel i on as channel i, as far as there are both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,12 @@ def fill(tensor: Tensor, seed: int) -> Array:
     """Give the numbers of ``tensor`` as float32 in its shape."""
     if tensor.fill is Fill.CONSTANT:
         return np.full(tensor.shape, tensor.gain, np.float32)
+    if tensor.fill is Fill.IDENTITY:
+        values = np.zeros(tensor.shape, np.float32)
+        outputs, inputs, height, width = tensor.shape
+        both = np.arange(min(outputs, inputs))
+        values[both, both, height // 2, width // 2] = tensor.gain
+        return values
     deviation = tensor.gain
     if tensor.fill is Fill.WEIGHT:
         deviation /= math.sqrt(math.prod(tensor.shape[1:]))
