@@ -1,0 +1,50 @@
+"""The devices that the loaded library registered at run time: what it really can compute on."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Final
+
+from sdrest.engine.child.binding.foreign import Foreign
+
+#: ``enum ggml_backend_dev_type``.
+_TYPES: Final = ("cpu", "gpu", "igpu", "accel")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device (``ggml_backend_dev_*``)."""
+
+    name: str  #: such as ``CPU`` or ``CUDA0``
+    description: str  #: the device's own name
+    type: str  #: cpu, gpu, igpu (shares the host's memory), accel
+    memory_free: int  #: bytes; 0 where the backend does not tell
+    memory_total: int
+    backend: str  #: such as ``CPU``, ``CUDA``, ``Vulkan``
+
+
+def registered(foreign: Foreign) -> list[Device]:
+    """All devices, in the library's order (it computes on the first GPU unless told otherwise)."""
+    lib = foreign.lib
+    found = []
+    for index in range(lib.ggml_backend_dev_count()):
+        device = lib.ggml_backend_dev_get(index)
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        lib.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+        kind = lib.ggml_backend_dev_type(device)
+        found.append(
+            Device(
+                name=_text(lib.ggml_backend_dev_name(device)),
+                description=_text(lib.ggml_backend_dev_description(device)),
+                type=_TYPES[kind] if 0 <= kind < len(_TYPES) else "other",
+                memory_free=free.value,
+                memory_total=total.value,
+                backend=_text(lib.ggml_backend_reg_name(lib.ggml_backend_dev_backend_reg(device))),
+            )
+        )
+    return found
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode(errors="replace")

@@ -1,0 +1,85 @@
+"""A loaded ESRGAN model."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sdrest.engine.child.binding import images
+from sdrest.engine.child.binding.errors import NativeError
+from sdrest.engine.child.binding.parameters import Picture
+from sdrest.engine.child.binding.session import Session
+from sdrest.engine.child.binding.structures import Structures
+
+
+class Upscaler:
+    """An ESRGAN model in memory (``upscaler_ctx_t``); made by ``NativeLibrary.open_upscaler``."""
+
+    def __init__(
+        self, session: Session, path: Path, threads: int, tile_size: int, offload_params_to_cpu: bool, conv_direct: bool
+    ) -> None:
+        self._session = session
+        self._handle: int | None = None
+        if not path.is_file():
+            raise NativeError(f"upscaler: there is no file {path}")
+        if threads < 1 or tile_size < 1:
+            raise ValueError("threads and tile_size must be at least 1")
+        handle = ctypes.c_void_p()
+        shim = session.foreign.shim
+        session.call(
+            "load upscaler",
+            lambda: shim.sdrest_shim_new_upscaler(
+                os.fsencode(path), offload_params_to_cpu, conv_direct, threads, tile_size, ctypes.byref(handle)
+            ),
+        )
+        self._handle = handle.value
+
+    @property
+    def factor(self) -> int:
+        """How many times larger the model makes a picture."""
+        return int(self._session.foreign.lib.get_upscale_factor(self._open()))
+
+    def upscale(self, picture: Picture, factor: int | None = None) -> Picture:
+        """``picture`` (height, width, 3) enlarged by the model's factor. Empty in a dry run.
+
+        ``factor`` is handed to the library, which ignores it for every model it can load. Raises Cancelled,
+        NativeError, ValueError."""
+        structures = Structures(self._session.foreign, self._session.names)
+        source = structures.picture(picture, "picture")
+        result = self._session.foreign.sd.sd_image_t()
+        shim = self._session.foreign.shim
+        wanted = self.factor if factor is None else factor
+        larger: Picture | None = None
+        try:
+            self._session.call(
+                "upscale",
+                lambda: shim.sdrest_shim_upscale(self._open(), source, wanted, ctypes.byref(result)),
+            )
+        finally:
+            if result.data:
+                larger = images.adopt(self._session.foreign, result)
+        if larger is None:
+            raise NativeError("upscale: the library returned no picture")
+        return larger[:0, :0] if self._session.dry_run else larger
+
+    def close(self) -> None:
+        """Free the model's memory; again is harmless."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._session.foreign.lib.free_upscaler_ctx(handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> int:
+        if self._handle is None:
+            raise NativeError("the upscaler is closed")
+        return self._handle
