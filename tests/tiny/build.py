@@ -10,24 +10,34 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.tiny import ernie, esrgan, flux2_vae, lora, ovis, tae
+from tests.tiny import embedding, ernie, esrgan, flux2_vae, klein, lora, ovis, sd1, tae, unet, wan
 
 SEED = 20260506
 
 WRITERS: dict[str, tuple[str, Callable[[Path, int], Path]]] = {
+    "embedding": ("tinyword.safetensors", partial(embedding.write, dtype="F32")),
+    "embedding_f16": ("tinyword_f16.safetensors", partial(embedding.write, dtype="F16")),
     "ernie": ("ernie.gguf", ernie.write),
     "ernie_lora": ("ernie_lora.safetensors", partial(lora.write, layers=lora.ERNIE)),
     "ernie_lora_truncated": ("ernie_lora_truncated.safetensors", partial(lora.write_truncated, layers=lora.ERNIE)),
     "ernie_lora_wrong_width": ("ernie_lora_wrong_width.safetensors", partial(lora.write, layers=lora.ERNIE, excess=32)),
     "esrgan": ("esrgan.safetensors", esrgan.write),
     "flux2_vae": ("flux2_vae.safetensors", flux2_vae.write),
+    "klein": ("klein.gguf", klein.write),
     "ovis": ("ovis.gguf", ovis.write),
     "ovis_lora": ("ovis_lora.safetensors", partial(lora.write, layers=lora.OVIS)),
     "ovis_lora_truncated": ("ovis_lora_truncated.safetensors", partial(lora.write_truncated, layers=lora.OVIS)),
     "ovis_lora_wrong_width": ("ovis_lora_wrong_width.safetensors", partial(lora.write, layers=lora.OVIS, excess=32)),
+    "controlnet": ("controlnet.safetensors", sd1.write_controlnet),
+    "sd1": ("sd1.safetensors", partial(sd1.write, shape=unet.SD1)),
+    "sd1_lora": ("sd1_lora.safetensors", partial(lora.write_kohya, layers=lora.SD1)),
+    "sd1_tiny": ("sd1_tiny.safetensors", partial(sd1.write, shape=unet.SD1_TINY)),
+    "sdxs": ("sdxs.safetensors", partial(sd1.write, shape=unet.SDXS)),
     "tae16": ("tae16.safetensors", partial(tae.write_image, channels=16)),
     "tae32": ("tae32.safetensors", partial(tae.write_image, channels=32)),
+    "taehv": ("taehv.safetensors", tae.write_video),
     "taesd": ("taesd.safetensors", partial(tae.write_image, channels=4)),
+    "wan": ("wan.gguf", wan.write),
 }
 """Name → (file name, writer)."""
 

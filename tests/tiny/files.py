@@ -1,9 +1,7 @@
 """Writing model files: GGUF through the ``gguf`` package, safetensors by hand.
 
-Safetensors is written by hand because two fixtures need files that no careful writer makes: files in which all big
-tensors share one block of bytes (so that an architecture with fixed widths still fits in some megabytes), and
-truncated ones. Format: https://huggingface.co/docs/safetensors/index and
-https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+Safetensors is written by hand because the fixtures also need files that no careful writer makes, see ``aliased.py``.
+Formats: https://huggingface.co/docs/safetensors/index and https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 """
 
 from __future__ import annotations
@@ -16,9 +14,10 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from tests.tiny.tensors import Fill, Tensor, fill
+from tests.tiny.tensors import Tensor, fill
 
 Quantization = gguf.GGMLQuantizationType
+NUMPY = {"F16": np.float16, "F32": np.float32}
 
 
 def write_gguf(
@@ -55,58 +54,24 @@ def write_safetensors(path: Path, tensors: Iterable[Tensor], seed: int, dtype: s
     blocks: list[bytes] = []
     for tensor in tensors:
         kind = dtype if len(tensor.shape) > 1 else "F32"
-        block = fill(tensor, seed).astype(_NUMPY[kind]).tobytes()
-        header[tensor.name] = _entry(kind, tensor, offset)
+        block = fill(tensor, seed).astype(NUMPY[kind]).tobytes()
+        header[tensor.name] = safetensors_entry(kind, tensor, offset)
         offset += len(block)
         blocks.append(block)
     with path.open("wb") as file:
-        file.write(_head(header))
+        file.write(safetensors_head(header))
         file.writelines(blocks)
     return path
 
 
-def write_aliased_safetensors(
-    path: Path, tensors: Iterable[Tensor], seed: int, *, shared_from: int = 1 << 16, deviation: float = 0.02
-) -> Path:
-    """Write a safetensors file in which every random tensor of at least ``shared_from`` values points at one shared
-    block.
-
-    The block is F16, normal with standard deviation ``deviation``, and as long as the biggest tensor.
-    stable-diffusion.cpp reads such files; other tools rightly refuse overlapping offsets, so this is for fixtures
-    only. Memory and computing time of the loaded model are those of the full architecture.
-    """
-    tensors = list(tensors)
-    random = {Fill.WEIGHT, Fill.NORMAL}
-    shared = {tensor.name for tensor in tensors if tensor.elements >= shared_from and tensor.fill in random}
-    length = max((tensor.elements for tensor in tensors if tensor.name in shared), default=0)
-    block = fill(Tensor("shared block", (length,), Fill.NORMAL, deviation), seed).astype(np.float16).tobytes()
-    header: dict[str, object] = {}
-    blocks = [block]
-    offset = len(block)
-    for tensor in tensors:
-        if tensor.name in shared:
-            header[tensor.name] = _entry("F16", tensor, 0)
-            continue
-        kind = "F16" if len(tensor.shape) > 1 else "F32"
-        own = fill(tensor, seed).astype(_NUMPY[kind]).tobytes()
-        header[tensor.name] = _entry(kind, tensor, offset)
-        offset += len(own)
-        blocks.append(own)
-    with path.open("wb") as file:
-        file.write(_head(header))
-        file.writelines(blocks)
-    return path
-
-
-_NUMPY = {"F16": np.float16, "F32": np.float32}
-
-
-def _entry(kind: str, tensor: Tensor, offset: int) -> dict[str, object]:
-    size = tensor.elements * np.dtype(_NUMPY[kind]).itemsize
+def safetensors_entry(kind: str, tensor: Tensor, offset: int) -> dict[str, object]:
+    """The header entry of one tensor whose data begins at ``offset`` of the data."""
+    size = tensor.elements * np.dtype(NUMPY[kind]).itemsize
     return {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [offset, offset + size]}
 
 
-def _head(header: Mapping[str, object]) -> bytes:
+def safetensors_head(header: Mapping[str, object]) -> bytes:
+    """The head of a file: the length of the header, then the header padded to a multiple of 8."""
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text

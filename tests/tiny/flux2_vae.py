@@ -12,8 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.tiny import kl
+from tests.tiny.aliased import write_aliased_safetensors
 from tests.tiny.ernie import DECODER_WIDTH, LATENT_CHANNELS
-from tests.tiny.files import write_aliased_safetensors
 
 
 def write(path: Path, seed: int) -> Path:

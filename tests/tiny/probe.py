@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.tiny.build import build, file_of
-from tests.tiny.recipes import BAD_LORAS, RECIPES, Recipe
+from tests.tiny.recipes import BAD, RECIPES, Recipe
 
 # Read when the library loads: a bounded spin, for other processes are busy beside this one, and no backtrace by gdb.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -174,7 +174,7 @@ def _taken(pictures: list[Any]) -> list[Pixels]:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.tiny.probe", description=__doc__)
-    parser.add_argument("recipe", choices=sorted(RECIPES | BAD_LORAS))
+    parser.add_argument("recipe", choices=sorted(RECIPES | BAD))
     parser.add_argument("folder", type=Path, help="where the model files are; missing ones are built")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
@@ -188,7 +188,7 @@ def main() -> None:
     arguments = parser.parse_args()
     options = {name: getattr(arguments, name) for name in ("prompt", "steps", "sampler", "scheduler", "clip_skip")}
     recipe = replace(
-        (RECIPES | BAD_LORAS)[arguments.recipe], **{name: value for name, value in options.items() if value is not None}
+        (RECIPES | BAD)[arguments.recipe], **{name: value for name, value in options.items() if value is not None}
     )
     probe = Probe(recipe, arguments.folder, arguments.size, arguments.seed)
     report: dict[str, Any] = {}

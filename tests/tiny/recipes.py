@@ -45,6 +45,7 @@ class Recipe:
 
 ERNIE = {"model_path": "ernie"}
 OVIS = {"model_path": "ovis", "taesd_path": "tae16"}
+KLEIN = {"model_path": "klein", "taesd_path": "tae32"}
 INIT = frozenset({"init"})
 MASKED = frozenset({"init", "mask"})
 REFERENCE = frozenset({"ref"})
@@ -54,16 +55,34 @@ RECIPES: dict[str, Recipe] = {
     "ernie_init": Recipe({**ERNIE, "vae_path": "flux2_vae"}, decode_only=False, pictures=INIT),
     "ernie_lora": Recipe(ERNIE, loras=("ernie_lora",)),
     "esrgan": Recipe({"esrgan_path": "esrgan"}),
+    "klein": Recipe(KLEIN),
+    "klein_reference": Recipe(KLEIN, decode_only=False, pictures=REFERENCE),
     "ovis": Recipe(OVIS),
     "ovis_init": Recipe(OVIS, decode_only=False, pictures=INIT),
     "ovis_inpaint": Recipe(OVIS, decode_only=False, pictures=MASKED),
     "ovis_lora": Recipe(OVIS, loras=("ovis_lora",)),
     "ovis_reference": Recipe(OVIS, decode_only=False, pictures=REFERENCE),
+    "sd1": Recipe({"model_path": "sd1"}, heavy=True),
+    "sd1_control": Recipe(
+        {"model_path": "sd1", "control_net_path": "controlnet"}, pictures=frozenset({"control"}), heavy=True
+    ),
+    "sd1_tiny": Recipe({"model_path": "sd1_tiny"}, heavy=True),
+    "sd1_tiny_embedding": Recipe(
+        {"model_path": "sd1_tiny"}, embeddings={"tinyword": "embedding"}, prompt="a tinyword", heavy=True
+    ),
+    "sd1_tiny_lora": Recipe({"model_path": "sd1_tiny"}, loras=("sd1_lora",), heavy=True),
+    "sd1_tiny_init": Recipe({"model_path": "sd1_tiny"}, decode_only=False, pictures=INIT, heavy=True),
+    "sd1_tiny_taesd": Recipe({"model_path": "sd1_tiny", "taesd_path": "taesd"}, heavy=True),
+    "sdxs": Recipe({"model_path": "sdxs", "taesd_path": "taesd"}, steps=1, heavy=True),
+    "wan": Recipe({"diffusion_model_path": "wan", "taesd_path": "taehv"}, steps=2, video_frames=5, heavy=True),
 }
 
-BAD_LORAS: dict[str, Recipe] = {
+BAD: dict[str, Recipe] = {
     "ernie_lora_truncated": Recipe(ERNIE, loras=("ernie_lora_truncated",)),
     "ernie_lora_wrong_width": Recipe(ERNIE, loras=("ernie_lora_wrong_width",)),
+    "sd1_tiny_embedding_f16": Recipe(
+        {"model_path": "sd1_tiny"}, embeddings={"tinyword": "embedding_f16"}, prompt="a tinyword", heavy=True
+    ),
     "ovis_lora_truncated": Recipe(OVIS, loras=("ovis_lora_truncated",)),
     "ovis_lora_wrong_width": Recipe(OVIS, loras=("ovis_lora_wrong_width",)),
 }

@@ -8,8 +8,10 @@ with ``vae_decode_only`` the library ignores the encoder.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+from tests.tiny.aliased import write_aliased_safetensors
 from tests.tiny.files import write_safetensors
 from tests.tiny.tensors import Tensor, constant, conv, norm
 
@@ -65,3 +67,42 @@ def _block(name: str, *, pooled: bool = False) -> Iterator[Tensor]:
         yield from conv(f"{name}.pool.0", WIDTH, 4 * WIDTH, 1, bias=False)
         yield from norm(f"{name}.pool.1", 4 * WIDTH)
         yield from conv(f"{name}.pool.3", 4 * WIDTH, WIDTH, 1, bias=False, gain=BRANCH)
+
+
+def write_video(path: Path, seed: int) -> Path:
+    """Write the video autoencoder of Wan (16 latent channels); its big tensors share one block."""
+    return write_aliased_safetensors(path, [*_video_decoder(), *_video_encoder()], seed)
+
+
+def _video_decoder() -> Iterator[Tensor]:
+    widths = (256, 128, 64, 64)
+    yield from conv("decoder.1", 16, widths[0])
+    index = 3
+    for stage, (width, following) in enumerate(pairwise(widths)):
+        for _ in range(3):
+            yield from _memory(f"decoder.{index}", width)
+            index += 1
+        yield from conv(f"decoder.{index + 1}.conv", width, width * (1 if stage == 0 else 2), 1, bias=False)
+        yield from conv(f"decoder.{index + 2}", width, following, bias=False)
+        index += 3
+    yield from conv(f"decoder.{index + 1}", WIDTH, 3, bias=False, gain=0.5)
+    yield constant(f"decoder.{index + 1}.bias", (3,), 0.5)
+
+
+def _video_encoder() -> Iterator[Tensor]:
+    yield from conv("encoder.0", 3, WIDTH)
+    index = 2
+    for stage in range(3):
+        yield from conv(f"encoder.{index}.conv", WIDTH * (1 if stage == 2 else 2), WIDTH, 1, bias=False)
+        yield from conv(f"encoder.{index + 1}", WIDTH, WIDTH, bias=False)
+        index += 2
+        for _ in range(3):
+            yield from _memory(f"encoder.{index}", WIDTH)
+            index += 1
+    yield from conv(f"encoder.{index}", WIDTH, 16)
+
+
+def _memory(name: str, width: int) -> Iterator[Tensor]:
+    yield from conv(f"{name}.conv.0", 2 * width, width)
+    yield from conv(f"{name}.conv.2", width, width)
+    yield from conv(f"{name}.conv.4", width, width, gain=BRANCH)
