@@ -1,6 +1,7 @@
 """The single entry: tiny models by name.
 
-``python -m tests.tiny.build NAME OUT`` writes one model file into the folder OUT and prints its path.
+``python -m tests.tiny.build NAME OUT`` writes one model file into the folder OUT and prints its path. How each is loaded
+is in ``recipes.py`` and in the docstring of its module; ``probe.py`` tries one. ``sd1_large`` is not tiny: 2.1 GB.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.tiny import embedding, ernie, esrgan, flux2_vae, klein, lora, ovis, sd1, tae, unet, wan
+from tests.tiny import embedding, ernie, esrgan, flux2_vae, klein, large, lora, ovis, sd1, sdxl, tae, unet, wan
 
 SEED = 20260506
 
@@ -30,8 +31,11 @@ WRITERS: dict[str, tuple[str, Callable[[Path, int], Path]]] = {
     "ovis_lora_wrong_width": ("ovis_lora_wrong_width.safetensors", partial(lora.write, layers=lora.OVIS, excess=32)),
     "controlnet": ("controlnet.safetensors", sd1.write_controlnet),
     "sd1": ("sd1.safetensors", partial(sd1.write, shape=unet.SD1)),
+    "sd1_large": ("sd1_large.safetensors", large.write),
     "sd1_lora": ("sd1_lora.safetensors", partial(lora.write_kohya, layers=lora.SD1)),
     "sd1_tiny": ("sd1_tiny.safetensors", partial(sd1.write, shape=unet.SD1_TINY)),
+    "photomaker": ("photomaker.safetensors", sdxl.write_photomaker),
+    "sdxl": ("sdxl.gguf", sdxl.write),
     "sdxs": ("sdxs.safetensors", partial(sd1.write, shape=unet.SDXS)),
     "tae16": ("tae16.safetensors", partial(tae.write_image, channels=16)),
     "tae32": ("tae32.safetensors", partial(tae.write_image, channels=32)),

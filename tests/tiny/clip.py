@@ -26,3 +26,16 @@ def _layer(name: str, width: int) -> Iterator[Tensor]:
     yield from norm(f"{name}.layer_norm2", width)
     yield from linear(f"{name}.mlp.fc1", width, 4 * width)
     yield from linear(f"{name}.mlp.fc2", 4 * width, width)
+
+
+def vision_encoder() -> Iterator[Tensor]:
+    """The vision encoder ViT-L, 1024 wide with 24 layers, for pictures of 224x224 in patches of 14x14."""
+    width, layers = 1024, 24
+    embeddings = "vision_model.embeddings"
+    yield Tensor(f"{embeddings}.class_embedding", (width,), Fill.NORMAL, 0.02)
+    yield Tensor(f"{embeddings}.patch_embedding.weight", (width, 3, 14, 14))
+    yield Tensor(f"{embeddings}.position_embedding.weight", (257, width), Fill.NORMAL, 0.02)
+    yield from norm("vision_model.pre_layernorm", width)
+    for index in range(layers):
+        yield from _layer(f"vision_model.encoder.layers.{index}", width)
+    yield from norm("vision_model.post_layernorm", width)

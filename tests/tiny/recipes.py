@@ -40,7 +40,7 @@ class Recipe:
     video_frames: int = 0
     """Frames to ask of ``generate_video``; 0: a picture through ``generate_image``."""
     heavy: bool = False
-    """More than 3 s or more than 1 GB: left to the nightly run."""
+    """More than 3 s, near 1 GB or more, or nothing new beside another recipe: left to the nightly run."""
 
 
 ERNIE = {"model_path": "ernie"}
@@ -56,11 +56,11 @@ RECIPES: dict[str, Recipe] = {
     "ernie_lora": Recipe(ERNIE, loras=("ernie_lora",)),
     "esrgan": Recipe({"esrgan_path": "esrgan"}),
     "klein": Recipe(KLEIN),
-    "klein_reference": Recipe(KLEIN, decode_only=False, pictures=REFERENCE),
+    "klein_reference": Recipe(KLEIN, decode_only=False, pictures=REFERENCE, heavy=True),
     "ovis": Recipe(OVIS),
-    "ovis_init": Recipe(OVIS, decode_only=False, pictures=INIT),
+    "ovis_init": Recipe(OVIS, decode_only=False, pictures=INIT, heavy=True),
     "ovis_inpaint": Recipe(OVIS, decode_only=False, pictures=MASKED),
-    "ovis_lora": Recipe(OVIS, loras=("ovis_lora",)),
+    "ovis_lora": Recipe(OVIS, loras=("ovis_lora",), heavy=True),
     "ovis_reference": Recipe(OVIS, decode_only=False, pictures=REFERENCE),
     "sd1": Recipe({"model_path": "sd1"}, heavy=True),
     "sd1_control": Recipe(
@@ -73,6 +73,14 @@ RECIPES: dict[str, Recipe] = {
     "sd1_tiny_lora": Recipe({"model_path": "sd1_tiny"}, loras=("sd1_lora",), heavy=True),
     "sd1_tiny_init": Recipe({"model_path": "sd1_tiny"}, decode_only=False, pictures=INIT, heavy=True),
     "sd1_tiny_taesd": Recipe({"model_path": "sd1_tiny", "taesd_path": "taesd"}, heavy=True),
+    "sdxl": Recipe({"model_path": "sdxl"}, steps=2, heavy=True),
+    "sdxl_photomaker": Recipe(
+        {"model_path": "sdxl", "photo_maker_path": "photomaker"},
+        steps=2,
+        pictures=frozenset({"id"}),
+        prompt="a man img, on white",
+        heavy=True,
+    ),
     "sdxs": Recipe({"model_path": "sdxs", "taesd_path": "taesd"}, steps=1, heavy=True),
     "wan": Recipe({"diffusion_model_path": "wan", "taesd_path": "taehv"}, steps=2, video_frames=5, heavy=True),
 }
