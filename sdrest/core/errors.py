@@ -20,6 +20,8 @@ class SdrestError(Exception):
         super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
         #: Machine-readable facts beside the message; JSON-serialisable values only.
         self.details: dict[str, object] = details
+        #: The last lines of the native library's log, where it had a part in this.
+        self.log_tail: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:

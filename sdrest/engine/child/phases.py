@@ -1,0 +1,45 @@
+"""Telling apart what the native library is doing: it has one progress counter for everything, its log lines say the rest.
+
+The runner itself knows when loading and encoding begin; what follows is read from the lines of library 0.4.7
+(``stable-diffusion.cpp``, ``upscaler.cpp``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+_ENTERED: Final = (
+    ("sample", re.compile(r"get_learned_condition completed|^generating image: \d+/\d+|hires fix: \d+ steps")),
+    ("decode", re.compile(r"^decoding \d+ latents|^generating latent video completed")),
+    ("upscale", re.compile(r"^upscaling from|^hires fix: upscaling to")),
+)
+
+#: ``report(phase, step, steps)``.
+Report = Callable[[str, int, int], None]
+
+
+class Phases:
+    """Follows one task. Feed it every log line and progress call; it reports phase changes and steps."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.phase = ""
+
+    def enter(self, phase: str) -> None:
+        """Begin a phase; beginning the current one again reports nothing."""
+        if phase != self.phase:
+            self.phase = phase
+            self._report(phase, 0, 0)
+
+    def log_line(self, text: str) -> None:
+        """One line of the library's log."""
+        for phase, pattern in _ENTERED:
+            if pattern.search(text):
+                self.enter(phase)
+                return
+
+    def progress(self, step: int, steps: int) -> None:
+        """One call of the progress callback: ``step`` of ``steps`` of whatever runs now."""
+        self._report(self.phase, step, steps)

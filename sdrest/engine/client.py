@@ -1,0 +1,156 @@
+"""The engine as the rest of the server sees it: run one task at a time, hear its reports, cancel it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from sdrest.core import errors
+from sdrest.engine import messages
+from sdrest.engine.supervisor import Supervisor
+
+log = structlog.get_logger(__name__)
+
+Listener = Callable[[messages.Report], None]
+
+#: Loading cannot be ended softly (the library's loader threads cannot be unwound), so waiting long for it makes no sense.
+_LOAD_GRACE_SECONDS: Final = 0.5
+
+_BY_SLUG: Final = {
+    cls.slug: cls
+    for cls in (
+        errors.GenerationFailed,
+        errors.ModelUnusable,
+        errors.InsufficientMemory,
+        errors.Unsupported,
+        errors.Cancelled,
+    )
+}
+
+
+class _Running:
+    """The task being run: its listener, its ending, and whether it is to be cancelled."""
+
+    def __init__(self, task_id: str, listener: Listener) -> None:
+        self.task_id = task_id
+        self.listener = listener
+        self.ending: asyncio.Future[messages.Done] = asyncio.get_running_loop().create_future()
+        self.cancel_requested = False
+        self.phase = ""
+        self.killer: asyncio.TimerHandle | None = None
+
+    def fail(self, error: errors.SdrestError) -> None:
+        if not self.ending.done():
+            self.ending.set_exception(error)
+
+
+class Engine:
+    """Runs tasks in the supervised child, one after another."""
+
+    def __init__(self, *, cancel_grace_seconds: float, hang_seconds: float, on_context: Listener | None = None) -> None:
+        self._grace_seconds = cancel_grace_seconds
+        self._on_context = on_context
+        self._lock = asyncio.Lock()
+        self._running: _Running | None = None
+        self.supervisor = Supervisor(self._report, self._died, hang_seconds=hang_seconds)
+
+    async def start(self) -> None:
+        """Start the child without waiting for it."""
+        self.supervisor.start()
+
+    async def stop(self) -> None:
+        """End the child; a running task fails with ``EngineDied``."""
+        await self.supervisor.stop()
+        if self._running is not None:
+            self._running.fail(errors.EngineDied("the server is stopping"))
+
+    async def info(self) -> messages.Ready:
+        """What the library says of itself; waits for the child.
+
+        Raises:
+            Unavailable: the child does not start.
+        """
+        return await self.supervisor.wait_ready()
+
+    async def run(self, task: messages.Task, listener: Listener) -> messages.Done:
+        """Run a task to its end; ``listener`` gets its progress, pictures and previews on the event loop.
+
+        Raises:
+            Cancelled: :meth:`cancel` was called for it.
+            EngineDied: the child ended under it; ``details`` and ``log_tail`` hold its last words.
+            GenerationFailed, ModelUnusable, InsufficientMemory, Unsupported: as the child reports.
+            Unavailable: no child could be started.
+        """
+        async with self._lock:
+            running = self._running = _Running(task.task, listener)
+            try:
+                await self.supervisor.wait_ready()
+                await self.supervisor.send(task)
+                if not self.supervisor.is_ready:  # died between the two lines: nobody would ever answer
+                    running.fail(errors.EngineDied("the engine process ended"))
+                return await running.ending
+            except errors.EngineDied:
+                if running.cancel_requested:
+                    raise errors.Cancelled from None
+                raise
+            except asyncio.CancelledError:
+                self.supervisor.kill()
+                raise
+            finally:
+                if running.killer is not None:
+                    running.killer.cancel()
+                if running.ending.done() and not running.ending.cancelled():
+                    running.ending.exception()  # retrieved, whoever else raised
+                self._running = None
+
+    def cancel(self, task_id: str) -> bool:
+        """Ask the running task to end; it is killed with the child when it does not within the grace time.
+
+        Returns False when that task is not running here.
+        """
+        running = self._running
+        if running is None or running.task_id != task_id:
+            return False
+        if not running.cancel_requested:
+            running.cancel_requested = True
+            loop = asyncio.get_running_loop()
+            grace = _LOAD_GRACE_SECONDS if running.phase == "load" else self._grace_seconds
+            running.killer = loop.call_later(min(grace, self._grace_seconds), self._kill_hard, running)
+            task = loop.create_task(self.supervisor.send(messages.Cancel(task=task_id)))
+            task.add_done_callback(lambda done: done.exception() if not done.cancelled() else None)
+        return True
+
+    def _kill_hard(self, running: _Running) -> None:
+        if self._running is running and not running.ending.done():
+            log.warning("engine killed", reason="soft cancel took too long", task=running.task_id)
+            self.supervisor.kill()
+
+    def _report(self, report: messages.Report) -> None:
+        if isinstance(report, messages.ContextChanged) and self._on_context is not None:
+            self._on_context(report)
+        running = self._running
+        if running is None or getattr(report, "task", running.task_id) != running.task_id:
+            return
+        match report:
+            case messages.Done():
+                if not running.ending.done():
+                    running.ending.set_result(report)
+            case messages.Failed(slug=slug, message=message, log_tail=log_tail):
+                error = _BY_SLUG.get(slug, errors.GenerationFailed)(message)
+                error.log_tail = log_tail
+                running.fail(error)
+            case messages.LogLine():
+                log.debug("engine", level=report.level, text=report.text)
+            case _:
+                if isinstance(report, messages.Progressed):
+                    running.phase = report.phase
+                with contextlib.suppress(asyncio.InvalidStateError):
+                    running.listener(report)
+
+    def _died(self, error: errors.EngineDied) -> None:
+        if self._running is not None:
+            self._running.fail(error)

@@ -1,0 +1,229 @@
+"""What parent and child say to each other: small frames; pictures go through files in the job's spool folder."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sdrest.core.parameters import GenerationParameters, VideoParameters
+
+
+class ContextSpec(msgspec.Struct, frozen=True):
+    """Which files make a context and how it is held; equal specs share a loaded context.
+
+    ``files`` and ``options`` are pairs of a field name of ``binding.ContextParams`` and its value, ``embeddings`` pairs of the word
+    in prompts and the file.
+    """
+
+    files: tuple[tuple[str, str], ...]
+    embeddings: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, bool | int | float | str], ...] = ()
+
+    @property
+    def main(self) -> str:
+        """The main model file."""
+        files = dict(self.files)
+        return files.get("model") or files.get("diffusion_model") or ""
+
+
+class LoraFile(msgspec.Struct, frozen=True):
+    """One LoRA to apply: its file, weight, and whether it is for the high-noise model."""
+
+    path: str
+    multiplier: float
+    high_noise: bool = False
+
+
+class Message(msgspec.Struct, kw_only=True, tag=True, omit_defaults=True):
+    """Base of all frames; the class name is the tag on the wire."""
+
+
+# ------------------------------------------------------------------------------------------------ parent → child
+
+
+class Generate(Message):
+    """Make pictures, one for each seed, and write each as ``<folder>/<index>.rgb`` (rows of RGB bytes).
+
+    ``pictures`` holds the input pictures by parameter name, as ``.npy`` files of height × width × channels bytes, already of the
+    sizes the library needs.
+    """
+
+    task: str
+    context: ContextSpec
+    parameters: GenerationParameters
+    seeds: tuple[int, ...]
+    folder: str
+    pictures: dict[str, tuple[str, ...]] = {}
+    loras: tuple[LoraFile, ...] = ()
+    #: ESRGAN file of the hires step, and of the upscaling step after it.
+    hires_model: str = ""
+    upscale_model: str = ""
+
+
+class GenerateVideo(Message):
+    """Make a video and write its frames as ``<folder>/<index>.rgb``."""
+
+    task: str
+    context: ContextSpec
+    parameters: VideoParameters
+    folder: str
+    pictures: dict[str, tuple[str, ...]] = {}
+    loras: tuple[LoraFile, ...] = ()
+
+
+class Upscale(Message):
+    """Enlarge one picture with an ESRGAN model."""
+
+    task: str
+    picture: str
+    model: str
+    factor: float
+    folder: str
+    threads: int = 0
+    tile_size: int = 128
+
+
+class Load(Message):
+    """Load a model and keep it."""
+
+    task: str
+    context: ContextSpec
+
+
+class Unload(Message):
+    """Free loaded models: those whose main file is ``path``, or all when it is empty."""
+
+    task: str
+    path: str = ""
+
+
+class Estimate(Message):
+    """Allocate everything that a picture needs without computing it (a dry run)."""
+
+    task: str
+    context: ContextSpec
+    parameters: GenerationParameters
+    pictures: dict[str, tuple[str, ...]] = {}
+
+
+class Cancel(Message):
+    """End the task softly; no answer beyond the task's own ending."""
+
+    task: str
+
+
+class Ping(Message):
+    """Answered with :class:`Pong` by the child's main thread, whatever the native thread does."""
+
+    number: int
+
+
+class Shutdown(Message):
+    """Free everything and exit."""
+
+
+Task = Generate | GenerateVideo | Upscale | Load | Unload | Estimate
+Command = Task | Cancel | Ping | Shutdown
+
+# ------------------------------------------------------------------------------------------------ child → parent
+
+
+class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One device as ggml registered it; memory in bytes."""
+
+    name: str
+    description: str
+    type: str
+    backend: str
+    memory_free: int
+    memory_total: int
+
+
+class Ready(Message):
+    """The library is loaded and the child takes tasks."""
+
+    version: str
+    commit: str
+    system_info: str
+    physical_cores: int
+    soft_cancel: bool
+    devices: tuple[DeviceInfo, ...]
+
+
+class Progressed(Message):
+    """The running task came further; ``step`` of ``steps`` within the phase, picture ``image`` of ``images`` from 1."""
+
+    task: str
+    phase: str
+    step: int = 0
+    steps: int = 0
+    image: int = 0
+    images: int = 0
+
+
+class PictureMade(Message):
+    """A picture lies in ``path`` as rows of RGB bytes."""
+
+    task: str
+    index: int
+    path: str
+    width: int
+    height: int
+    channels: int = 3
+    seed: int = -1
+
+
+class Previewed(Message):
+    """A preview picture: rows of RGB bytes."""
+
+    task: str
+    step: int
+    width: int
+    height: int
+    rgb: bytes
+
+
+class ContextChanged(Message):
+    """A model was loaded or freed; ``memory_bytes`` is the child's resident memory after it."""
+
+    path: str
+    loaded: bool
+    seconds: float
+    memory_bytes: int
+
+
+class LogLine(Message):
+    """One line of the native library's log."""
+
+    level: str
+    text: str
+
+
+class Done(Message):
+    """The task succeeded; ``seconds`` is the time of the native calls, ``result`` what the task kind reports beside pictures."""
+
+    task: str
+    seconds: float
+    load_seconds: float = 0.0
+    sampler: str = ""
+    scheduler: str = ""
+    result: dict[str, int] = {}
+
+
+class Failed(Message):
+    """The task failed and the child goes on; ``slug`` is that of a ``SdrestError`` class."""
+
+    task: str
+    slug: str
+    message: str
+    log_tail: tuple[str, ...] = ()
+
+
+class Pong(Message):
+    """The child is alive; resident memory in bytes and the main files of loaded models."""
+
+    number: int
+    memory_bytes: int
+    loaded: tuple[str, ...] = ()
+
+
+Report = Ready | Progressed | PictureMade | Previewed | ContextChanged | LogLine | Done | Failed | Pong

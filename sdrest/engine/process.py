@@ -1,0 +1,124 @@
+"""The child as a process: launch it, hear it, signal it. Policy (when to restart) is the supervisor's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from typing import Final
+
+import structlog
+
+from sdrest.engine import messages, wire
+from sdrest.engine.child.environment import native_environment
+
+log = structlog.get_logger(__name__)
+
+#: Lines of a child's output and log kept as its last words.
+LAST_WORDS_LINES: Final = 40
+_LINE_BYTES: Final = 64 * 1024
+
+
+class ChildProcess:
+    """One running engine child. Made by :meth:`launch`; dead for good after its exit."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._decoder: wire.Decoder[messages.Report] = wire.Decoder(messages.Report)
+        #: What the child printed and logged last, oldest first.
+        self.last_words: deque[str] = deque(maxlen=LAST_WORDS_LINES)
+        self._output = asyncio.create_task(self._read_output(), name="engine-child-output")
+
+    @classmethod
+    async def launch(cls) -> ChildProcess:
+        """Start ``python -m sdrest.engine.child`` with one end of a socket pair.
+
+        The child is in a session of its own, so that Ctrl-C in a terminal reaches the server only. Its output is piped: the
+        native library prints there, so it can be no protocol channel.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "sdrest.engine.child",
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                env=native_environment(os.environ),
+                limit=_LINE_BYTES,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        return cls(process, reader, writer)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not been reaped yet."""
+        return self._process.returncode is None
+
+    async def read(self) -> messages.Report | None:
+        """The child's next report, or None when it has closed its end."""
+        report = await self._decoder.read(self._reader)
+        if isinstance(report, messages.LogLine):
+            self.last_words.append(f"[{report.level}] {report.text}")
+        return report
+
+    async def send(self, command: messages.Command) -> None:
+        """Send one command; one to a dead child is dropped (its death is reported by :meth:`read`)."""
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            self._writer.write(wire.encode(command))
+            await self._writer.drain()
+
+    def kill(self) -> None:
+        """SIGKILL; harmless when it is dead already."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL)
+
+    async def wait(self) -> str:
+        """Wait for the exit, release everything, and say how it ended (``signal SIGABRT``, ``exit status 3``)."""
+        status = await self._process.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._output, 1.0)
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
+        if status < 0:
+            with contextlib.suppress(ValueError):
+                return f"signal {signal.Signals(-status).name}"
+        return f"exit status {status}"
+
+    async def _read_output(self) -> None:
+        stream = self._process.stdout
+        assert stream is not None
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:  # a line longer than the limit: its text is of no use, its end will come
+                continue
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip()
+            if text:
+                self.last_words.append(text)
+                log.debug("engine output", text=text)
