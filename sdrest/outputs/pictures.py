@@ -1,0 +1,112 @@
+"""Pictures: decoding what clients send, writing what the engine made, thumbnails."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from sdrest.core.errors import InvalidInput
+from sdrest.outputs.files import atomic_file
+
+#: Formats taken from clients; vector and multi-file formats are not decoded.
+ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+THUMBNAIL_DEFAULT_PX: Final = 200
+THUMBNAIL_MAX_PX: Final = 1024
+#: Fast, and within some percent of the size of level 6.
+_PNG_COMPRESSION: Final = 1
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def decode_picture(data: bytes, *, field: str, max_pixels: int, max_side_px: int = 16_384) -> Image.Image:
+    """The picture in ``data``, upright (EXIF orientation applied), first frame only, in mode RGB, RGBA or L.
+
+    Raises:
+        InvalidInput: it is no picture of a known format, is damaged, or has too many pixels; names ``field``.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS)
+            width, height = picture.size
+            if width * height > max_pixels or max(width, height) > max_side_px:
+                raise InvalidInput(
+                    f"the picture has {width} × {height} pixels; at most {max_pixels} in all and {max_side_px} a side",
+                    field=field,
+                )
+            picture.load()
+            upright = ImageOps.exif_transpose(picture)
+    except InvalidInput:
+        raise
+    except UnidentifiedImageError:
+        raise InvalidInput(f"not a picture ({', '.join(ACCEPTED_FORMATS)} are understood)", field=field) from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InvalidInput(f"the picture is damaged: {error}", field=field) from None
+    if upright.mode in {"RGB", "RGBA", "L"}:
+        return upright
+    has_alpha = "A" in upright.getbands() or "transparency" in upright.info
+    return upright.convert("RGBA" if has_alpha else "RGB")
+
+
+def png_bytes(picture: Image.Image, infotext: str = "") -> bytes:
+    """``picture`` as PNG, with ``infotext`` in the ``parameters`` text chunk that A1111 and its clients read."""
+    stream = io.BytesIO()
+    info = PngImagePlugin.PngInfo()
+    if infotext:
+        info.add_itxt("parameters", infotext) if not infotext.isascii() else info.add_text("parameters", infotext)
+    picture.save(stream, "PNG", pnginfo=info, compress_level=_PNG_COMPRESSION)
+    return stream.getvalue()
+
+
+def write_png(target: Path, pixels: Pixels, infotext: str = "") -> int:
+    """Write height × width × 3 bytes as a PNG file, atomically; its size in bytes.
+
+    Raises:
+        InsufficientStorage: the disk is full.
+    """
+    data = png_bytes(Image.fromarray(pixels), infotext)
+    with atomic_file(target) as stream:
+        stream.write(data)
+    return len(data)
+
+
+def read_rgb(path: Path, width: int, height: int) -> Pixels:
+    """The raw picture that the engine wrote: ``height`` rows of ``width`` RGB pixels."""
+    return np.fromfile(path, dtype=np.uint8).reshape(height, width, 3)
+
+
+def is_flat(pixels: Pixels) -> bool:
+    """Whether all pixels are alike: what the library returns when its numbers became NaN."""
+    return bool((pixels == pixels[0, 0]).all())
+
+
+def jpeg_bytes(width: int, height: int, rgb: bytes, quality: int = 80) -> bytes:
+    """Raw RGB rows as JPEG, for previews."""
+    stream = io.BytesIO()
+    Image.frombytes("RGB", (width, height), rgb).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+def thumbnail_jpeg(path: Path, size_px: int) -> bytes:
+    """The picture in ``path`` (first frame) within ``size_px`` × ``size_px``, as JPEG, transparent parts white.
+
+    Raises:
+        InvalidInput: the file is not a picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            picture.draft("RGB", (size_px, size_px))
+            picture.thumbnail((size_px, size_px))
+            small = picture.convert("RGBA")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InvalidInput(f"cannot make a thumbnail of {path.name}: {error}", field="file") from None
+    flat = Image.new("RGB", small.size, "white")
+    flat.paste(small, mask=small.getchannel("A"))
+    stream = io.BytesIO()
+    flat.save(stream, "JPEG", quality=85)
+    return stream.getvalue()
