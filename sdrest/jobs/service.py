@@ -1,0 +1,335 @@
+"""What every dialect, the pages and the command line call: submit, look at, wait for, cancel and retry jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from sdrest.core.errors import Conflict, Forbidden, NotFound
+from sdrest.core.events import Event, JobChanged, JobProgressed, JobRemoved
+from sdrest.core.job import Job, JobState, JobType, Progress
+from sdrest.core.model import Model
+from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
+from sdrest.core.principal import Permission, Principal
+from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.spool import Spool
+from sdrest.jobs.store import JobFilter, JobStore
+from sdrest.jobs.submission import Parameters, Submission
+
+#: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
+_SEED_BOUND: Final = 2**32
+_PAUSED_KEY: Final = "queue.paused"
+
+
+class Preparer(Protocol):
+    """Checks a submission against the models that are there and fills in what the client left open."""
+
+    async def prepare(self, submission: Submission) -> tuple[Parameters, Model | None, tuple[str, ...]]:
+        """The complete parameters, the main model and warnings.
+
+        Raises:
+            InvalidInput: all that is wrong, one problem for each field.
+            ModelNotFound, ModelUnusable, InsufficientMemory, Unsupported: as the names say.
+        """
+        ...
+
+
+class JobService:
+    """The one way into and around the queue."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        broadcast: Broadcast,
+        spool: Spool,
+        preparer: Preparer,
+        *,
+        max_pending: int,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.store = store
+        self.broadcast = broadcast
+        self._spool = spool
+        self._preparer = preparer
+        self._max_pending = max_pending
+        self._clock = clock
+        self._progress: dict[str, Progress] = {}
+        self._wakers: list[asyncio.Event] = []
+        #: Called with the id of a running job that is to be cancelled; set by the worker that runs it.
+        self.cancellers: dict[str, Callable[[], None]] = {}
+        self.paused = False
+
+    async def restore(self, max_attempts: int) -> None:
+        """At start: bring back the queue as it was; jobs left running are queued again or, out of attempts, failed."""
+        self.paused = bool(await self.store.get_value(_PAUSED_KEY))
+        await self.store.recover(self._clock(), max_attempts)
+        self.wake_workers()
+
+    # ------------------------------------------------------------------ submit
+
+    async def submit(self, submission: Submission) -> Job:
+        """Check, complete and store a job; it is on disk when this returns.
+
+        With an idempotency key that its principal has used before, the earlier job is returned.
+
+        Raises:
+            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, Unsupported, InsufficientStorage, QueueFull.
+        """
+        if not submission.principal.may(Permission.GENERATE):
+            raise Forbidden("generating needs the permission 'generate'")
+        parameters, model, warnings = await self._preparer.prepare(submission)
+        if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
+            parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
+        job_id = str(uuid.uuid4())
+        if submission.pictures:
+            names = await asyncio.to_thread(self._spool.store_inputs, job_id, submission.pictures)
+            parameters = _with_files(parameters, names)
+        job = Job(
+            id=job_id,
+            type=submission.type,
+            principal=submission.principal.name,
+            priority=submission.priority,
+            parameters=to_json(parameters),
+            model_id=model.id if model else "",
+            model_name=model.name if model else "",
+            created_at=self._clock(),
+            idempotency_key=submission.idempotency_key,
+            webhook_url=submission.webhook_url,
+            origin=dict(submission.origin),
+            warnings=(*submission.warnings, *warnings),
+        )
+        try:
+            stored = await self.store.add(job, max_pending=self._max_pending)
+        except BaseException:
+            await asyncio.to_thread(self._spool.remove, job_id)
+            raise
+        if stored.id != job_id:
+            await asyncio.to_thread(self._spool.remove, job_id)
+            return stored
+        self.broadcast.publish(JobChanged(stored, None))
+        self.wake_workers()
+        return stored
+
+    async def submit_task(
+        self, job_type: JobType, parameters: dict[str, Any], principal: Principal, **fields: Any
+    ) -> Job:
+        """Store a job that makes no pictures (hash, convert, download …); its parameters are checked already."""
+        job = Job(
+            id=str(uuid.uuid4()),
+            type=job_type,
+            principal=principal.name,
+            parameters=parameters,
+            created_at=self._clock(),
+            **fields,
+        )
+        stored = await self.store.add(job, max_pending=self._max_pending)
+        self.broadcast.publish(JobChanged(stored, None))
+        self.wake_workers()
+        return stored
+
+    # ------------------------------------------------------------------ look
+
+    async def get(self, job_id: str, principal: Principal) -> Job:
+        """The job.
+
+        Raises:
+            NotFound: there is none of that id that the principal may see.
+        """
+        job = await self.store.get(job_id)
+        if job is None or not principal.owns(job.principal):
+            raise NotFound(f"no job {job_id}")
+        return job
+
+    async def find(self, wanted: JobFilter, principal: Principal) -> Sequence[Job]:
+        """The jobs that match and that the principal may see."""
+        return await self.store.find(self._visible(wanted, principal))
+
+    async def count(self, wanted: JobFilter, principal: Principal) -> int:
+        """How many jobs match that the principal may see."""
+        return await self.store.count(self._visible(wanted, principal))
+
+    @staticmethod
+    def _visible(wanted: JobFilter, principal: Principal) -> JobFilter:
+        return (
+            wanted if principal.may(Permission.MANAGE_QUEUE) else dataclasses.replace(wanted, principal=principal.name)
+        )
+
+    def progress(self, job: Job) -> Progress:
+        """How far the job is."""
+        if job.state is JobState.COMPLETED:
+            return dataclasses.replace(self._progress.get(job.id, Progress()), fraction=1.0, eta_seconds=None)
+        return self._progress.get(job.id, Progress())
+
+    async def wait(self, job_id: str, principal: Principal, timeout_seconds: float | None = None) -> Job:
+        """The job after it has ended, or as it is when the time is over. Going away does not stop the job.
+
+        Raises:
+            NotFound: as :meth:`get`.
+        """
+        mine = self.broadcast.subscribe(
+            lambda event: isinstance(event, JobChanged) and event.job.id == job_id and event.job.is_finished
+        )
+        try:
+            job = await self.get(job_id, principal)
+            if job.is_finished:
+                return job
+            async with asyncio.timeout(timeout_seconds):
+                async for event in mine:
+                    assert isinstance(event, JobChanged)
+                    return event.job
+        except TimeoutError:
+            pass
+        finally:
+            self.broadcast.unsubscribe(mine)
+        return await self.get(job_id, principal)
+
+    # ------------------------------------------------------------------ change
+
+    async def cancel(self, job_id: str, principal: Principal) -> Job:
+        """Cancel a pending job at once, or ask a running one to end.
+
+        Raises:
+            NotFound: as :meth:`get`.
+            Conflict: it has ended already.
+        """
+        before = await self.get(job_id, principal)
+        if before.is_finished:
+            raise Conflict(f"the job is {before.state} already", state=str(before.state))
+        after = await self.store.request_cancel(job_id, self._clock())
+        assert after is not None
+        if after.state is JobState.CANCELLED and before.state is not JobState.CANCELLED:
+            self._ended(after, before.state)
+        elif after.state is JobState.RUNNING and job_id in self.cancellers:
+            self.cancellers[job_id]()
+        return after
+
+    async def clear_pending(self, principal: Principal) -> int:
+        """Cancel all pending jobs that are the principal's to cancel; how many there were."""
+        owner = None if principal.may(Permission.MANAGE_QUEUE) else principal.name
+        jobs = await self.store.clear_pending(self._clock(), owner)
+        for job in jobs:
+            self._ended(job, JobState.PENDING)
+        return len(jobs)
+
+    async def retry(self, job_id: str, principal: Principal) -> Job:
+        """Queue an ended job again as a new job with the same parameters and seed.
+
+        Raises:
+            NotFound: as :meth:`get`.
+            Conflict: it has not ended.
+        """
+        old = await self.get(job_id, principal)
+        if not old.is_finished:
+            raise Conflict("only a job that has ended can be tried again", state=str(old.state))
+        new_id = str(uuid.uuid4())
+        await asyncio.to_thread(self._spool.copy_inputs, old.id, new_id)
+        job = dataclasses.replace(
+            old,
+            id=new_id,
+            state=JobState.PENDING,
+            attempt=0,
+            created_at=self._clock(),
+            started_at=None,
+            finished_at=None,
+            cancel_requested_at=None,
+            seconds=None,
+            outputs=(),
+            failure=None,
+            idempotency_key="",
+        )
+        stored = await self.store.add(job, max_pending=self._max_pending)
+        self.broadcast.publish(JobChanged(stored, None))
+        self.wake_workers()
+        return stored
+
+    async def prioritise(self, job_id: str, priority: int, principal: Principal) -> Job:
+        """Change the priority of a pending job.
+
+        Raises:
+            Forbidden: the principal may not manage the queue.
+            NotFound, Conflict: no such job, or it is not pending.
+        """
+        if not principal.may(Permission.MANAGE_QUEUE):
+            raise Forbidden("changing the order needs the permission 'manage_queue'")
+        before = await self.get(job_id, principal)
+        job = await self.store.prioritise(job_id, priority)
+        if job is None:
+            raise Conflict(f"the job is {before.state}, not pending", state=str(before.state))
+        self.broadcast.publish(JobChanged(job, before.state))
+        return job
+
+    async def set_paused(self, paused: bool, principal: Principal) -> None:
+        """Stop or go on taking jobs from the queue; the running job goes on. Survives a restart.
+
+        Raises:
+            Forbidden: the principal may not manage the queue.
+        """
+        if not principal.may(Permission.MANAGE_QUEUE):
+            raise Forbidden("pausing needs the permission 'manage_queue'")
+        await self.store.set_value(_PAUSED_KEY, paused)
+        self.paused = paused
+        self.wake_workers()
+
+    async def remove(self, job_id: str, principal: Principal) -> Job:
+        """Forget an ended job and its input pictures (its outputs are the caller's to delete).
+
+        Raises:
+            NotFound: as :meth:`get`.
+            Conflict: it has not ended.
+        """
+        job = await self.get(job_id, principal)
+        if not await self.store.remove(job_id):
+            raise Conflict(f"the job is {job.state}; cancel it first", state=str(job.state))
+        self._progress.pop(job_id, None)
+        await asyncio.to_thread(self._spool.remove, job_id)
+        self.broadcast.publish(JobRemoved(job_id, job.principal))
+        return job
+
+    # ------------------------------------------------------------------ called by workers
+
+    def new_waker(self) -> asyncio.Event:
+        """An event of the worker's own that is set whenever a job may have become claimable."""
+        waker = asyncio.Event()
+        self._wakers.append(waker)
+        return waker
+
+    def wake_workers(self) -> None:
+        """Let every worker look at the queue."""
+        for waker in self._wakers:
+            waker.set()
+
+    def report_progress(self, job: Job, progress: Progress) -> None:
+        """Note and publish how far a running job is."""
+        self._progress[job.id] = progress
+        self.broadcast.publish(JobProgressed(job.id, job.principal, progress))
+
+    def report(self, event: Event) -> None:
+        """Publish any other event of a running job."""
+        self.broadcast.publish(event)
+
+    def report_state(self, job: Job, previous: JobState) -> None:
+        """Publish a stored change of state."""
+        if job.is_finished:
+            self._ended(job, previous)
+        else:
+            self.broadcast.publish(JobChanged(job, previous))
+
+    def _ended(self, job: Job, previous: JobState) -> None:
+        """What every ending, of whatever kind, brings with it."""
+        self._progress.pop(job.id, None)
+        self.cancellers.pop(job.id, None)
+        self.broadcast.publish(JobChanged(job, previous))
+
+
+def _with_files(parameters: Parameters, names: dict[str, tuple[str, ...]]) -> Parameters:
+    """``parameters`` with the stored files' names in their picture fields."""
+    plural = {
+        field.name for field in dataclasses.fields(parameters) if isinstance(getattr(parameters, field.name), tuple)
+    }
+    values: dict[str, Any] = {name: files if name in plural else files[0] for name, files in names.items()}
+    return dataclasses.replace(parameters, **values)

@@ -1,0 +1,35 @@
+"""What a dialect hands to the job service: parameters, the pictures that came with them, and how to treat the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from sdrest.core.job import JobType
+from sdrest.core.parameters import GenerationParameters, UpscaleParameters
+from sdrest.core.principal import ANYONE, Principal
+
+Parameters = GenerationParameters | UpscaleParameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A request for a job, checked field by field, not yet against a model.
+
+    ``given`` names the parameters that the client set itself: the others take the model's own defaults. ``pictures`` holds the
+    decoded input pictures by parameter name; the parameter itself is empty until the service has stored them.
+    """
+
+    type: JobType
+    parameters: Parameters
+    given: frozenset[str] = frozenset()
+    pictures: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
+    principal: Principal = ANYONE
+    priority: int = 0
+    idempotency_key: str = ""
+    webhook_url: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,209 @@
+"""Taking jobs from the queue and bringing each to its one end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from sdrest.core.errors import Cancelled, EngineDied, SdrestError, Unavailable
+from sdrest.core.events import Event
+from sdrest.core.job import Failure, Job, JobState, JobType, Output, Progress
+from sdrest.jobs.service import JobService
+from sdrest.jobs.store import Ending
+
+log = structlog.get_logger(__name__)
+
+_LEASE_SECONDS: Final = 60.0
+_RETRY_PAUSE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a successful attempt gave."""
+
+    outputs: tuple[Output, ...] = ()
+    seconds: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a job, as its executor sees it."""
+
+    job: Job
+    progress: Callable[[Progress], None]
+    publish: Callable[[Event], None]
+
+
+class Executor(Protocol):
+    """Carries out jobs of some types."""
+
+    async def execute(self, attempt: Attempt) -> Result:
+        """Do the work.
+
+        Raises:
+            Cancelled: :meth:`cancel` was called for it.
+            EngineDied: the engine ended under it; the attempt may be repeated.
+            SdrestError: it failed for good.
+        """
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """Make the running :meth:`execute` of that job end soon with ``Cancelled``."""
+        ...
+
+
+class Worker:
+    """Runs one job at a time of the types it has executors for."""
+
+    def __init__(
+        self,
+        name: str,
+        service: JobService,
+        executors: Mapping[JobType, Executor],
+        *,
+        max_attempts: int,
+        preferred_model: Callable[[], str] = lambda: "",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.name = name
+        self._service = service
+        self._executors = executors
+        self._max_attempts = max_attempts
+        self._preferred_model = preferred_model
+        self._clock = clock
+        self._waker = service.new_waker()
+        self._runner: asyncio.Task[None] | None = None
+        #: The job being worked on.
+        self.current: Job | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still takes jobs."""
+        return self._runner is not None and not self._runner.done()
+
+    @property
+    def types(self) -> Collection[JobType]:
+        """The job types it takes."""
+        return self._executors.keys()
+
+    def start(self) -> None:
+        """Begin to take jobs."""
+        self._runner = asyncio.create_task(self._run(), name=f"worker-{self.name}")
+
+    async def stop(self) -> None:
+        """Stop; a running job goes back to the queue with its attempt not counted."""
+        if self._runner is not None:
+            self._runner.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._runner
+
+    async def _run(self) -> None:
+        while True:
+            self._waker.clear()
+            try:
+                job = None if self._service.paused else await self._claim()
+            except Unavailable as error:  # a full or locked disk: the queue waits, it does not end
+                log.error("cannot take a job", problem=error.message)
+                await asyncio.sleep(_RETRY_PAUSE_SECONDS)
+                continue
+            if job is None:
+                await self._waker.wait()
+                continue
+            self.current = job
+            try:
+                await self._work(job)
+            finally:
+                self.current = None
+
+    async def _claim(self) -> Job | None:
+        return await self._service.store.claim(
+            self.types,
+            now=self._clock(),
+            lease_seconds=_LEASE_SECONDS,
+            worker=self.name,
+            preferred_model=self._preferred_model(),
+        )
+
+    async def _work(self, job: Job) -> None:
+        """One attempt, from claim to stored ending."""
+        structlog.contextvars.bind_contextvars(job_id=job.id)
+        self._service.report_state(job, JobState.PENDING)
+        lease = asyncio.create_task(self._keep_lease(job), name=f"lease-{job.id}")
+        executor = self._executors[job.type]
+        self._service.cancellers[job.id] = lambda: executor.cancel(job.id)
+        attempt = Attempt(job, lambda progress: self._service.report_progress(job, progress), self._service.report)
+        try:
+            ending = await self._attempt(executor, attempt)
+        except asyncio.CancelledError:
+            lease.cancel()
+            released = await self._service.store.release(job.id, job.attempt, count_attempt=False)
+            if released is not None:
+                self._service.report_state(released, JobState.RUNNING)
+            raise
+        finally:
+            lease.cancel()
+            structlog.contextvars.unbind_contextvars("job_id")
+        await self._end(job, ending)
+
+    async def _attempt(self, executor: Executor, attempt: Attempt) -> Ending | None:
+        """The ending of an attempt; None when the job is to be tried again."""
+        job = attempt.job
+        started_at = self._clock()
+        try:
+            result = await executor.execute(attempt)
+        except Cancelled:
+            return Ending(state=JobState.CANCELLED, finished_at=self._clock(), warnings=job.warnings)
+        except EngineDied as error:
+            log.warning("engine died under a job", attempt=job.attempt, last_words=error.log_tail[-3:])
+            return None if job.attempt < self._max_attempts else self._failed(job, error)
+        except SdrestError as error:
+            return self._failed(job, error)
+        except Exception as error:
+            log.exception("a job failed unexpectedly")
+            return self._failed(job, SdrestError(f"internal error: {type(error).__name__}"))
+        seconds = result.seconds if result.seconds is not None else (self._clock() - started_at).total_seconds()
+        return Ending(
+            state=JobState.COMPLETED,
+            finished_at=self._clock(),
+            outputs=result.outputs,
+            seconds=seconds,
+            warnings=(*job.warnings, *result.warnings),
+        )
+
+    def _failed(self, job: Job, error: SdrestError) -> Ending:
+        log.info("job failed", slug=error.slug, message=error.message)
+        failure = Failure(slug=error.slug, message=error.message, log_tail=error.log_tail)
+        return Ending(state=JobState.FAILED, finished_at=self._clock(), failure=failure, warnings=job.warnings)
+
+    async def _end(self, job: Job, ending: Ending | None) -> None:
+        """Store the ending; a full disk delays it, nothing loses it."""
+        while True:
+            try:
+                if ending is None:
+                    stored = await self._service.store.release(job.id, job.attempt, count_attempt=True)
+                else:
+                    stored = await self._service.store.finish(job.id, job.attempt, ending)
+            except SdrestError as error:
+                log.error("cannot store the ending of a job", problem=error.message)
+                await asyncio.sleep(_RETRY_PAUSE_SECONDS)
+                continue
+            break
+        if stored is not None:
+            self._service.report_state(stored, JobState.RUNNING)
+            if ending is None:
+                self._service.wake_workers()
+
+    async def _keep_lease(self, job: Job) -> None:
+        while True:
+            await asyncio.sleep(_LEASE_SECONDS / 3)
+            with contextlib.suppress(SdrestError):
+                await self._service.store.renew(
+                    job.id, job.attempt, until=self._clock() + timedelta(seconds=_LEASE_SECONDS)
+                )
