@@ -3,8 +3,8 @@
 Each dataclass field carries its :class:`Limits` (range, meaning) in its metadata. Request bodies, ``/api/parameters``, the OpenAPI
 document and the forms of the web UI are all built from these tables, so a limit is written once.
 
-Picture fields (``init_image`` …) hold the *name of a file* in the job's input folder; an empty string means no picture. Requests may
-send base64, ``data:`` URLs, http(s) URLs or ``job:<id>/<file>`` references there: the web layer turns those into files.
+Picture fields (``init_image`` …) hold the *name of a file* in the job's input folder; an empty string means no picture. Requests
+may send base64, ``data:`` URLs, http(s) URLs or ``job:<id>/<file>`` references there: the web layer turns those into files.
 """
 
 from __future__ import annotations

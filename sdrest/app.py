@@ -1,0 +1,144 @@
+"""The composition root: from settings to a running application. Start-up order is the order of ``cleanup_ctx``."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+import structlog
+from aiohttp import web
+
+from sdrest.core.errors import Conflict, InvalidInput
+from sdrest.core.events import ServerStopping
+from sdrest.core.job import JobType
+from sdrest.engine.client import Engine
+from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.generation import GenerationExecutor
+from sdrest.jobs.preparation import ContextBuilder, ModelPreparer
+from sdrest.jobs.service import JobService
+from sdrest.jobs.spool import Spool
+from sdrest.jobs.worker import Executor, Worker
+from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
+from sdrest.registry.folders import Folders
+from sdrest.registry.registry import Registry
+from sdrest.settings import AuthMode, Settings
+from sdrest.storage.database import Database
+from sdrest.storage.jobs import SqliteJobStore
+from sdrest.web import keys
+from sdrest.web.api import events, generate, outputs, queue, system
+from sdrest.web.middleware import known_host, request_context
+from sdrest.web.problems import Problems
+from sdrest.web.routing import add_api_routes
+
+log = structlog.get_logger(__name__)
+
+
+def build_app(settings: Settings) -> web.Application:
+    """The application; nothing is opened or started until it runs.
+
+    Raises:
+        InvalidInput: the settings contradict each other.
+    """
+    check_exposure(settings)
+    problems = Problems()
+    app = web.Application(
+        client_max_size=settings.max_body_bytes, middlewares=[request_context, problems.middleware(), known_host]
+    )
+    app[keys.SETTINGS] = settings
+    app[keys.STARTED_AT] = time.monotonic()
+    database = Database(settings.database_file)
+    registry = app[keys.MODELS] = Registry(Folders(settings.models_dir), settings.data_dir, builtin=builtin_models())
+    engine = app[keys.ENGINE] = Engine(
+        cancel_grace_seconds=settings.cancel_grace_seconds, hang_seconds=settings.engine_hang_seconds
+    )
+    spool = Spool(settings.spool_dir)
+    preparer = ModelPreparer(registry, settings.default_model or EMBEDDED_NAME)
+    jobs = app[keys.JOBS] = JobService(
+        SqliteJobStore(database), Broadcast(), spool, preparer, max_pending=settings.max_pending_jobs
+    )
+    context = ContextBuilder(registry, threads=settings.threads)
+    pictures = GenerationExecutor(engine, spool, settings.output_dir, context)
+    executors: dict[JobType, Executor] = {JobType.TXT2IMG: pictures}
+    workers = app[keys.WORKERS] = [Worker("engine", jobs, executors, max_attempts=settings.max_attempts)]
+
+    async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:
+        async with open_data_dir(settings):
+            await database.open()
+            yield
+            await database.close()
+
+    async def models(_app: web.Application) -> AsyncIterator[None]:
+        report = await asyncio.to_thread(registry.refresh)
+        log.info("models", total=report.total, folder=str(settings.models_dir))
+        yield
+
+    async def queue_and_workers(_app: web.Application) -> AsyncIterator[None]:
+        await engine.start()
+        await jobs.restore(settings.max_attempts)
+        for worker in workers:
+            worker.start()
+        yield
+        for worker in workers:
+            await worker.stop()
+        await engine.stop()
+
+    async def announce_end(_app: web.Application) -> None:
+        jobs.broadcast.publish(ServerStopping())
+        jobs.broadcast.close()
+
+    app.cleanup_ctx.extend((folders_and_database, models, queue_and_workers))
+    app.on_shutdown.append(announce_end)
+    for module in (system, generate, queue, outputs, events):
+        add_api_routes(app, module.ROUTES)
+    return app
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to offer a server without authentication to the network by accident.
+
+    Raises:
+        InvalidInput: a non-local address with ``auth none``.
+    """
+    local = settings.host in {"localhost", "::1"} or settings.host.startswith("127.")
+    if not local and settings.auth is AuthMode.NONE and not settings.allow_anonymous:
+        raise InvalidInput(
+            f"{settings.host} can be reached from other machines and auth is none: choose another --auth, "
+            "or say --allow-anonymous if everybody may use this server",
+            field="host",
+        )
+
+
+@asynccontextmanager
+async def open_data_dir(settings: Settings) -> AsyncIterator[None]:
+    """Make the data folders and hold the lock that keeps a second server out of them.
+
+    Raises:
+        InvalidInput: they cannot be written.
+        Conflict: another server uses them.
+    """
+    try:
+        for folder in (settings.data_dir, settings.output_dir, settings.spool_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        lock = (settings.data_dir / "sdrest.lock").open("a+")
+    except OSError as error:
+        raise InvalidInput(f"cannot write to {error.filename}: {error.strerror}", field="data_dir") from None
+    with lock:
+        _lock(lock, settings.data_dir)
+        yield
+
+
+def _lock(lock: IO[str], data_dir: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        raise Conflict(f"another server (process {lock.read().strip() or '?'}) uses {data_dir}") from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()

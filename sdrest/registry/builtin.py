@@ -1,0 +1,20 @@
+"""The model that comes with sdrest, so that the first picture needs no download."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from sdrest.core.model import Model
+from sdrest.registry.folders import FOLDER_KINDS
+from sdrest.registry.inspect import inspect_model
+
+EMBEDDED_NAME: Final = "embedded"
+
+
+def builtin_models() -> tuple[Model, ...]:
+    """The models in ``sdrest/assets``, the default one first."""
+    checkpoints = next(kind for kind in FOLDER_KINDS if kind.key == "checkpoints")
+    path = Path(str(resources.files("sdrest") / "assets" / f"{EMBEDDED_NAME}.gguf"))
+    return (inspect_model(path, checkpoints, path.name, path.stat()),)

@@ -1,0 +1,78 @@
+"""What each architecture works best with, and which picture sizes it takes.
+
+Sizes and steps are those of the models' own publications and of the native library's examples; ``multiple`` is the latent scale
+times the model's own reduction (``get_vae_scale_factor`` × ``get_diffusion_model_down_factor``, ``stable-diffusion.cpp``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sdrest.core.model import Architecture, Family, Model
+from sdrest.core.names import Sampler, Scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Parameters used where a request is silent, and the limits of the architecture."""
+
+    width: int = 512
+    height: int = 512
+    steps: int = 20
+    cfg_scale: float = 7.0
+    guidance: float = 3.5
+    sampler: Sampler = Sampler.EULER
+    scheduler: Scheduler = Scheduler.DISCRETE
+    #: Width and height must be multiples of this many pixels.
+    multiple: int = 64
+    #: Whether clip_skip means anything (the architecture reads prompts with CLIP).
+    clip: bool = True
+
+    def parameters(self) -> dict[str, Any]:
+        """The generation parameters among the fields."""
+        return {
+            name: getattr(self, name)
+            for name in ("width", "height", "steps", "cfg_scale", "guidance", "sampler", "scheduler")
+        }
+
+
+_SD1 = Defaults(sampler=Sampler.EULER_A)
+_FLUX = Defaults(1024, 1024, 20, 1.0, 3.5, multiple=16)
+
+_BY_FAMILY: Final[Mapping[Family, Defaults]] = {
+    Family.SD1: _SD1,
+    Family.SD2: Defaults(768, 768, sampler=Sampler.EULER_A),
+    Family.SDXL: Defaults(1024, 1024, 25, sampler=Sampler.EULER_A),
+    Family.SVD: Defaults(1024, 576, 25, 2.5),
+    Family.SD3: Defaults(1024, 1024, 28, 4.5, multiple=16),
+    Family.FLUX: _FLUX,
+    Family.CHROMA: Defaults(1024, 1024, 26, 4.0, 0.0, multiple=16, clip=False),
+    Family.FLUX2: Defaults(1024, 1024, 20, 1.0, 4.0, multiple=16, clip=False),
+    Family.WAN: Defaults(832, 480, 20, 6.0, multiple=16, clip=False),
+    Family.QWEN_IMAGE: Defaults(1024, 1024, 20, 2.5, multiple=16, clip=False),
+    Family.ANIMA: Defaults(1024, 1024, 30, 4.0, multiple=16, clip=False),
+    Family.Z_IMAGE: Defaults(1024, 1024, 9, 1.0, multiple=16, clip=False),
+    Family.OVIS_IMAGE: Defaults(1024, 1024, 20, 5.0, multiple=16, clip=False),
+    Family.ERNIE_IMAGE: Defaults(1024, 1024, 20, 4.0, multiple=16, clip=False),
+}
+_BY_ARCHITECTURE: Final[Mapping[Architecture, Defaults]] = {
+    Architecture.SDXS_512_DS: Defaults(512, 512, 1, 1.0),
+    Architecture.SDXS_09: Defaults(512, 512, 1, 1.0),
+    Architecture.WAN2_2_TI2V: Defaults(1280, 704, 20, 5.0, multiple=32, clip=False),
+    Architecture.FLUX_FILL: Defaults(1024, 1024, 20, 1.0, 30.0, multiple=16),
+}
+#: Models that come with sdrest: they are small and fast, and trained at small sizes.
+_BUILTIN: Final[Mapping[str, Defaults]] = {
+    "embedded": Defaults(256, 256, 8, 1.0, multiple=16, clip=False),
+}
+
+
+def defaults_of(model: Model | None) -> Defaults:
+    """The defaults of a model; those of SD 1.x when there is none."""
+    if model is None or model.architecture is None:
+        return _SD1
+    if model.name in _BUILTIN and model.relative_path == model.path.name:
+        return _BUILTIN[model.name]
+    return _BY_ARCHITECTURE.get(model.architecture) or _BY_FAMILY[model.architecture.family]

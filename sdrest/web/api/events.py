@@ -1,0 +1,154 @@
+"""Live events: Server-Sent Events for one job, a WebSocket for everything the caller may see."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiohttp import WSMsgType, web
+from aiohttp_sse import sse_response
+
+from sdrest.core.events import (
+    Event,
+    JobChanged,
+    JobPreviewed,
+    JobProgressed,
+    JobRemoved,
+    ModelChanged,
+    ServerStopping,
+)
+from sdrest.core.job import Job
+from sdrest.core.principal import Principal
+from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.replies import json_text
+from sdrest.web.routing import Route
+from sdrest.web.views import job_reply, job_view, progress_view, timestamp
+
+_HEARTBEAT_SECONDS: Final = 20.0
+
+
+async def job_events(request: web.Request) -> web.StreamResponse:
+    """Server-Sent Events of one job: ``snapshot``, then ``progress``, ``preview`` and ``state``; ends with the job."""
+    jobs, principal = request.app[JOBS], request[PRINCIPAL]
+    job_id = request.match_info["job_id"]
+    events = jobs.broadcast.subscribe(lambda event: _job_of(event) == job_id)
+    try:
+        job = await jobs.get(job_id, principal)
+        async with sse_response(request) as stream:
+            await stream.send(json_text(await job_reply(request, job)), event="snapshot")
+            if job.is_finished:
+                return stream
+            async for event in events:
+                name, data = _sse_event(request, event)
+                await stream.send(json_text(data), event=name)
+                if isinstance(event, JobChanged) and event.job.is_finished:
+                    break
+            return stream
+    finally:
+        jobs.broadcast.unsubscribe(events)
+
+
+def _sse_event(request: web.Request, event: Event) -> tuple[str, dict[str, Any]]:
+    match event:
+        case JobProgressed(job_id=job_id, progress=progress):
+            return "progress", {"job_id": job_id, **progress_view(progress)}
+        case JobPreviewed(job_id=job_id):
+            return "preview", {"job_id": job_id, **_preview(event)}
+        case JobChanged(job=job):
+            return "state", job_view(job, request.app[JOBS].progress(job))
+        case _:
+            return "removed", {"job_id": _job_of(event)}
+
+
+def _preview(event: JobPreviewed) -> dict[str, Any]:
+    return {
+        "step": event.step,
+        "width": event.width,
+        "height": event.height,
+        "image": "data:image/jpeg;base64," + base64.b64encode(event.jpeg).decode(),
+    }
+
+
+def _job_of(event: Event) -> str | None:
+    match event:
+        case JobChanged(job=job):
+            return job.id
+        case JobProgressed(job_id=job_id) | JobPreviewed(job_id=job_id) | JobRemoved(job_id=job_id):
+            return job_id
+        case ModelChanged() | ServerStopping():
+            return None
+
+
+async def websocket(request: web.Request) -> web.WebSocketResponse:
+    """All events the caller may see, as ``{event, timestamp, data}``."""
+    jobs, principal = request.app[JOBS], request[PRINCIPAL]
+    socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS)
+    await socket.prepare(request)
+    events = jobs.broadcast.subscribe(lambda event: _visible(event, principal))
+
+    async def send_all() -> None:
+        async for event in events:
+            name, data = _ws_event(event)
+            now = timestamp(datetime.now(UTC))
+            await socket.send_str(json_text({"event": name, "timestamp": now, "data": data}))
+        await socket.close()
+
+    sender = asyncio.create_task(send_all())
+    try:
+        async for message in socket:
+            if message.type is WSMsgType.ERROR:
+                break
+    finally:
+        jobs.broadcast.unsubscribe(events)
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
+    return socket
+
+
+def _visible(event: Event, principal: Principal) -> bool:
+    match event:
+        case JobChanged(job=job):
+            return principal.owns(job.principal)
+        case JobProgressed(principal=owner) | JobPreviewed(principal=owner) | JobRemoved(principal=owner):
+            return principal.owns(owner)
+        case ModelChanged() | ServerStopping():
+            return True
+
+
+def _ws_event(event: Event) -> tuple[str, dict[str, Any]]:
+    match event:
+        case JobChanged(job=job, previous=None):
+            return "job_added", _brief(job)
+        case JobChanged(job=job, previous=previous):
+            name = "job_cancelled" if job.state == "cancelled" else "job_status_changed"
+            return name, {**_brief(job), "previous_status": previous}
+        case JobProgressed(job_id=job_id, progress=progress):
+            return "job_progress", {"job_id": job_id, **progress_view(progress)}
+        case JobPreviewed(job_id=job_id):
+            return "job_preview", {"job_id": job_id, **_preview(event)}
+        case JobRemoved(job_id=job_id):
+            return "job_removed", {"job_id": job_id}
+        case ModelChanged(model_id=model_id, model_name=model_name, state=state, fraction=fraction, message=message):
+            names = {"loading": "model_loading_progress", "failed": "model_load_failed"}
+            data = {"model_id": model_id, "model_name": model_name, "progress": fraction, "message": message}
+            return names.get(state, f"model_{state}"), data
+        case ServerStopping(restarting=restarting):
+            return "server_shutdown", {"restarting": restarting}
+
+
+def _brief(job: Job) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "type": job.type,
+        "status": job.state,
+        "outputs": [output.file for output in job.outputs],
+        "error": job.failure.message if job.failure else None,
+    }
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    ("GET", "/jobs/{job_id}/events", job_events),
+    ("GET", "/ws", websocket),
+)

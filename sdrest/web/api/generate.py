@@ -1,0 +1,155 @@
+"""Submitting generations: ``POST /generate/…`` (answers at once) and ``POST /generate`` (answers with the pictures)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import Field
+
+from sdrest.core.errors import SdrestError, Unavailable
+from sdrest.core.job import Job, JobState, JobType
+from sdrest.core.parameters import GenerationParameters
+from sdrest.jobs.submission import Submission
+from sdrest.outputs.files import confined
+from sdrest.web.bodies import Body, body_model, parse_json, to_parameters, validate
+from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.pictures import read_pictures
+from sdrest.web.replies import json_reply
+from sdrest.web.routing import Route
+from sdrest.web.views import links, progress_view, timestamp
+
+#: How the job is treated, beside what it makes.
+JOB_FIELDS: Final = (
+    (
+        "idempotency_key",
+        str,
+        Field("", max_length=200, description="A repeated request with the same key gives the same job."),
+    ),
+    (
+        "priority",
+        int,
+        Field(0, ge=-100, le=100, description="Higher goes first; above 0 needs the permission manage_queue."),
+    ),
+)
+_TEXT_FIELDS: Final = (("sampler", "sampling_method"),)
+_V1_FIELDS: Final = (("batch_count", "batch_size"),)
+
+Text2ImgBody: Final = body_model(
+    "Text2Img", GenerationParameters, rename=_TEXT_FIELDS, required=frozenset({"prompt"}), extra=JOB_FIELDS
+)
+GenerateBody: Final = body_model(
+    "Generate", GenerationParameters, rename=_V1_FIELDS, required=frozenset({"prompt"}), extra=JOB_FIELDS
+)
+
+
+async def submission_from(
+    request: web.Request, body: Body, job_type: JobType, rename: tuple[tuple[str, str], ...]
+) -> Submission:
+    """The submission that a validated body asks for."""
+    parameters, given, texts = to_parameters(body, GenerationParameters, rename=dict(rename))
+    key = getattr(body, "idempotency_key", "") or request.headers.get("Idempotency-Key", "")[:200]
+    return Submission(
+        type=job_type,
+        parameters=parameters,
+        given=given,
+        pictures=await read_pictures(request, texts),
+        principal=request[PRINCIPAL],
+        priority=getattr(body, "priority", 0),
+        idempotency_key=key,
+        origin={"dialect": "native"},
+    )
+
+
+def accepted(job: Job, position: int | None) -> web.Response:
+    """The 202 reply to a stored job."""
+    return json_reply(
+        {
+            "job_id": job.id,
+            "status": job.state,
+            "position": position,
+            "created_at": timestamp(job.created_at),
+            "seed": job.parameters.get("seed"),
+            "warnings": list(job.warnings),
+            "links": links(job.id),
+        },
+        status=202,
+        headers={"Location": f"/api/queue/job/{job.id}"},
+    )
+
+
+async def text2img(request: web.Request) -> web.Response:
+    """Queue a picture from a prompt."""
+    body = await asyncio.to_thread(validate, Text2ImgBody, parse_json(await request.read()))
+    submission = await submission_from(request, body, JobType.TXT2IMG, _TEXT_FIELDS)
+    jobs = request.app[JOBS]
+    job = await jobs.submit(submission)
+    return accepted(job, await jobs.store.position(job.id))
+
+
+async def generate(request: web.Request) -> web.Response:
+    """Make pictures and answer with them. A client that goes away loses nothing: the job goes on and can be fetched by id."""
+    body = await asyncio.to_thread(validate, GenerateBody, parse_json(await request.read()))
+    submission = await submission_from(request, body, JobType.TXT2IMG, _V1_FIELDS)
+    jobs = request.app[JOBS]
+    job = await jobs.submit(submission)
+    job = await jobs.wait(job.id, request[PRINCIPAL], request.app[SETTINGS].sync_timeout_seconds)
+    if job.state in {JobState.FAILED, JobState.CANCELLED}:
+        raise _ending_as_error(job)
+    if not job.is_finished:
+        raise Unavailable(f"the job is not finished yet; fetch it at /api/v1/generate/{job.id}", job_id=job.id)
+    return json_reply(await generation_view(request, job), headers={"X-Job-Id": job.id})
+
+
+async def generate_status(request: web.Request) -> web.Response:
+    """The job in the shape of the synchronous reply, with its pictures once it is complete."""
+    jobs = request.app[JOBS]
+    job = await jobs.get(request.match_info["job_id"], request[PRINCIPAL])
+    return json_reply(await generation_view(request, job))
+
+
+async def generation_view(request: web.Request, job: Job) -> dict[str, Any]:
+    """``{job_id, status, images: [{data, seed, parameters}], generation_time}``; data is base64 of the file."""
+    view: dict[str, Any] = {"job_id": job.id, "status": job.state, "images": [], "generation_time": job.seconds}
+    if job.state is JobState.COMPLETED:
+        folder = request.app[SETTINGS].output_dir
+        for output in job.outputs:
+            path = confined(folder, job.id, output.file)
+            data = await asyncio.to_thread(_base64_of, path)
+            view["images"].append({"data": data, "seed": output.seed, "parameters": _used(job, output.seed)})
+        view["warnings"] = list(job.warnings)
+    else:
+        view["progress"] = progress_view(request.app[JOBS].progress(job))
+        view["error"] = job.failure.message if job.failure else None
+    return view
+
+
+def _base64_of(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def _used(job: Job, seed: int | None) -> dict[str, Any]:
+    parameters = dict(job.parameters)
+    parameters["batch_size"] = parameters.pop("batch_count", 1)
+    return {**parameters, "model": job.model_name, "seed": seed}
+
+
+class JobEnded(SdrestError):
+    """A synchronous request's job failed or was cancelled."""
+
+
+def _ending_as_error(job: Job) -> SdrestError:
+    error = JobEnded(job.failure.message if job.failure else "the job was cancelled", job_id=job.id)
+    error.slug = job.failure.slug if job.failure else "cancelled"
+    error.log_tail = job.failure.log_tail if job.failure else ()
+    return error
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    ("POST", "/generate/text2img", text2img),
+    ("POST", "/generate", generate),
+    ("GET", "/generate/{job_id}", generate_status),
+)

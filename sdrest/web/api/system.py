@@ -1,0 +1,92 @@
+"""Health, status and version: public, so nothing here shows a prompt, a path or a name of a user."""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from sdrest import __version__
+from sdrest.core.job import JobState
+from sdrest.web.keys import ENGINE, JOBS, MODELS, STARTED_AT, WORKERS
+from sdrest.web.replies import json_reply
+from sdrest.web.routing import Route
+
+
+async def health(request: web.Request) -> web.Response:
+    """Liveness: 200 while workers take jobs, else 503."""
+    alive = all(worker.is_alive for worker in request.app[WORKERS])
+    return json_reply({"status": "ok" if alive else "worker stopped"}, status=200 if alive else 503)
+
+
+async def status(request: web.Request) -> web.Response:
+    """Server status, the state of the queue, and the loaded models."""
+    jobs, engine = request.app[JOBS], request.app[ENGINE].supervisor
+    counts = await jobs.store.counts()
+    return json_reply(
+        {
+            "status": "ok",
+            "version": __version__,
+            "uptime": round(time.monotonic() - request.app[STARTED_AT], 1),
+            "queue": {
+                **{f"{state}_count": counts[state] for state in JobState},
+                "paused": jobs.paused,
+                "current": next((worker.current.id for worker in request.app[WORKERS] if worker.current), None),
+            },
+            "models": {"loaded": _loaded_names(request.app)},
+            "backend": backend_name(request.app),
+            "engine": {"ready": engine.is_ready, "restarts": engine.restarts, "memory_bytes": engine.memory_bytes},
+        }
+    )
+
+
+async def version(request: web.Request) -> web.Response:
+    """Versions of the server, of Python and of the native library, and the backends it has."""
+    info = request.app[ENGINE].supervisor.info
+    return json_reply(
+        {
+            "version": __version__,
+            "python": platform.python_version(),
+            "stable_diffusion_cpp": info.version if info else None,
+            "stable_diffusion_cpp_commit": info.commit if info else None,
+            "system_info": info.system_info if info else None,
+            "ggml_backend": backend_name(request.app),
+            "backends": sorted({device.backend for device in info.devices}) if info else [],
+        }
+    )
+
+
+def _loaded_names(app: web.Application) -> list[str]:
+    names = {str(model.path): model.name for model in app[MODELS].catalogue.models}
+    return [names.get(path, Path(path).stem) for path in app[ENGINE].supervisor.loaded]
+
+
+def backend_name(app: web.Application) -> str | None:
+    """The backend that computes: the first device that is not the CPU, else the CPU; None before the library is loaded."""
+    info = app[ENGINE].supervisor.info
+    if info is None:
+        return None
+    others = [device.backend for device in info.devices if device.type != "cpu"]
+    return (others or [device.backend for device in info.devices] or ["unknown"])[0]
+
+
+def device_view(device: Any) -> dict[str, Any]:
+    """One device as ggml registered it."""
+    return {
+        "name": device.name,
+        "description": device.description,
+        "type": device.type,
+        "backend": device.backend,
+        "memory_free": device.memory_free,
+        "memory_total": device.memory_total,
+    }
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    ("GET", "/health", health),
+    ("GET", "/status", status),
+    ("GET", "/version", version),
+)

@@ -1,0 +1,24 @@
+"""Typed keys of what handlers find on the application and on the request."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from sdrest.core.principal import Principal
+from sdrest.engine.client import Engine
+from sdrest.jobs.service import JobService
+from sdrest.jobs.worker import Worker
+from sdrest.registry.registry import Registry
+from sdrest.settings import Settings
+
+SETTINGS: Final = web.AppKey("settings", Settings)
+JOBS: Final = web.AppKey("jobs", JobService)
+ENGINE: Final = web.AppKey("engine", Engine)
+MODELS: Final = web.AppKey("models", Registry)
+WORKERS: Final = web.AppKey("workers", list[Worker])
+STARTED_AT: Final = web.AppKey("started_at", float)
+
+PRINCIPAL: Final = web.RequestKey("principal", Principal)
+REQUEST_ID: Final = web.RequestKey("request_id", str)

@@ -1,0 +1,23 @@
+"""Registering handlers: every route of the native API answers under ``/api`` and ``/api/v1``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: Method, path below the prefix, handler.
+Route = tuple[str, str, Handler]
+
+API_PREFIXES: Final = ("/api", "/api/v1")
+
+
+def add_api_routes(app: web.Application, routes: Iterable[Route]) -> None:
+    """Add each route under both prefixes; a GET route answers HEAD as well."""
+    for prefix in API_PREFIXES:
+        for method, path, handler in routes:
+            app.router.add_route(method, prefix + path, handler)
+            if method == "GET":
+                app.router.add_route("HEAD", prefix + path, handler)

@@ -1,0 +1,96 @@
+"""Jobs as the native API shows them."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from sdrest.core.job import Job, JobState, Output, Progress
+from sdrest.web.keys import JOBS
+
+
+def timestamp(when: datetime | None) -> str | None:
+    """ISO-8601 in UTC with a Z, as the contract writes times."""
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z") if when else None
+
+
+def output_url(job_id: str, file: str) -> str:
+    """Path of an output file on this server."""
+    return f"/api/v1/jobs/{job_id}/output/{quote(file)}"
+
+
+def image_view(job: Job, output: Output) -> dict[str, Any]:
+    """One output of a job."""
+    url = output_url(job.id, output.file)
+    return {
+        "filename": output.file,
+        "url": url,
+        "thumb_url": f"{url}?thumb=1",
+        "media_type": output.media_type,
+        "seed": output.seed,
+        "width": output.width,
+        "height": output.height,
+        "size_bytes": output.size_bytes,
+    }
+
+
+def progress_view(progress: Progress) -> dict[str, Any]:
+    """How far a job is. ``stage`` is the phase under the contract's name for it."""
+    return {
+        "stage": progress.phase,
+        "step": progress.step,
+        "total_steps": progress.steps,
+        "percent": round(100 * progress.fraction, 1),
+        "fraction": progress.fraction,
+        "image": progress.image,
+        "images": progress.images,
+        "eta_seconds": progress.eta_seconds,
+    }
+
+
+def job_view(job: Job, progress: Progress, position: int | None = None) -> dict[str, Any]:
+    """A job in full."""
+    view: dict[str, Any] = {
+        "job_id": job.id,
+        "type": job.type,
+        "status": job.state,
+        "progress": progress_view(progress),
+        "position": position,
+        "priority": job.priority,
+        "attempt": job.attempt,
+        "created_at": timestamp(job.created_at),
+        "started_at": timestamp(job.started_at),
+        "completed_at": timestamp(job.finished_at),
+        "cancel_requested": job.cancel_requested_at is not None,
+        "params": job.parameters,
+        "model": {"id": job.model_id, "name": job.model_name},
+        "outputs": [output.file for output in job.outputs],
+        "output_urls": [output_url(job.id, output.file) for output in job.outputs],
+        "images": [image_view(job, output) for output in job.outputs if output.media_type.startswith("image/")],
+        "generation_time": job.seconds,
+        "warnings": list(job.warnings),
+        "error": job.failure.message if job.failure else None,
+    }
+    if job.failure:
+        view["failure"] = dataclasses.asdict(job.failure)
+    return view
+
+
+async def job_reply(request: web.Request, job: Job) -> dict[str, Any]:
+    """A job in full, with its place in the queue."""
+    jobs = request.app[JOBS]
+    position = await jobs.store.position(job.id) if job.state is JobState.PENDING else None
+    return job_view(job, jobs.progress(job), position)
+
+
+def links(job_id: str) -> dict[str, str]:
+    """Where to go on from a submitted job."""
+    return {
+        "self": f"/api/queue/job/{job_id}",
+        "events": f"/api/jobs/{job_id}/events",
+        "cancel": "/api/queue/cancel",
+    }
