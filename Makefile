@@ -1,0 +1,26 @@
+# The two commands: `make run` makes the first picture, `make test` runs every test and check. Both set everything up themselves.
+.PHONY: run test check nightly bench soak setup clean
+PYTHON ?= python3
+VENV := .venv
+BACKEND ?= auto
+
+setup:
+	@./install.sh --quiet --backend $(BACKEND) --extras test,pam,video,download,mcp
+
+run: setup
+	@$(VENV)/bin/python -m sdrest.cli.first_run $(ARGS)
+
+check: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+test: check
+	$(VENV)/bin/python -m pytest -m "not nightly" $(ARGS)
+
+nightly: setup
+	$(VENV)/bin/python -m pytest -m nightly $(ARGS)
+
+clean:
+	rm -rf $(VENV) build .make .mypy_cache .ruff_cache .pytest_cache

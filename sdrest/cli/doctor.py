@@ -1,0 +1,105 @@
+"""``sdrest doctor``: what this installation has, and what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sdrest import __version__
+from sdrest.cli.logging import configure_logging
+from sdrest.cli.options import settings_from, settings_options
+from sdrest.core.errors import SdrestError
+from sdrest.engine.client import Engine
+from sdrest.engine.messages import Ready
+from sdrest.registry.builtin import builtin_models
+from sdrest.registry.folders import Folders
+from sdrest.settings import Backend, LogLevel, Settings
+
+#: How ggml names the backend of each choice.
+_GGML_NAMES = {
+    Backend.CPU: ("CPU",),
+    Backend.CUDA: ("CUDA",),
+    Backend.VULKAN: ("Vulkan",),
+    Backend.METAL: ("Metal", "MTL"),
+    Backend.ROCM: ("ROCm", "HIP"),
+    Backend.SYCL: ("SYCL",),
+    Backend.OPENCL: ("OpenCL",),
+}
+
+
+@click.command()
+@settings_options("models_dir", "data_dir", "output", "backend")
+def doctor(config: Path | None, **flags: Any) -> None:
+    """Check the installation: native library, devices, model folders, write access.
+
+    Exits with 1 when the configured backend or anything else that the server needs is not there.
+    """
+    settings = settings_from(config, flags)
+    configure_logging(LogLevel.ERROR, as_json=False)
+    problems = [*_engine_problems(settings), *_folder_problems(settings)]
+    for problem in problems:
+        click.secho(f"problem: {problem}", fg="red")
+    if problems:
+        raise click.exceptions.Exit(1)
+    click.secho("all is well", fg="green")
+
+
+def _engine_problems(settings: Settings) -> list[str]:
+    click.echo(f"sdrest                {__version__}")
+    try:
+        info = asyncio.run(_ask_engine())
+    except SdrestError as error:
+        return [f"the native library cannot be used: {error.message}"]
+    click.echo(f"stable-diffusion.cpp  {info.version} (commit {info.commit})")
+    click.echo(f"built for             {info.system_info}")
+    click.echo(
+        f"soft cancel           {'yes' if info.soft_cancel else 'no: jobs are cancelled at step ends or by restart'}"
+    )
+    for device in info.devices:
+        memory = f"{device.memory_free / 2**30:.1f} of {device.memory_total / 2**30:.1f} GiB free"
+        click.echo(f"device                {device.name}: {device.description} ({device.backend}, {memory})")
+    missing = missing_backend(settings.backend, info)
+    return [missing] if missing else []
+
+
+def missing_backend(wanted: Backend, info: Ready) -> str | None:
+    """Why the wanted backend is not there; None when it is."""
+    if wanted is Backend.AUTO:
+        return None
+    have = sorted({device.backend for device in info.devices})
+    if any(backend.startswith(name) for backend in have for name in _GGML_NAMES[wanted]):
+        return None
+    return f"the backend {wanted} is not in this build (it has: {', '.join(have)}); run ./install.sh --backend {wanted}"
+
+
+async def _ask_engine() -> Ready:
+    engine = Engine(cancel_grace_seconds=1.0, hang_seconds=30.0)
+    await engine.start()
+    try:
+        return await engine.info()
+    finally:
+        await engine.stop()
+
+
+def _folder_problems(settings: Settings) -> list[str]:
+    click.echo(f"embedded model        {builtin_models()[0].path}")
+    for folder in Folders(settings.models_dir).all():
+        state = "" if folder.path.is_dir() else "  (not there)"
+        click.echo(f"{folder.kind.key:<21} {folder.path}{state}")
+    problems = []
+    for name, path in (("data_dir", settings.data_dir), ("output", settings.output_dir)):
+        writable = _writable(path)
+        click.echo(f"{name:<21} {path.absolute()}{'' if writable else '  (not writable)'}")
+        if not writable:
+            problems.append(f"{name} {path} cannot be written")
+    return problems
+
+
+def _writable(path: Path) -> bool:
+    """Whether ``path`` can be written, or made."""
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

@@ -1,0 +1,58 @@
+"""Command-line options made from the table of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic_core import PydanticUndefined
+
+from sdrest.core.errors import InvalidInput
+from sdrest.settings import Settings, load_settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Options by which only one server setting is reached under another, older name.
+_ALIASES = {"models_dir": ("--model-dir",)}
+
+
+def settings_options(*names: str) -> Callable[[F], F]:
+    """Decorate a command with ``--config`` and an option for each setting (or each named one)."""
+
+    def decorate(command: F) -> F:
+        for name in reversed(names or tuple(Settings.model_fields)):
+            command = _option(name)(command)
+        return click.option(
+            "--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings file (JSON, TOML or YAML)."
+        )(command)
+
+    return decorate
+
+
+def _option(name: str) -> Callable[[F], F]:
+    field = Settings.model_fields[name]
+    flag = "--" + name.replace("_", "-")
+    annotation = field.annotation
+    default = "" if field.default in {None, "", PydanticUndefined} else f"  [default: {field.default}]"
+    arguments: dict[str, Any] = {"help": f"{field.description}{default}", "default": None}
+    if annotation is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}", name, **arguments)
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        arguments["type"] = click.Choice(list(annotation), case_sensitive=False)
+    return click.option(flag, *_ALIASES.get(name, ()), name, **arguments)
+
+
+def settings_from(config: Path | None, flags: dict[str, Any]) -> Settings:
+    """The settings of a command.
+
+    Raises:
+        click.UsageError: naming each faulty flag, variable or line of the file.
+    """
+    try:
+        return load_settings({name: value for name, value in flags.items() if value is not None}, config)
+    except InvalidInput as error:
+        lines = "\n".join(f"  {problem.field}: {problem.message}" for problem in error.problems)
+        raise click.UsageError(f"the settings are not right:\n{lines}") from None
