@@ -94,3 +94,10 @@ def test_truncated_lora_gives_a_flat_picture(model: str, tiny_models: Models) ->
 def test_lora_of_the_wrong_width_ends_the_process(model: str, tiny_models: Models) -> None:
     done = run(BAD[f"{model}_lora_wrong_width"], f"{model}_lora_wrong_width", tiny_models)
     assert done.returncode == -signal.SIGABRT
+
+
+@pytest.mark.nightly
+def test_embedding_in_f16_gives_a_flat_picture(tiny_models: Models) -> None:
+    done = run(BAD["sd1_tiny_embedding_f16"], "sd1_tiny_embedding_f16", tiny_models)
+    assert done.returncode == 0
+    assert json.loads(done.stdout.splitlines()[-1])["deviation"] == 0
