@@ -1,0 +1,1 @@
+"""Model files: bounded header readers, identification, folders, catalogue, components, hashes."""

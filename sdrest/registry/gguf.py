@@ -1,0 +1,163 @@
+"""Bounded reader of GGUF headers (GGUF specification, versions 2 and 3)."""
+
+from __future__ import annotations
+
+import struct
+from io import BufferedReader
+
+from sdrest.core.model import ModelFormat
+from sdrest.core.tensor_types import BY_GGML_ID
+from sdrest.registry.header import (
+    DIMENSION_LIMIT,
+    METADATA_ARRAY_LIMIT,
+    METADATA_STRING_LIMIT,
+    TENSOR_LIMIT,
+    Header,
+    HeaderError,
+    TensorInfo,
+    Window,
+)
+
+MAGIC = b"GGUF"
+DEFAULT_ALIGNMENT = 32
+_KEY_LIMIT = 65_535  # the specification's bound on key lengths
+_NAME_LIMIT = 4096  # ggml takes 127 bytes; longer names are reported by validation, not by the reader
+_KEY_COUNT_LIMIT = 100_000
+_STRING, _ARRAY = 8, 9
+_SCALARS = {
+    0: struct.Struct("<B"),
+    1: struct.Struct("<b"),
+    2: struct.Struct("<H"),
+    3: struct.Struct("<h"),
+    4: struct.Struct("<I"),
+    5: struct.Struct("<i"),
+    6: struct.Struct("<f"),
+    7: struct.Struct("<?"),
+    10: struct.Struct("<Q"),
+    11: struct.Struct("<q"),
+    12: struct.Struct("<d"),
+}
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+
+
+class _Cursor:
+    """A position in a :class:`Window`."""
+
+    __slots__ = ("at", "window")
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.at = 0
+
+    def unpack(self, kind: struct.Struct) -> int | float | bool:
+        end = self.at + kind.size
+        self.window.need(end)
+        value: int | float | bool = kind.unpack_from(self.window.data, self.at)[0]
+        self.at = end
+        return value
+
+    def u32(self) -> int:
+        return int(self.unpack(_U32))
+
+    def u64(self) -> int:
+        return int(self.unpack(_U64))
+
+    def text(self, limit: int, what: str) -> str:
+        length = self.u64()
+        if length > limit:
+            raise HeaderError(f"{what} claims {length} bytes")
+        start, self.at = self.at, self.at + length
+        self.window.need(self.at)
+        return self.window.data[start : self.at].decode("utf-8", "replace")
+
+    def skip(self, length: int) -> None:
+        self.window.need(self.at + length)
+        self.at += length
+
+    def value(self, kind: int, key: str) -> object:
+        if kind == _STRING:
+            return self._string()
+        if kind == _ARRAY:
+            return self._array(key)
+        scalar = _SCALARS.get(kind)
+        if scalar is None:
+            raise HeaderError(f"metadata key {key!r} has the unknown value type {kind}")
+        return self.unpack(scalar)
+
+    def _string(self) -> str:
+        length = self.u64()
+        start = self.at
+        self.window.need(start + length)
+        self.at = start + length
+        return self.window.data[start : start + min(length, METADATA_STRING_LIMIT)].decode("utf-8", "replace")
+
+    def _array(self, key: str) -> tuple[object, ...]:
+        kind, count = self.u32(), self.u64()
+        if kind == _ARRAY:
+            raise HeaderError(f"metadata key {key!r} holds an array of arrays")
+        kept = min(count, METADATA_ARRAY_LIMIT)
+        if kind == _STRING:
+            items: list[object] = [self._string() for _ in range(kept)]
+            self._skip_strings(count - kept)
+            return tuple(items)
+        scalar = _SCALARS.get(kind)
+        if scalar is None:
+            raise HeaderError(f"metadata key {key!r} holds an array of the unknown value type {kind}")
+        items = [self.unpack(scalar) for _ in range(kept)]
+        self.skip((count - kept) * scalar.size)
+        return tuple(items)
+
+    def _skip_strings(self, count: int) -> None:
+        """Step over string elements; vocabularies have hundreds of thousands, so this is the reader's inner loop."""
+        window, at, unpack_from = self.window, self.at, _U64.unpack_from
+        if count * 8 > window.file_size:
+            raise HeaderError(f"a metadata array claims {count} strings")
+        data = window.data
+        for _ in range(count):
+            if at + 8 > len(data):
+                window.need(at + 8)
+            at += 8 + unpack_from(data, at)[0]
+        window.need(at)
+        self.at = at
+
+
+def read_gguf(file: BufferedReader, file_size: int) -> Header:
+    """The header of an open GGUF file. Raises :class:`HeaderError` with the reason when it is not one."""
+    cursor = _Cursor(Window(file, file_size))
+    cursor.skip(len(MAGIC))
+    if cursor.window.data[: len(MAGIC)] != MAGIC:
+        raise HeaderError("not a GGUF file")
+    version = cursor.u32()
+    if version not in {2, 3}:
+        if version & 0xFFFF == 0:
+            raise HeaderError("big-endian GGUF; only little-endian files can be loaded")
+        raise HeaderError(f"GGUF version {version}; versions 2 and 3 can be loaded")
+    tensor_count, key_count = cursor.u64(), cursor.u64()
+    if tensor_count > TENSOR_LIMIT:
+        raise HeaderError(f"claims {tensor_count} tensors; at most {TENSOR_LIMIT} are accepted")
+    if key_count > _KEY_COUNT_LIMIT:
+        raise HeaderError(f"claims {key_count} metadata keys; at most {_KEY_COUNT_LIMIT} are accepted")
+    metadata: dict[str, object] = {}
+    for _ in range(key_count):
+        key = cursor.text(_KEY_LIMIT, "a metadata key")
+        metadata[key] = cursor.value(cursor.u32(), key)
+    entries = [_tensor_entry(cursor) for _ in range(tensor_count)]
+    alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
+    if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
+        raise HeaderError(f"general.alignment is {alignment!r}, not a power of two")
+    data_offset = -(-cursor.at // alignment) * alignment
+    tensors = []
+    for name, shape, ggml_id, offset in entries:
+        kind = BY_GGML_ID.get(ggml_id)
+        nbytes = kind.nbytes(shape) if kind is not None else 0
+        tensors.append(TensorInfo(name, shape, kind, data_offset + offset, nbytes, f"ggml type {ggml_id}"))
+    return Header(ModelFormat.GGUF, file_size, tuple(tensors), metadata, data_offset)
+
+
+def _tensor_entry(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
+    name = cursor.text(_NAME_LIMIT, "a tensor name")
+    dimensions = cursor.u32()
+    if dimensions > DIMENSION_LIMIT:
+        raise HeaderError(f"tensor {name!r} claims {dimensions} dimensions")
+    shape = tuple(cursor.u64() for _ in range(dimensions))
+    return name, shape[::-1], cursor.u32(), cursor.u64()

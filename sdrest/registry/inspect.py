@@ -1,0 +1,116 @@
+"""One file on disk → one :class:`Model`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, UPSCALER_TYPES, Model, ModelFormat, ModelType, Problem
+from sdrest.core.tensor_types import TensorType
+from sdrest.registry.folders import FolderKind
+from sdrest.registry.header import Header, HeaderError
+from sdrest.registry.identify import Identity, identify
+from sdrest.registry.layout import check_layout
+from sdrest.registry.reading import read_header
+from sdrest.registry.sidecars import Notes, read_notes
+
+_ID_DIGITS = 12
+
+
+def model_id(kind: FolderKind, relative_path: str) -> str:
+    """A short id without path or punctuation, the same as long as folder kind and relative path are."""
+    return hashlib.sha256(f"{kind.key}\0{relative_path}".encode()).hexdigest()[:_ID_DIGITS]
+
+
+def inspect_model(
+    path: Path, kind: FolderKind, relative_path: str, stat: os.stat_result, beside: frozenset[str] = frozenset()
+) -> Model:
+    """Read, recognise and check one model.
+
+    Never raises for what the file holds: a broken file becomes a model with a fatal :class:`Problem`. ``beside`` are
+    the names in its folder (for side files); ``stat`` gives size and time.
+    """
+    name = path.name if path.is_dir() else path.stem
+    base = Model(
+        id=model_id(kind, relative_path),
+        name=name,
+        type=kind.type,
+        path=path,
+        relative_path=relative_path,
+        size=stat.st_size,
+        mtime_ns=stat.st_mtime_ns,
+        format=ModelFormat.TEXT,
+    )
+    if kind.type & TEXT_TYPES:
+        return base
+    try:
+        header = read_header(path)
+    except HeaderError as error:
+        return _broken(base, error)
+    return _describe(base, kind, header, identify(header), read_notes(path, header.metadata, beside))
+
+
+def _broken(base: Model, error: HeaderError) -> Model:
+    suffix = base.path.suffix.lower()
+    guess = {".gguf": ModelFormat.GGUF, ".safetensors": ModelFormat.SAFETENSORS, ".sft": ModelFormat.SAFETENSORS}
+    return replace(
+        base, format=guess.get(suffix, ModelFormat.TORCH_ZIP), problems=(Problem(error.slug, error.message),)
+    )
+
+
+def _describe(base: Model, kind: FolderKind, header: Header, identity: Identity, notes: Notes) -> Model:
+    problems = check_layout(header) + identity.problems
+    if identity.type is None:
+        problems += (Problem("unrecognised", "the tensors are of no kind that the library knows"),)
+    types = count_types(header)
+    return replace(
+        base,
+        type=_settle_type(kind, identity.type),
+        format=header.format,
+        size=header.file_size,
+        architecture=identity.architecture,
+        variant=identity.variant,
+        loading_method=identity.loading_method,
+        quantization=dominant_type(header),
+        types=types,
+        tensor_count=len(header.tensors),
+        parameter_count=sum(tensor.elements for tensor in header.tensors),
+        weights_bytes=sum(tensor.nbytes for tensor in header.tensors),
+        embedded=identity.embedded,
+        traits=dict(identity.traits),
+        title=notes.title,
+        description=notes.description,
+        trigger_words=notes.trigger_words,
+        base_model=notes.base_model,
+        preview=notes.preview,
+        problems=problems,
+    )
+
+
+def _settle_type(kind: FolderKind, found: ModelType | None) -> ModelType:
+    """The folder says what a file is for, unless its content cannot be that."""
+    if found is None or found is kind.type:
+        return kind.type
+    # Checkpoints and bare diffusion models, and the two words for upscalers, stand for each other.
+    for group in (MAIN_TYPES, UPSCALER_TYPES):
+        if found & group and kind.type & group:
+            return kind.type
+    return found
+
+
+def count_types(header: Header) -> Mapping[TensorType, int]:
+    """Tensors by element type, the most frequent first."""
+    return dict(Counter(tensor.type for tensor in header.tensors if tensor.type is not None).most_common())
+
+
+def dominant_type(header: Header) -> TensorType | None:
+    """The element type that holds most of the weights."""
+    elements: Counter[TensorType] = Counter()
+    for tensor in header.tensors:
+        if tensor.type is not None:
+            elements[tensor.type] += tensor.elements
+    return elements.most_common(1)[0][0] if elements else None

@@ -1,0 +1,159 @@
+"""The registry: what is in the model folders now, kept across starts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sdrest.core.model import Component, Loading, Model, ModelType, Requirement
+from sdrest.registry.cache import load_entries, save_entries
+from sdrest.registry.catalogue import Catalogue
+from sdrest.registry.components import requirements
+from sdrest.registry.folders import Folder, Folders
+from sdrest.registry.hashes import HashCache, Hashes, Progress
+from sdrest.registry.header import Header
+from sdrest.registry.loading import candidates, missing_components, resolve_loading
+from sdrest.registry.reading import read_header
+from sdrest.registry.scan import Scanned, scan
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshReport:
+    """What a refresh changed, as ids; ``skipped`` tells in words what was left out."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    total: int
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentState:
+    """One component of a model: whether its file holds it, and which registered files would do."""
+
+    requirement: Requirement
+    embedded: bool
+    candidates: tuple[Model, ...]
+
+    @property
+    def present(self) -> bool:
+        """Whether the component can be had here."""
+        return self.embedded or bool(self.candidates)
+
+
+class Registry:
+    """All models of this installation.
+
+    Reading the folders blocks, so :meth:`refresh`, :meth:`header` and :meth:`hash` belong on a worker thread;
+    :attr:`catalogue` is replaced as a whole and may be read from anywhere. ``state_dir`` holds what earlier runs found.
+    ``builtin`` are models that come with the program; they are listed even when no folder holds any.
+    """
+
+    def __init__(
+        self,
+        folders: Folders,
+        state_dir: Path | None = None,
+        *,
+        link_roots: Sequence[Path] = (),
+        aliases: Mapping[str, str] | None = None,
+        builtin: Sequence[Model] = (),
+    ) -> None:
+        self.folders = folders
+        self.hashes = HashCache(state_dir / "hashes.json" if state_dir else None)
+        self._cache_path = state_dir / "models.json" if state_dir else None
+        self._link_roots = tuple(link_roots)
+        self._aliases = dict(aliases or {})
+        self._builtin = tuple(builtin)
+        self._lock = threading.Lock()
+        self._entries: dict[Path, Scanned] = {}
+        self._catalogue = Catalogue(self._builtin, self._aliases)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models as the last refresh found them."""
+        return self._catalogue
+
+    def refresh(self, cancelled: Callable[[], bool] = lambda: False) -> RefreshReport:
+        """Look through the folders again; only new and changed files are read. A second caller waits for the first."""
+        with self._lock:
+            if not self._entries and self._cache_path is not None:
+                self._entries = load_entries(self._cache_path)
+            before = {model.id: model for model in self._catalogue.models}
+            result = scan(self.folders, self._entries, link_roots=self._link_roots, cancelled=cancelled)
+            if self._cache_path is not None and (result.read or result.entries.keys() != self._entries.keys()):
+                save_entries(self._cache_path, result.entries)
+            if self._catalogue.models and not result.read and result.entries.keys() == self._entries.keys():
+                return RefreshReport((), (), (), len(self._catalogue), result.skipped)
+            self._entries = dict(result.entries)
+            found = [self._with_hashes(model) for model in result.models]
+            self._catalogue = Catalogue((*self._builtin, *found), self._aliases).prepare()
+            after = {model.id: model for model in self._catalogue.models}
+        changed = (i for i in before.keys() & after.keys() if _state(before[i]) != _state(after[i]))
+        return RefreshReport(
+            added=tuple(sorted(after.keys() - before.keys())),
+            removed=tuple(sorted(before.keys() - after.keys())),
+            changed=tuple(sorted(changed)),
+            total=len(after),
+            skipped=result.skipped,
+        )
+
+    def directory_times(self) -> tuple[tuple[str, int], ...]:
+        """Times (ns) of all model folders and sub-folders that hold models; when it differs, something came or went.
+
+        Cheap enough to ask every few seconds, for noticing new files without being told.
+        """
+        seen = {folder.path for folder in self.folders.all()} | {path.parent for path in self._entries}
+        times: list[tuple[str, int]] = []
+        for path in sorted(seen):
+            try:
+                times.append((str(path), path.stat().st_mtime_ns))
+            except OSError:
+                times.append((str(path), 0))
+        return tuple(times)
+
+    def resolve(self, name: str, wanted: ModelType | None = None) -> Model:
+        """The one model that ``name`` means; see :meth:`Catalogue.resolve`."""
+        return self._catalogue.resolve(name, wanted)
+
+    def loading(self, model: Model, chosen: Mapping[Component, str] | None = None) -> Loading:
+        """The files with which ``model`` is loaded; see :func:`sdrest.registry.loading.resolve_loading`."""
+        return resolve_loading(self._catalogue, model, chosen)
+
+    def components(self, model: Model) -> tuple[ComponentState, ...]:
+        """Every component that ``model`` takes, and what is here of it."""
+        return tuple(
+            ComponentState(need, need.component in model.embedded, candidates(self._catalogue, need.component, model))
+            for need in requirements(model)
+        )
+
+    def missing(self, model: Model) -> tuple[Component, ...]:
+        """Required components that cannot be had here."""
+        return missing_components(self._catalogue, model)
+
+    def header(self, model: Model) -> Header:
+        """The model's full header, read now. Raises :class:`sdrest.registry.header.HeaderError`."""
+        return read_header(model.path)
+
+    def hash(
+        self, model: Model, progress: Progress | None = None, cancelled: Callable[[], bool] = lambda: False
+    ) -> Hashes:
+        """The model's hashes, computed now unless known; see :meth:`HashCache.compute`."""
+        hashes = self.hashes.compute(model.path, progress, cancelled)
+        with self._lock:
+            self._catalogue = self._catalogue.with_hashes(model.id, hashes.sha256, hashes.short)
+        return hashes
+
+    def directories(self) -> tuple[Folder, ...]:
+        """All folders that are scanned."""
+        return self.folders.all()
+
+    def _with_hashes(self, model: Model) -> Model:
+        known = self.hashes.of(model)
+        return model if known is None else replace(model, sha256=known.sha256, short_hashes=known.short)
+
+
+def _state(model: Model) -> tuple[object, ...]:
+    return model.size, model.mtime_ns, model.type, model.title, model.description, model.preview

@@ -1,0 +1,155 @@
+"""From a model to the files the library is given: parts are found by what fits, and what is missing is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sdrest.core.errors import InvalidInput, ModelUnusable
+from sdrest.core.model import Architecture, Component, Need
+from sdrest.registry.folders import Folders
+from sdrest.registry.registry import Registry
+from tests.architectures import EVIDENCE, PARTS, Shapes
+from tests.model_files import write_gguf, write_safetensors
+
+_VAE16 = {"decoder.conv_in.weight": (512, 16, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)}
+_VAE4 = PARTS["vae"][1]
+
+
+def _registry(folder: Path, files: dict[str, Shapes]) -> Registry:
+    for name, shapes in files.items():
+        write = write_gguf if name.endswith(".gguf") else write_safetensors
+        write(folder / name, shapes)
+    registry = Registry(Folders(folder))
+    registry.refresh()
+    return registry
+
+
+_FLUX = {
+    "diffusion_models/flux1-dev.gguf": EVIDENCE[Architecture.FLUX],
+    "vae/ae.safetensors": _VAE16,
+    "vae/sd.safetensors": _VAE4,
+    "text_encoders/clip_l.safetensors": PARTS["clip_l"][1],
+    "text_encoders/clip_g.safetensors": PARTS["clip_g"][1],
+    "text_encoders/t5xxl.safetensors": PARTS["t5"][1],
+    "text_encoders/umt5.gguf": PARTS["umt5 by llama.cpp"][1],
+}
+
+
+def test_a_bare_diffusion_model_gets_its_parts(tmp_path: Path) -> None:
+    registry = _registry(tmp_path, _FLUX)
+    loading = registry.loading(registry.resolve("flux1-dev"))
+    assert loading.model_path is None
+    assert loading.diffusion_model_path == tmp_path / "diffusion_models/flux1-dev.gguf"
+    assert loading.vae_path == tmp_path / "vae/ae.safetensors"
+    assert loading.clip_l_path == tmp_path / "text_encoders/clip_l.safetensors"
+    assert loading.t5xxl_path == tmp_path / "text_encoders/t5xxl.safetensors"
+    assert loading.clip_g_path is None
+    parts = [registry.resolve(name) for name in ("flux1-dev", "ae", "clip_l", "t5xxl")]
+    assert loading.weights_bytes == sum(part.weights_bytes for part in parts)
+
+
+def test_a_whole_checkpoint_needs_nothing(tmp_path: Path) -> None:
+    whole = EVIDENCE[Architecture.SD1] | {"first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3)}
+    registry = _registry(tmp_path, {"checkpoints/v1.safetensors": whole, "vae/sd.safetensors": _VAE4})
+    loading = registry.loading(registry.resolve("v1"))
+    assert loading.model_path == tmp_path / "checkpoints/v1.safetensors"
+    assert loading.vae_path is None
+    assert registry.missing(registry.resolve("v1")) == ()
+
+
+def test_missing_parts_are_all_named(tmp_path: Path) -> None:
+    registry = _registry(tmp_path, {"diffusion_models/flux.gguf": EVIDENCE[Architecture.FLUX]})
+    model = registry.resolve("flux")
+    with pytest.raises(ModelUnusable, match="clip_l, t5xxl, vae") as caught:
+        registry.loading(model)
+    assert caught.value.details["missing"] == ["clip_l", "t5xxl", "vae"]
+    assert set(registry.missing(model)) == {Component.CLIP_L, Component.T5XXL, Component.VAE}
+
+
+def test_a_tiny_autoencoder_stands_in_for_a_vae(tmp_path: Path) -> None:
+    files = {name: shapes for name, shapes in _FLUX.items() if not name.startswith("vae/")}
+    taesd = {"decoder.layers.0.weight": (64, 16, 3, 3)}
+    registry = _registry(tmp_path, files | {"taesd/taef1.safetensors": taesd})
+    loading = registry.loading(registry.resolve("flux1-dev"))
+    assert loading.taesd_path == tmp_path / "taesd/taef1.safetensors"
+    assert loading.vae_path is None
+
+
+def test_chosen_parts_override_and_must_fit(tmp_path: Path) -> None:
+    registry = _registry(tmp_path, _FLUX | {"vae/other-ae.safetensors": _VAE16})
+    model = registry.resolve("flux1-dev")
+    chosen = registry.loading(model, {Component.VAE: "other-ae"})
+    assert chosen.vae_path == tmp_path / "vae/other-ae.safetensors"
+    with pytest.raises(InvalidInput, match="vae: sd does not fit Flux") as caught:
+        registry.loading(model, {Component.VAE: "sd"})
+    assert caught.value.problems[0].field == "vae"
+
+
+def test_language_models_are_matched_by_width_and_vocabulary(tmp_path: Path) -> None:
+    qwen = PARTS["qwen"][1]
+    narrow = {"model.embed_tokens.weight": (151936, 1024), "model.layers.0.self_attn.q_proj.weight": (1024, 1024)}
+    mistral = {"model.embed_tokens.weight": (131072, 2560), "model.layers.0.self_attn.q_proj.weight": (4096, 2560)}
+    registry = _registry(
+        tmp_path,
+        {
+            "diffusion_models/z.safetensors": EVIDENCE[Architecture.Z_IMAGE],
+            "vae/ae.safetensors": _VAE16,
+            "text_encoders/a-narrow.safetensors": narrow,
+            "text_encoders/b-mistral.safetensors": mistral,
+            "text_encoders/c-qwen.safetensors": qwen,
+        },
+    )
+    assert registry.loading(registry.resolve("z")).llm_path == tmp_path / "text_encoders/c-qwen.safetensors"
+
+
+def test_video_models_take_video_autoencoders_and_umt5(tmp_path: Path) -> None:
+    registry = _registry(
+        tmp_path,
+        _FLUX
+        | {
+            "diffusion_models/wan.safetensors": EVIDENCE[Architecture.WAN2],
+            "vae/wan_vae.safetensors": PARTS["wan vae"][1],
+        },
+    )
+    loading = registry.loading(registry.resolve("wan"))
+    assert loading.vae_path == tmp_path / "vae/wan_vae.safetensors"
+    assert loading.t5xxl_path == tmp_path / "text_encoders/umt5.gguf"
+
+
+def test_the_low_noise_half_takes_the_high_noise_half(tmp_path: Path) -> None:
+    layers = {f"blocks.{i}.cross_attn.norm_k.weight": (8,) for i in range(40)}
+    wan = layers | {"patch_embedding.weight": (5120, 16, 1, 2, 2)}
+    registry = _registry(
+        tmp_path,
+        {
+            "diffusion_models/Wan2.2-T2V-A14B-LowNoise-Q8_0.safetensors": wan,
+            "diffusion_models/Wan2.2-T2V-A14B-HighNoise-Q8_0.safetensors": wan,
+            "vae/wan_vae.safetensors": PARTS["wan vae"][1],
+            "text_encoders/umt5.gguf": PARTS["umt5 by llama.cpp"][1],
+        },
+    )
+    loading = registry.loading(registry.resolve("Wan2.2-T2V-A14B-LowNoise-Q8_0"))
+    assert loading.high_noise_diffusion_model_path is not None
+    assert "HighNoise" in loading.high_noise_diffusion_model_path.name
+
+
+def test_unusable_and_wrong_files_are_refused_with_the_reason(tmp_path: Path) -> None:
+    registry = _registry(tmp_path, {"vae/ae.safetensors": _VAE16})
+    with pytest.raises(ModelUnusable, match="of type vae"):
+        registry.loading(registry.resolve("ae"))
+    broken = tmp_path / "checkpoints/cut.safetensors"
+    whole = write_safetensors(broken, EVIDENCE[Architecture.SD1])
+    whole.write_bytes(whole.read_bytes()[:-4096])
+    registry.refresh()
+    with pytest.raises(ModelUnusable, match="ends 4096 bytes before"):
+        registry.loading(registry.resolve("cut"))
+
+
+def test_components_tell_what_is_here(tmp_path: Path) -> None:
+    registry = _registry(tmp_path, _FLUX)
+    states = {state.requirement.component: state for state in registry.components(registry.resolve("flux1-dev"))}
+    assert set(states) == {Component.CLIP_L, Component.T5XXL, Component.VAE}
+    assert all(state.present and state.requirement.need is Need.REQUIRED for state in states.values())
+    assert [candidate.name for candidate in states[Component.VAE].candidates] == ["ae"]
