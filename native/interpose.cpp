@@ -16,6 +16,9 @@ ggml_status compute(ggml_backend backend, ggml_graph graph) {
     if (f.graph_compute == nullptr) {
         return GGML_STATUS_ABORTED;
     }
+    if (state.mode != SDREST_CANCEL_GRAPH) {
+        return f.graph_compute(backend, graph);
+    }
     if (state.may_skip()) {
         ++state.skipped;
         const bool stop = state.may_stop() && state.phase.load() == SDREST_PHASE_SAMPLE;

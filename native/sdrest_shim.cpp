@@ -87,7 +87,7 @@ extern "C" {
 
 int sdrest_shim_abi(void) { return SDREST_SHIM_ABI; }
 
-int sdrest_shim_attach(void* library) {
+int sdrest_shim_attach(void* library, bool interpose) {
     Functions& f = state.functions;
     if (library == nullptr || !resolve(library, f)) {
         state.mode = SDREST_CANCEL_NONE;
@@ -95,11 +95,11 @@ int sdrest_shim_attach(void* library) {
     }
     f.sd_set_log_callback(on_log, nullptr);
     f.sd_set_progress_callback(on_progress, nullptr);
+    const bool graphs = interpose && f.graph_compute != nullptr && interposed(library, interposer());
     if (f.set_abort_handler != nullptr) {
-        f.set_abort_handler(on_ggml_abort);
+        f.set_abort_handler(graphs ? on_ggml_abort : nullptr);
     }
-    const bool graphs = f.graph_compute != nullptr && interposed(library, interposer());
-    state.mode        = graphs ? SDREST_CANCEL_GRAPH : SDREST_CANCEL_PROGRESS;
+    state.mode = graphs ? SDREST_CANCEL_GRAPH : SDREST_CANCEL_PROGRESS;
     return state.mode;
 }
 

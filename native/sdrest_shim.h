@@ -73,9 +73,11 @@ typedef void (*sdrest_progress_callback)(int step, int steps, float seconds, voi
 
 SDREST_API int sdrest_shim_abi(void);
 
-/* Connects the shim to a loaded libstable-diffusion (handle of dlopen or LoadLibrary). Returns the cancel mode that this library
- * allows, SDREST_CANCEL_NONE when it is not a libstable-diffusion. Installs the shim's log, progress and abort callbacks. */
-SDREST_API int sdrest_shim_attach(void* library);
+/* Connects the shim to a loaded libstable-diffusion (handle of dlopen or LoadLibrary) and installs its callbacks. Returns the cancel
+ * mode that this library allows, SDREST_CANCEL_NONE when it is not a libstable-diffusion. With interpose false the answer is at most
+ * SDREST_CANCEL_PROGRESS. Assertions are caught in SDREST_CANCEL_GRAPH only: without it the shim cannot know that it is inside the
+ * parallel part of a graph, which must not be unwound. */
+SDREST_API int sdrest_shim_attach(void* library, bool interpose);
 SDREST_API int sdrest_shim_cancel_mode(void);
 
 /* Callbacks of the user, null for none. They are called where the library calls them: progress on the thread of the guarded call,

@@ -7,7 +7,8 @@ never frees pictures, redirects standard output and misses failed loads. Nothing
 Traps of the library that are handled here: weights freed after the first generation, callbacks and generations global
 to the process, broken LoRA and component files passed over in silence, results to be freed by the caller, values that
 end the process. Left to the caller: only one thread, with a stack of ``NATIVE_STACK_BYTES``, should make calls; and
-some failures still end the process."""
+some failures still end the process.
+"""
 
 from sdrest.engine.child.binding.context import Context
 from sdrest.engine.child.binding.devices import Device

@@ -68,7 +68,8 @@ class Context:
         """Make pictures, each (height, width, 3); sizes are rounded up to what the model needs. Empty in a dry run.
 
         The arrays look into native memory, which is freed with the last reference. Raises Cancelled, NativeError,
-        ValueError."""
+        ValueError.
+        """
         structures = self._structures()
         made = structures.image(params, self._defaults())
         shim = self._session.foreign.shim

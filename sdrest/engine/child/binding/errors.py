@@ -19,7 +19,8 @@ class NativeError(Exception):
     """A native call gave no result. The text says why, in the library's own words where it gave any.
 
     ``log_lines`` are the warnings and errors that the library logged during the call. ``spoils_context`` is true when
-    the context may hold half-merged LoRA weights: close it and open a new one."""
+    the context may hold half-merged LoRA weights: close it and open a new one.
+    """
 
     def __init__(
         self,

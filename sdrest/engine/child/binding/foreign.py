@@ -1,7 +1,8 @@
 """Loading the shim and the native library, and the C functions that the rest of this package calls.
 
 The shim (``native/``) must be in the process, with its symbols global, before libstable-diffusion is loaded: only then
-are the library's calls of ``ggml_backend_graph_compute`` bound to it."""
+are the library's calls of ``ggml_backend_graph_compute`` bound to it.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ ProgressCallback = ctypes.CFUNCTYPE(None, c_int, c_int, c_float, c_void_p)
 
 def shim_candidates() -> list[Path]:
     """Where the shim is looked for: ``SDREST_SHIM``, beside this package, the installed package, the source tree's
-    ``build``."""
+    ``build``.
+    """
     package = Path(__file__).resolve().parent.parent
     source_tree = package.parents[2]
     named = os.environ.get("SDREST_SHIM")
@@ -60,9 +62,10 @@ class Foreign:
     """The two loaded libraries: ``sd`` (the package's low-level module), ``lib`` and ``shim`` (``ctypes.CDLL``).
 
     Raises :class:`NativeError` when the shim is missing or of another version, the library cannot be loaded, or its
-    structures are not those that the low-level module describes."""
+    structures are not those that the low-level module describes.
+    """
 
-    def __init__(self, shim: Path | None = None) -> None:
+    def __init__(self, shim: Path | None = None, *, interpose: bool = True) -> None:
         self.shim_path = shim or next((path for path in shim_candidates() if path.is_file()), None)
         if self.shim_path is None:
             looked = ", ".join(str(path) for path in shim_candidates())
@@ -84,7 +87,7 @@ class Foreign:
             raise NativeError(f"{self.shim_path} is of another version of sdrest; build it again")
         self._declare_library()
         self._check_structures()
-        self.cancel_mode: int = self.shim.sdrest_shim_attach(self.lib._handle)
+        self.cancel_mode: int = self.shim.sdrest_shim_attach(self.lib._handle, interpose)
         if self.cancel_mode == CANCEL_NONE:
             raise NativeError(f"{self.lib._name} lacks functions of libstable-diffusion")
 
@@ -92,7 +95,7 @@ class Foreign:
         images = POINTER(self.sd.sd_image_t)
         prototypes: dict[str, tuple[Any, list[Any]]] = {
             "abi": (c_int, []),
-            "attach": (c_int, [c_void_p]),
+            "attach": (c_int, [c_void_p, c_bool]),
             "set_log_callback": (None, [c_void_p, c_void_p]),
             "set_progress_callback": (None, [c_void_p, c_void_p]),
             "cancel": (None, []),

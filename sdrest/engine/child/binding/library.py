@@ -28,7 +28,8 @@ class NativeLibrary:
     """libstable-diffusion behind the shim. One per process: its callbacks, and so its calls, are global.
 
     Callbacks run on the thread of the native call, log messages also on loader threads. What they raise ends the call
-    and comes out of it. Set the environment of :mod:`sdrest.engine.child.environment` before the first load."""
+    and comes out of it. Set the environment of :mod:`sdrest.engine.child.environment` before the first load.
+    """
 
     def __init__(self, foreign: Foreign) -> None:
         self._foreign = foreign
@@ -36,9 +37,12 @@ class NativeLibrary:
         self._session = Session(foreign, self.names)
 
     @classmethod
-    def load(cls, *, shim: Path | None = None) -> NativeLibrary:
-        """Load the shim (``shim``, or the first place that has one) and the library. Raises NativeError."""
-        return cls(Foreign(shim))
+    def load(cls, *, shim: Path | None = None, interpose: bool = True) -> NativeLibrary:
+        """Load the shim (``shim``, or the first place that has one) and the library. Raises NativeError.
+
+        ``interpose`` False gives up ``soft_cancel_available``, as on platforms that do not have it.
+        """
+        return cls(Foreign(shim, interpose=interpose))
 
     @property
     def version(self) -> str:
@@ -82,12 +86,14 @@ class NativeLibrary:
 
     def on_progress(self, function: ProgressFunction | None) -> None:
         """Call ``function(step, steps, seconds)`` while sampling (seconds a step), processing tiles and loading
-        tensors."""
+        tensors.
+        """
         self._session.set_progress(function)
 
     def on_log(self, function: LogFunction | None) -> None:
         """Call ``function(level, text)`` with each message; level is debug, info, warning or error. Debug messages hold
-        prompts."""
+        prompts.
+        """
         self._session.set_log(function)
 
     def on_preview(
@@ -107,7 +113,8 @@ class NativeLibrary:
 
     def open_context(self, params: ContextParams) -> Context:
         """Load a model. Raises NativeError with the library's last errors; also when it would pass over a broken
-        component."""
+        component.
+        """
         return Context(self._session, params)
 
     def open_upscaler(
@@ -153,7 +160,8 @@ class NativeLibrary:
         convert_names: bool = False,
     ) -> None:
         """Write ``source`` as a model file of another type (``convert``). It cannot be cancelled and leaves partial
-        files on failure."""
+        files on failure.
+        """
         if source.resolve() == target.resolve():
             raise NativeError(f"convert: {target} would overwrite its own input")
         structures = Structures(self._foreign, self.names)
@@ -181,7 +189,8 @@ class NativeLibrary:
 
     def arm(self) -> None:
         """Forget a cancel request that came too late. Call it when a new job begins, before that job can be
-        cancelled."""
+        cancelled.
+        """
         self._foreign.shim.sdrest_shim_arm()
 
     @contextmanager
@@ -189,7 +198,8 @@ class NativeLibrary:
         """Generate without computing: the buffers are reserved, and reported by the yielded object when the block ends.
 
         LoRAs that are merged into the weights are merged all the same. Raises NativeError where
-        ``soft_cancel_available`` is false."""
+        ``soft_cancel_available`` is false.
+        """
         if not self.soft_cancel_available:
             raise NativeError("dry run: this library's calls cannot be intercepted")
         report = BufferReport()

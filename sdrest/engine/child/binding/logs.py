@@ -35,7 +35,8 @@ class Buffer:
 
 class BufferReport:
     """The buffers that were reserved while it listened: ``compute`` (per graph, transient) and ``weights`` (at
-    load)."""
+    load).
+    """
 
     def __init__(self) -> None:
         self.compute: list[Buffer] = []
@@ -51,7 +52,8 @@ class BufferReport:
     @property
     def largest_compute_bytes(self) -> int:
         """The largest compute buffer: graphs run one after another, so this is what a generation needs beside the
-        weights."""
+        weights.
+        """
         return max((buffer.bytes for buffer in self.compute), default=0)
 
 

@@ -3,7 +3,8 @@ words.
 
 Plain data: names as strings (the library's own, see :mod:`.names`), files as paths, pictures as ``uint8`` arrays of
 shape (height, width, 3), masks (height, width). ``None`` leaves a field to the library. The C structure and field are
-named where the words differ. Values are checked when they are converted (:mod:`.structures`)."""
+named where the words differ. Values are checked when they are converted (:mod:`.structures`).
+"""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class ContextParams:
     """A model and its components, and how they are held (``sd_ctx_params_t``).
 
     ``free_params_immediately`` has no counterpart: it is always off, because a second generation would read freed
-    memory."""
+    memory.
+    """
 
     model: Path | None = None  #: whole checkpoint (``model_path``)
     diffusion_model: Path | None = None

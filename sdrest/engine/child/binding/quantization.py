@@ -40,7 +40,8 @@ class Quantizer:
 
     def quantize(self, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
         """``rows`` (row, value) as bytes of shape (row, row_bytes). Raises ValueError when the shape does not fit the
-        type."""
+        type.
+        """
         if rows.ndim != 2 or rows.dtype != np.float32 or rows.shape[1] % self.block_size:
             raise ValueError(
                 f"{self.type} needs float32 rows whose length is a multiple of {self.block_size}, "

@@ -25,7 +25,8 @@ class Session:
     """The process's one connection to the library; contexts and upscalers make their calls through it.
 
     The library's callbacks are global to the process, so calls follow one another. An exception in a user's callback
-    cannot pass through C: it cancels the call and is raised when the call has returned."""
+    cannot pass through C: it cancels the call and is raised when the call has returned.
+    """
 
     def __init__(self, foreign: Foreign, names: Names) -> None:
         self.foreign = foreign
@@ -61,11 +62,10 @@ class Session:
         """
         with self._calls:
             log = self._call_log = CallLog(must_load, all_files=all_files)
-            self._callback_error = None
             self._calling = True
             status = function()
             self._calling = False
-            error, self._callback_error = self._callback_error, None
+            error = self._take_callback_error()
             text: bytes = self.foreign.shim.sdrest_shim_error()
             phase: int = self.foreign.shim.sdrest_shim_phase()
             if error is not None or log.ignored_file is not None:
@@ -124,6 +124,10 @@ class Session:
             log_lines=log.complaints,
             spoils_context=thrown and phase == native.PHASE_PREPARE,
         )
+
+    def _take_callback_error(self) -> BaseException | None:
+        error, self._callback_error = self._callback_error, None
+        return error
 
     def _guard(self, function: Callable[[], None]) -> None:
         """Run part of a callback; an exception ends the native call instead of being lost."""

@@ -2,7 +2,8 @@
 
 A :class:`Structures` object owns everything that its structures point at (strings, arrays, pictures): keep it until the
 call returns. Values that would end the process (see the checks) raise ValueError here; the layers above have better
-messages for users."""
+messages for users.
+"""
 
 from __future__ import annotations
 

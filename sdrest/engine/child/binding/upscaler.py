@@ -46,7 +46,8 @@ class Upscaler:
         """``picture`` (height, width, 3) enlarged by the model's factor. Empty in a dry run.
 
         ``factor`` is handed to the library, which ignores it for every model it can load. Raises Cancelled,
-        NativeError, ValueError."""
+        NativeError, ValueError.
+        """
         structures = Structures(self._session.foreign, self._session.names)
         source = structures.picture(picture, "picture")
         result = self._session.foreign.sd.sd_image_t()
