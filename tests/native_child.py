@@ -34,7 +34,15 @@ def in_child(function: Callable[..., dict[str, Any]], *arguments: object, timeou
     """
     module = Path(sys.modules[function.__module__].__file__ or "").resolve().relative_to(ROOT).with_suffix("")
     read, write = os.pipe()
-    command = [sys.executable, "-X", "faulthandler", "-m", "tests.native_child", ".".join(module.parts), function.__name__]
+    command = [
+        sys.executable,
+        "-X",
+        "faulthandler",
+        "-m",
+        "tests.native_child",
+        ".".join(module.parts),
+        function.__name__,
+    ]
     with os.fdopen(read, "rb") as result:
         try:
             process = subprocess.run(

@@ -79,14 +79,19 @@ def _places(model: str) -> dict[str, Any]:
     intact = []
     with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
         reference = context.generate_image(SMALL)[0]
-        for place, arrange, params in (
-            ("encoding", lambda: canceller.after_message("sampling using"), SMALL),
-            ("first step", lambda: canceller.after_message("get_learned_condition completed"), SMALL),
-            ("inside a step", lambda: canceller.after_step(1, 0.05), replace(LARGE, sample=SampleParams(steps=50))),
-            ("VAE decode", lambda: canceller.after_message("decoding", 0.2), LARGE),
-        ):
-            for _ in range(3):
-                arrange()
+        cases: list[tuple[str, Callable[[float], None], ImageParams]] = [
+            ("encoding", lambda _: canceller.after_message("sampling using"), SMALL),
+            ("first step", lambda _: canceller.after_message("get_learned_condition completed"), SMALL),
+            (
+                "inside a step",
+                lambda delay: canceller.after_step(1, delay / 10),
+                replace(LARGE, sample=SampleParams(steps=50)),
+            ),
+            ("VAE decode", lambda delay: canceller.after_message("decoding", delay), LARGE),
+        ]
+        for place, arrange, params in cases:
+            for delay in (0.2, 0.5, 0.9):
+                arrange(delay)
                 took.setdefault(place, []).append(canceller.outcome(lambda: context.generate_image(params)))  # noqa: B023
                 intact.append(same(context, reference))
     return {"took": took, "intact": intact}
@@ -113,7 +118,9 @@ def _requests(model: str) -> dict[str, Any]:
         library.arm()
         forgotten = len(context.generate_image(SMALL))
         # After the last graph the picture is whole: it is delivered, and the request waits for the next call.
-        library.on_log(lambda _level, text: library.cancel() if text.startswith("decode_first_stage completed") else None)
+        library.on_log(
+            lambda _level, text: library.cancel() if text.startswith("decode_first_stage completed") else None
+        )
         late = len(context.generate_image(SMALL))
         library.on_log(None)
         with pytest.raises(Cancelled):
@@ -175,11 +182,12 @@ def test_cancel_while_lora_weights_are_merged_leaves_the_model_whole() -> None:
 def _upscaler(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     canceller = Canceller(library)
-    picture = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)
-    with library.open_upscaler(Path(model), 2, tile_size=48) as upscaler:
+    tiles = np.random.default_rng(1).integers(0, 256, (40, 40, 3), np.uint8)
+    picture = tiles[:16, :16]
+    with library.open_upscaler(Path(model), 2, tile_size=32) as upscaler:
         reference = upscaler.upscale(picture)
         canceller.after_step(1, 0.0)
-        took = canceller.outcome(lambda: upscaler.upscale(picture))
+        took = canceller.outcome(lambda: upscaler.upscale(tiles))
         return {
             "factor": upscaler.factor,
             "shape": reference.shape,
@@ -191,7 +199,7 @@ def _upscaler(model: str) -> dict[str, Any]:
 def test_upscaling_is_cancelled_between_operations() -> None:
     result = in_child(_upscaler, cached("esrgan"))
     print(f"cancel, upscaling: {result['took']:.1f} ms")
-    side = 96 * result["factor"]
+    side = 16 * result["factor"]
     assert result["factor"] in (2, 4)
     assert result["shape"] == [side, side, 3]
     assert result["took"] < SOON_MS
@@ -225,3 +233,13 @@ def test_without_interposition_cancel_waits_for_the_step() -> None:
     assert result["took"] < SOON_MS
     assert result["same"]
     assert "intercepted" in result["dry_run"]
+
+
+def _loaded_before() -> dict[str, Any]:
+    import stable_diffusion_cpp.stable_diffusion_cpp  # noqa: F401
+
+    return {"soft": NativeLibrary.load().soft_cancel_available}
+
+
+def test_a_library_that_was_loaded_before_the_shim_is_not_taken_for_interposed() -> None:
+    assert in_child(_loaded_before) == {"soft": False}

@@ -160,7 +160,9 @@ def test_results_live_as_long_as_an_array_and_no_longer() -> None:
 
 
 def _path(model: str) -> dict[str, Any]:
-    with NativeLibrary.load().open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
+    with NativeLibrary.load().open_context(
+        ContextParams(model=Path(model), vae_decode_only=True, threads=1)
+    ) as context:
         return {"sha256": digest(context.generate_image(PARAMS)[0])}
 
 

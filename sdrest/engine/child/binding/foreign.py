@@ -76,6 +76,8 @@ class Foreign:
             self.shim = ctypes.CDLL(str(self.shim_path), mode=ctypes.RTLD_GLOBAL)
         except OSError as error:
             raise NativeError(f"the shim cannot be loaded: {error}") from error
+        # Loaded earlier, by someone else: its calls may be bound already, past the shim.
+        interpose = interpose and "stable_diffusion_cpp" not in sys.modules
         try:
             from stable_diffusion_cpp import stable_diffusion_cpp as sd  # noqa: PLC0415 - after the shim
         except (ImportError, OSError, RuntimeError, AttributeError) as error:

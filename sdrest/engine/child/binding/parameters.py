@@ -225,7 +225,7 @@ class VideoParams:
     height: int = 512
     video_frames: int = 6  #: rounded down to 4 n + 1 by the library
     seed: int = 0
-    clip_skip: int = -1
+    clip_skip: int = 0  #: below 1: the model's own
     strength: float = 0.75
     sample: SampleParams = field(default_factory=SampleParams)
     high_noise_sample: SampleParams = field(

@@ -63,8 +63,10 @@ class Session:
         with self._calls:
             log = self._call_log = CallLog(must_load, all_files=all_files)
             self._calling = True
-            status = function()
-            self._calling = False
+            try:
+                status = function()
+            finally:
+                self._calling = False
             error = self._take_callback_error()
             text: bytes = self.foreign.shim.sdrest_shim_error()
             phase: int = self.foreign.shim.sdrest_shim_phase()

@@ -1,0 +1,66 @@
+"""Measuring memory without computing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sdrest.engine.child.binding import BufferReport, ContextParams, ImageParams, Lora, NativeLibrary, SampleParams
+from tests.native_child import in_child
+from tests.tiny.fixtures import cached
+
+SMALL = ImageParams(prompt="a red circle on white", width=128, height=128, seed=7, sample=SampleParams(steps=2))
+
+
+def _dry(model: str, lora: str) -> dict[str, Any]:
+    library = NativeLibrary.load()
+    how = ContextParams(model=Path(model), vae_decode_only=True, threads=2, lora_apply_mode="immediately")
+    real = BufferReport()
+    with library.open_context(how) as context:
+        library.on_log(lambda _level, text: real.feed(text))
+        reference = context.generate_image(SMALL)[0]
+        library.on_log(None)
+        graphs = library.graphs_computed
+        with library.dry_run() as dry:
+            started = time.perf_counter()
+            nothing = context.generate_image(SMALL)
+            seconds = time.perf_counter() - started
+        computed = library.graphs_computed - graphs
+        with library.dry_run() as large:
+            context.generate_image(
+                replace(SMALL, width=1024, height=1024, batch_count=2, sample=SampleParams(steps=20))
+            )
+        same = bool((context.generate_image(SMALL)[0] == reference).all())
+        styled = replace(SMALL, loras=(Lora(path=Path(lora)),))
+        with library.dry_run():
+            context.generate_image(styled)
+        merged = context.generate_image(styled)[0]
+    with library.open_context(how) as context:
+        same_merge = bool((context.generate_image(styled)[0] == merged).all())
+    return {
+        "real": [(buffer.part, buffer.bytes) for buffer in real.compute],
+        "dry": [(buffer.part, buffer.bytes) for buffer in dry.compute],
+        "largest": large.largest_compute_bytes,
+        "small": dry.largest_compute_bytes,
+        "pictures": len(nothing),
+        "computed": computed,
+        "seconds": seconds,
+        "same": same,
+        "same_merge": same_merge,
+    }
+
+
+def test_a_dry_run_reserves_what_a_real_one_does_and_computes_nothing() -> None:
+    found = in_child(_dry, cached("ernie"), cached("ernie_lora"))
+    print(
+        f"dry run: {found['seconds'] * 1000:.0f} ms, buffers {found['dry']}; 1024²: {found['largest'] / 2**20:.0f} MiB"
+    )
+    assert found["dry"] == found["real"]
+    assert {"ernie_image", "vae"} <= {part for part, _ in found["dry"]}
+    assert found["computed"] == 0
+    assert found["pictures"] == 0
+    assert found["largest"] > 10 * found["small"] > 0
+    assert found["same"]
+    assert found["same_merge"]
