@@ -101,7 +101,7 @@ def test_soft_cancel_is_quick_everywhere_and_the_next_picture_is_the_same() -> N
     result = in_child(_places, cached("ernie"))
     for place, times in result["took"].items():
         print(f"cancel, {place}: {', '.join(f'{t:.1f}' for t in times)} ms")
-        assert min(times) < SOON_MS, place
+        assert max(times) < SOON_MS, place
     assert all(result["intact"])
 
 

@@ -70,7 +70,8 @@ class Foreign:
         if self.shim_path is None:
             looked = ", ".join(str(path) for path in shim_candidates())
             raise NativeError(
-                f"{_SHIM_FILE} was not found (looked at {looked}); build it with cmake or set SDREST_SHIM"
+                f"{_SHIM_FILE} was not found (looked at {looked}); build it with "
+                "`cmake -S . -B build && cmake --build build`, or set SDREST_SHIM"
             )
         try:
             self.shim = ctypes.CDLL(str(self.shim_path), mode=ctypes.RTLD_GLOBAL)
