@@ -31,6 +31,7 @@ from sdrest.settings import AuthMode, Settings
 from sdrest.storage.database import Database
 from sdrest.storage.jobs import SqliteJobStore
 from sdrest.web import keys
+from sdrest.web.access import check_permission
 from sdrest.web.api import events, generate, outputs, queue, system
 from sdrest.web.middleware import known_host, request_context
 from sdrest.web.problems import Problems
@@ -48,7 +49,8 @@ def build_app(settings: Settings) -> web.Application:
     check_exposure(settings)
     problems = Problems()
     app = web.Application(
-        client_max_size=settings.max_body_bytes, middlewares=[request_context, problems.middleware(), known_host]
+        client_max_size=settings.max_body_bytes,
+        middlewares=[request_context, problems.middleware(), known_host, check_permission],
     )
     app[keys.SETTINGS] = settings
     app[keys.STARTED_AT] = time.monotonic()
