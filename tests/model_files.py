@@ -11,7 +11,6 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 from sdrest.core.tensor_types import TensorType
 
@@ -65,61 +64,37 @@ def _write_sparse(path: Path, head: bytes, data: int) -> Path:
     return path
 
 
-class _Storage:
-    def __init__(self, key: str, elements: int) -> None:
-        self.key, self.elements = key, elements
+def _text(value: str) -> bytes:
+    raw = value.encode()
+    return pickle.BINUNICODE + struct.pack("<I", len(raw)) + raw
 
 
-class _TorchPickler(
-    pickle._Pickler
-):  # the Python one, because only it lets GLOBAL be written for names that cannot be imported
-    """Writes the pickle that ``torch.save`` writes for a state dictionary of half-precision tensors."""
-
-    dispatch: ClassVar[dict[type, object]] = dict(pickle._Pickler.dispatch)
-
-    def persistent_id(self, obj: object) -> object:
-        if isinstance(obj, _Storage):
-            return ("storage", _Name("torch", "HalfStorage"), obj.key, "cpu", obj.elements)
-        return None
+def _int(value: int) -> bytes:
+    return pickle.LONG1 + bytes([8]) + struct.pack("<q", value)
 
 
-class _Name:
-    def __init__(self, module: str, name: str) -> None:
-        self.module, self.name = module, name
+def _tuple(*items: bytes) -> bytes:
+    return pickle.MARK + b"".join(items) + pickle.TUPLE
 
 
-class _Tensor:
-    def __init__(self, key: str, shape: tuple[int, ...]) -> None:
-        self.key, self.shape = key, shape
-
-
-def _save_name(pickler: pickle._Pickler, obj: _Name) -> None:
-    pickler.write(b"c" + obj.module.encode() + b"\n" + obj.name.encode() + b"\n")
-
-
-def _save_tensor(pickler: pickle._Pickler, obj: _Tensor) -> None:
-    elements, stride = 1, []
-    for size in reversed(obj.shape):
-        stride.insert(0, elements)
+def _tensor(key: str, shape: tuple[int, ...]) -> bytes:
+    """The call of ``torch._utils._rebuild_tensor_v2`` that ``torch.save`` writes."""
+    elements, strides = 1, list[int]()
+    for size in reversed(shape):
+        strides.insert(0, elements)
         elements *= size
-    arguments = (_Storage(obj.key, elements), 0, obj.shape, tuple(stride), False, {})
-    pickler.save(_Name("torch._utils", "_rebuild_tensor_v2"))
-    pickler.save(arguments)
-    pickler.write(pickle.REDUCE)
+    storage = _tuple(_text("storage"), b"ctorch\nHalfStorage\n", _text(key), _text("cpu"), _int(elements))
+    sizes, steps = _tuple(*map(_int, shape)), _tuple(*map(_int, strides))
+    arguments = _tuple(storage + pickle.BINPERSID, _int(0), sizes, steps, pickle.NEWFALSE, pickle.EMPTY_DICT)
+    return b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + pickle.REDUCE
 
 
-_TorchPickler.dispatch[_Name] = _save_name
-_TorchPickler.dispatch[_Tensor] = _save_tensor
-
-
-def torch_pickle(shapes: Shapes, extra: Mapping[str, object] | None = None) -> bytes:
-    """``data.pkl`` of a state dictionary under ``state_dict``, with further top-level members."""
-    import io
-
-    stream = io.BytesIO()
-    state = {name: _Tensor(str(index), shape) for index, (name, shape) in enumerate(shapes.items())}
-    _TorchPickler(stream, protocol=2).dump({**(extra or {}), "state_dict": state})
-    return stream.getvalue()
+def torch_pickle(shapes: Shapes) -> bytes:
+    """``data.pkl`` of a state dictionary of half-precision tensors under ``state_dict``, beside an epoch number."""
+    tensors = b"".join(_text(name) + _tensor(str(index), shape) for index, (name, shape) in enumerate(shapes.items()))
+    state = pickle.EMPTY_DICT + pickle.MARK + tensors + pickle.SETITEMS
+    members = _text("epoch") + _int(7) + _text("state_dict") + state
+    return pickle.PROTO + b"\x02" + pickle.EMPTY_DICT + pickle.MARK + members + pickle.SETITEMS + pickle.STOP
 
 
 def write_torch_zip(path: Path, shapes: Shapes, pickled: bytes | None = None) -> Path:

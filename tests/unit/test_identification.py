@@ -105,7 +105,7 @@ def test_wan_variants(layers: int, more: Shapes, variant: str | None, tmp_path: 
 
 
 def test_video_autoencoders_tell_their_channels_after_folding(tmp_path: Path) -> None:
-    shapes = {"decoder.conv1.weight": (384 * 48, 3, 3, 3), "conv2.weight": (48 * 48, 1, 1, 1)}
+    shapes: Shapes = {"decoder.conv1.weight": (384 * 48, 3, 3, 3), "conv2.weight": (48 * 48, 1, 1, 1)}
     found = _identify(write_gguf(tmp_path / "vae.gguf", shapes))
     assert found.type is ModelType.VAE
     assert found.traits["latent_channels"] == 48
@@ -113,8 +113,8 @@ def test_video_autoencoders_tell_their_channels_after_folding(tmp_path: Path) ->
 
 
 def test_layouts_that_the_library_cannot_load_are_said_so(tmp_path: Path) -> None:
-    controlnet = {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3)}
-    unet = {
+    controlnet: Shapes = {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3)}
+    unet: Shapes = {
         "down_blocks.0.resnets.0.norm1.weight": (320,),
         "mid_block.resnets.0.norm1.weight": (1280,),
         "conv_in.weight": (320, 4, 3, 3),

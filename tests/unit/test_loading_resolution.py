@@ -13,7 +13,7 @@ from sdrest.registry.registry import Registry
 from tests.architectures import EVIDENCE, PARTS, Shapes
 from tests.model_files import write_gguf, write_safetensors
 
-_VAE16 = {"decoder.conv_in.weight": (512, 16, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)}
+_VAE16: Shapes = {"decoder.conv_in.weight": (512, 16, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)}
 _VAE4 = PARTS["vae"][1]
 
 
@@ -26,7 +26,7 @@ def _registry(folder: Path, files: dict[str, Shapes]) -> Registry:
     return registry
 
 
-_FLUX = {
+_FLUX: dict[str, Shapes] = {
     "diffusion_models/flux1-dev.gguf": EVIDENCE[Architecture.FLUX],
     "vae/ae.safetensors": _VAE16,
     "vae/sd.safetensors": _VAE4,
@@ -70,7 +70,7 @@ def test_missing_parts_are_all_named(tmp_path: Path) -> None:
 
 def test_a_tiny_autoencoder_stands_in_for_a_vae(tmp_path: Path) -> None:
     files = {name: shapes for name, shapes in _FLUX.items() if not name.startswith("vae/")}
-    taesd = {"decoder.layers.0.weight": (64, 16, 3, 3)}
+    taesd: Shapes = {"decoder.layers.0.weight": (64, 16, 3, 3)}
     registry = _registry(tmp_path, files | {"taesd/taef1.safetensors": taesd})
     loading = registry.loading(registry.resolve("flux1-dev"))
     assert loading.taesd_path == tmp_path / "taesd/taef1.safetensors"
@@ -89,8 +89,8 @@ def test_chosen_parts_override_and_must_fit(tmp_path: Path) -> None:
 
 def test_language_models_are_matched_by_width_and_vocabulary(tmp_path: Path) -> None:
     qwen = PARTS["qwen"][1]
-    narrow = {"model.embed_tokens.weight": (151936, 1024), "model.layers.0.self_attn.q_proj.weight": (1024, 1024)}
-    mistral = {"model.embed_tokens.weight": (131072, 2560), "model.layers.0.self_attn.q_proj.weight": (4096, 2560)}
+    narrow: Shapes = {"model.embed_tokens.weight": (151936, 1024), "model.layers.0.self_attn.q_proj.weight": (1024, 1024)}
+    mistral: Shapes = {"model.embed_tokens.weight": (131072, 2560), "model.layers.0.self_attn.q_proj.weight": (4096, 2560)}
     registry = _registry(
         tmp_path,
         {
@@ -119,8 +119,8 @@ def test_video_models_take_video_autoencoders_and_umt5(tmp_path: Path) -> None:
 
 
 def test_the_low_noise_half_takes_the_high_noise_half(tmp_path: Path) -> None:
-    layers = {f"blocks.{i}.cross_attn.norm_k.weight": (8,) for i in range(40)}
-    wan = layers | {"patch_embedding.weight": (5120, 16, 1, 2, 2)}
+    layers: Shapes = {f"blocks.{i}.cross_attn.norm_k.weight": (8,) for i in range(40)}
+    wan: Shapes = layers | {"patch_embedding.weight": (5120, 16, 1, 2, 2)}
     registry = _registry(
         tmp_path,
         {

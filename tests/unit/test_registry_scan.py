@@ -14,7 +14,7 @@ from sdrest.core.model import Architecture, Model, ModelFormat, ModelType
 from sdrest.registry.folders import BY_KEY, Folders
 from sdrest.registry.registry import Registry
 from sdrest.registry.scan import scan
-from tests.architectures import EVIDENCE, PARTS
+from tests.architectures import EVIDENCE, PARTS, Shapes
 from tests.model_files import write_gguf, write_safetensors
 
 _LORA = PARTS["lora"][1]
@@ -134,7 +134,7 @@ def test_broken_files_are_listed_with_their_problem(tmp_path: Path) -> None:
 
 def test_a_diffusers_folder_is_one_model(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints/sd15"
-    unet = {"conv_in.weight": (320, 4, 3, 3), "down_blocks.0.resnets.0.norm1.weight": (320,)}
+    unet: Shapes = {"conv_in.weight": (320, 4, 3, 3), "down_blocks.0.resnets.0.norm1.weight": (320,)}
     unet |= {"mid_block.resnets.1.norm1.weight": (1280,)}
     write_safetensors(folder / "unet/diffusion_pytorch_model.safetensors", unet)
     write_safetensors(folder / "vae/diffusion_pytorch_model.safetensors", _VAE)
