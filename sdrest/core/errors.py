@@ -157,7 +157,7 @@ class Unavailable(SdrestError):
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like ``name`` (case ignored), or None when nothing is close."""
-    by_lower = {k.lower(): k for k in known}
+    by_lower = {str(name).lower(): str(name) for name in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None
 

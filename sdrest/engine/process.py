@@ -92,8 +92,10 @@ class ChildProcess:
 
     def kill(self) -> None:
         """SIGKILL; harmless when it is dead already."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGKILL)
+        # Not Process.kill(): that polls, and a poll that finds the child dead takes its exit status from asyncio's watcher.
+        if self.is_alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     async def wait(self) -> str:
         """Wait for the exit, release everything, and say how it ended (``signal SIGABRT``, ``exit status 3``)."""

@@ -317,6 +317,7 @@ class JobService:
         if job.is_finished:
             self._ended(job, previous)
         else:
+            self._progress.pop(job.id, None)  # a new attempt begins at nothing
             self.broadcast.publish(JobChanged(job, previous))
 
     def _ended(self, job: Job, previous: JobState) -> None:

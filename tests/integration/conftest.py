@@ -1,0 +1,60 @@
+"""A real application in the test's own event loop: real SQLite, real engine, the embedded model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from sdrest.app import build_app
+from sdrest.settings import Settings, load_settings
+
+SettingsFactory = Callable[..., Settings]
+ClientFactory = Callable[..., Awaitable[TestClient[Any, Any]]]
+
+#: A picture that takes a tenth of a second.
+SMALL = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 2, "seed": 7}
+
+
+@pytest.fixture
+def settings_factory(tmp_path: Path) -> SettingsFactory:
+    """Makes settings whose folders lie in the test's own; ``settings_factory(auth="jwt")`` sets any of them."""
+
+    def make(**values: Any) -> Settings:
+        (tmp_path / "models").mkdir(exist_ok=True)
+        return load_settings(
+            {
+                "models_dir": tmp_path / "models",
+                "data_dir": tmp_path / "data",
+                "port": 0,
+                "log_level": "error",
+                **values,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+async def client_factory(settings_factory: SettingsFactory) -> AsyncIterator[ClientFactory]:
+    """Starts applications: ``await client_factory(max_pending_jobs=3)``; all are stopped after the test."""
+    clients: list[TestClient[Any, Any]] = []
+
+    async def make(**values: Any) -> TestClient[Any, Any]:
+        client: TestClient[Any, Any] = TestClient(TestServer(build_app(settings_factory(**values))))
+        await client.start_server()
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def client(client_factory: ClientFactory) -> TestClient[Any, Any]:
+    """A client of an application with default settings."""
+    return await client_factory()

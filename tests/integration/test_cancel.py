@@ -1,0 +1,82 @@
+"""Cancelling pending and running jobs, softly and hard."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from aiohttp.test_utils import TestClient
+
+from sdrest.web.keys import ENGINE
+from tests.integration.conftest import SMALL
+from tests.integration.test_generate import finished
+
+Client = TestClient[Any, Any]
+LONG = {"prompt": "a long one", "width": 256, "height": 256, "steps": 500}
+
+
+async def until_sampling(client: Client, job_id: str) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            job = await (await client.get(f"/api/queue/job/{job_id}")).json()
+            if job["progress"]["stage"] == "sample" and job["progress"]["step"] >= 3:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def test_a_running_job_is_cancelled_softly_and_the_next_picture_is_right(client: Client) -> None:
+    before = await (await client.post("/api/v1/generate", json=SMALL)).json()
+    pid = client.app[ENGINE].supervisor.pid  # type: ignore[union-attr]
+    queued = await (await client.post("/api/generate/text2img", json=LONG)).json()
+    await until_sampling(client, queued["job_id"])
+    started_at = time.monotonic()
+    reply = await client.post("/api/queue/cancel", json={"job_id": queued["job_id"]})
+    assert (await reply.json())["status"] in {"cancelling", "cancelled"}
+    job = await finished(client, queued["job_id"])
+    assert job["status"] == "cancelled"
+    assert time.monotonic() - started_at < 2
+    assert client.app[ENGINE].supervisor.pid == pid  # type: ignore[union-attr]
+    after = await (await client.post("/api/v1/generate", json=SMALL)).json()
+    assert after["images"][0]["data"] == before["images"][0]["data"]
+    again = await client.post("/api/queue/cancel", json={"job_id": queued["job_id"]})
+    assert again.status == 409
+
+
+async def test_a_pending_job_is_cancelled_at_once_and_never_runs(client: Client) -> None:
+    running = await (await client.post("/api/generate/text2img", json=LONG)).json()
+    waiting = await (await client.post("/api/generate/text2img", json=SMALL)).json()
+    body = await (await client.post("/api/queue/cancel", json={"job_id": waiting["job_id"]})).json()
+    assert body == {"job_id": waiting["job_id"], "status": "cancelled", "success": True}
+    job = await (await client.get(f"/api/queue/job/{waiting['job_id']}")).json()
+    assert (job["status"], job["started_at"]) == ("cancelled", None)
+    await client.post("/api/queue/cancel", json={"job_id": running["job_id"]})
+    assert (await finished(client, running["job_id"]))["status"] == "cancelled"
+
+
+async def test_clearing_cancels_only_what_waits(client: Client) -> None:
+    running = await (await client.post("/api/generate/text2img", json=LONG)).json()
+    await until_sampling(client, running["job_id"])
+    for _ in range(3):
+        await client.post("/api/generate/text2img", json=SMALL)
+    assert await (await client.post("/api/queue/clear")).json() == {"success": True, "cleared": 3}
+    status = await (await client.get("/api/queue/status")).json()
+    assert (status["pending_count"], status["running_count"], status["cancelled_count"]) == (0, 1, 3)
+    assert status["current"]["job_id"] == running["job_id"]
+    await client.post("/api/queue/cancel", json={"job_id": running["job_id"]})
+    await finished(client, running["job_id"])
+
+
+async def test_a_child_that_does_not_react_is_killed_within_the_grace_time(client_factory: Any) -> None:
+    import os
+    import signal
+
+    client = await client_factory(cancel_grace_seconds=0.3)
+    queued = await (await client.post("/api/generate/text2img", json=LONG)).json()
+    await until_sampling(client, queued["job_id"])
+    os.kill(client.app[ENGINE].supervisor.pid, signal.SIGSTOP)
+    started_at = time.monotonic()
+    await client.post("/api/queue/cancel", json={"job_id": queued["job_id"]})
+    assert (await finished(client, queued["job_id"]))["status"] == "cancelled"
+    assert time.monotonic() - started_at < 3
+    assert (await client.post("/api/v1/generate", json=SMALL)).status == 200
