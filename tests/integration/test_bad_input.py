@@ -92,7 +92,7 @@ async def test_an_unreadable_model_is_refused_at_request_time(
     (folder / "broken.gguf").write_bytes(content)
     from sdrest.web.keys import MODELS
 
-    client.app[MODELS].refresh()  # type: ignore[union-attr]
+    client.app[MODELS].refresh()
     reply = await client.post("/api/v1/generate", json={**SMALL, "model": "broken"})
     body = await reply.json()
     assert reply.status == 422, body

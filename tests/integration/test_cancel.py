@@ -27,7 +27,7 @@ async def until_sampling(client: Client, job_id: str) -> None:
 
 async def test_a_running_job_is_cancelled_softly_and_the_next_picture_is_right(client: Client) -> None:
     before = await (await client.post("/api/v1/generate", json=SMALL)).json()
-    pid = client.app[ENGINE].supervisor.pid  # type: ignore[union-attr]
+    pid = client.app[ENGINE].supervisor.pid
     queued = await (await client.post("/api/generate/text2img", json=LONG)).json()
     await until_sampling(client, queued["job_id"])
     started_at = time.monotonic()
@@ -36,7 +36,7 @@ async def test_a_running_job_is_cancelled_softly_and_the_next_picture_is_right(c
     job = await finished(client, queued["job_id"])
     assert job["status"] == "cancelled"
     assert time.monotonic() - started_at < 2
-    assert client.app[ENGINE].supervisor.pid == pid  # type: ignore[union-attr]
+    assert client.app[ENGINE].supervisor.pid == pid
     after = await (await client.post("/api/v1/generate", json=SMALL)).json()
     assert after["images"][0]["data"] == before["images"][0]["data"]
     again = await client.post("/api/queue/cancel", json={"job_id": queued["job_id"]})

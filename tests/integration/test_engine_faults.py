@@ -18,7 +18,7 @@ Client = TestClient[Any, Any]
 
 
 async def kill_child(client: Client, number: int) -> None:
-    pid = client.app[ENGINE].supervisor.pid  # type: ignore[union-attr]
+    pid = client.app[ENGINE].supervisor.pid
     assert pid is not None
     os.kill(pid, number)
 
@@ -43,7 +43,7 @@ async def test_a_job_that_kills_the_child_twice_fails_with_its_last_words_and_th
                 await asyncio.sleep(0.02)
         await kill_child(client, signal.SIGABRT)
         async with asyncio.timeout(30):
-            while client.app[ENGINE].supervisor.is_ready:  # type: ignore[union-attr]
+            while client.app[ENGINE].supervisor.is_ready:
                 await asyncio.sleep(0.01)
     job = await finished(client, poison["job_id"])
     assert (job["status"], job["attempt"], job["failure"]["slug"]) == ("failed", 2, "engine_died")
@@ -63,7 +63,8 @@ async def test_a_hung_child_is_noticed_and_replaced(client_factory: Any) -> None
 
 
 async def test_the_child_dies_with_its_parent(client: Client) -> None:
-    pid = client.app[ENGINE].supervisor.pid or (await client.app[ENGINE].info()) and client.app[ENGINE].supervisor.pid  # type: ignore[union-attr]
+    await client.app[ENGINE].info()
+    pid = client.app[ENGINE].supervisor.pid
     assert pid is not None
     await client.close()
     async with asyncio.timeout(5):

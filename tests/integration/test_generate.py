@@ -120,7 +120,7 @@ async def test_events_show_a_progress_that_never_goes_back(client: Client) -> No
 async def test_the_websocket_tells_of_jobs(client: Client) -> None:
     async with client.ws_connect("/api/ws") as socket:
         queued = await (await client.post("/api/generate/text2img", json=SMALL)).json()
-        heard = []
+        heard: list[dict[str, Any]] = []
         async with asyncio.timeout(30):
             while not heard or heard[-1]["data"].get("status") != "completed":
                 heard.append(await socket.receive_json())
@@ -141,7 +141,7 @@ async def test_switching_models_and_back_gives_the_same_picture(
     folder = settings_factory().models_dir / "checkpoints" / "drawn by hand é"
     folder.mkdir(parents=True)
     (folder / "my érnie model.gguf").write_bytes(tiny_models("ernie").read_bytes())
-    await asyncio.to_thread(client.app[_models_key()].refresh)  # type: ignore[union-attr]
+    await asyncio.to_thread(client.app[_models_key()].refresh)
     first = await (await client.post("/api/v1/generate", json=SMALL)).json()
     for name in ("my érnie model", "my érnie model.gguf", "drawn by hand é/my érnie model.gguf"):
         other = await (await client.post("/api/v1/generate", json={**SMALL, "model": name})).json()
