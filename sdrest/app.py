@@ -34,6 +34,7 @@ from sdrest.web import keys
 from sdrest.web.access import check_permission
 from sdrest.web.api import events, generate, outputs, queue, system
 from sdrest.web.middleware import known_host, request_context
+from sdrest.web.openapi import OpenApi
 from sdrest.web.problems import Problems
 from sdrest.web.routing import add_api_routes
 
@@ -98,6 +99,8 @@ def build_app(settings: Settings) -> web.Application:
     app.on_shutdown.append(announce_end)
     for module in (system, generate, queue, outputs, events):
         add_api_routes(app, module.ROUTES)
+    openapi = OpenApi()
+    app.router.add_get("/openapi.json", openapi.handle)
     return app
 
 

@@ -13,9 +13,10 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean
@@ -26,6 +27,7 @@ from sdrest.core.parameters import RANDOM_SEED, Limits, limits_of
 _MAX_PICTURE_CHARACTERS: Final = 2**31
 
 P = TypeVar("P")
+Q = TypeVar("Q", bound="Body")
 
 
 class Body(BaseModel):
@@ -111,9 +113,9 @@ def _field(item: dataclasses.Field[Any], hint: Any, *, required: bool) -> tuple[
     if limits.max_length is not None:
         arguments["max_length"] = limits.max_length
     if item.name == "seed":
-        return Annotated[int, BeforeValidator(_seed)], Field(
-            default, **arguments, json_schema_extra={"examples": [-1, 42]}
-        )
+        number = Annotated[int, Field(ge=arguments.pop("ge"), le=arguments.pop("le"))]
+        shown = number | Literal["random"] | None
+        return Annotated[number, BeforeValidator(_seed, json_schema_input_type=shown)], Field(default, **arguments)
     if hint is Sampler:
         return Annotated[Sampler, BeforeValidator(_sampler)], Field(default, **arguments)
     if hint is Scheduler:
@@ -166,6 +168,23 @@ def validate(model: type[Body], value: object) -> Body:
         raise InvalidInput("the body must be a JSON object")
     try:
         return model.model_validate(value)
+    except ValidationError as error:
+        raise InvalidInput(_problems(model, error)) from None
+
+
+def parse_query(model: type[Q], request: web.Request) -> Q:
+    """The query of a request as a model with one field for each name; a repeated name is a list.
+
+    Raises:
+        InvalidInput: as :func:`validate`.
+    """
+    plural = {
+        name for name, field in model.model_fields.items() if typing.get_origin(field.annotation) in {list, tuple, set}
+    }
+    query = request.query
+    values = {name: query.getall(name) if name in plural else query[name] for name in query}
+    try:
+        return model.model_validate(values)
     except ValidationError as error:
         raise InvalidInput(_problems(model, error)) from None
 

@@ -2,15 +2,89 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime
-from typing import Any
+from typing import Any, NotRequired
 from urllib.parse import quote
 
 from aiohttp import web
+from typing_extensions import TypedDict
 
-from sdrest.core.job import Job, JobState, Output, Progress
+from sdrest.core.job import Job, JobState, JobType, Output, Phase, Progress
 from sdrest.web.keys import JOBS
+
+
+class ProgressView(TypedDict):
+    """How far a job is; ``stage`` is the phase under the contract's name for it."""
+
+    stage: Phase
+    step: int
+    total_steps: int
+    percent: float
+    fraction: float
+    image: int
+    images: int
+    eta_seconds: float | None
+
+
+class ImageView(TypedDict):
+    """One finished picture of a job."""
+
+    filename: str
+    url: str
+    thumb_url: str
+    media_type: str
+    seed: int | None
+    width: int
+    height: int
+    size_bytes: int
+
+
+class ModelName(TypedDict):
+    """The model of a job."""
+
+    id: str
+    name: str
+
+
+class FailureView(TypedDict):
+    """Why a job failed, with the last words of the native library."""
+
+    slug: str
+    message: str
+    log_tail: tuple[str, ...]
+
+
+class JobView(TypedDict):
+    """A job in full."""
+
+    job_id: str
+    type: JobType
+    status: JobState
+    progress: ProgressView
+    position: int | None
+    priority: int
+    attempt: int
+    created_at: str | None
+    started_at: str | None
+    completed_at: str | None
+    cancel_requested: bool
+    params: dict[str, Any]
+    model: ModelName
+    outputs: list[str]
+    output_urls: list[str]
+    images: list[ImageView]
+    generation_time: float | None
+    warnings: list[str]
+    error: str | None
+    failure: NotRequired[FailureView]
+
+
+class Links(TypedDict):
+    """Where to go on from a submitted job."""
+
+    self: str
+    events: str
+    cancel: str
 
 
 def timestamp(when: datetime | None) -> str | None:
@@ -23,7 +97,7 @@ def output_url(job_id: str, file: str) -> str:
     return f"/api/v1/jobs/{job_id}/output/{quote(file)}"
 
 
-def image_view(job: Job, output: Output) -> dict[str, Any]:
+def image_view(job: Job, output: Output) -> ImageView:
     """One output of a job."""
     url = output_url(job.id, output.file)
     return {
@@ -38,8 +112,8 @@ def image_view(job: Job, output: Output) -> dict[str, Any]:
     }
 
 
-def progress_view(progress: Progress) -> dict[str, Any]:
-    """How far a job is. ``stage`` is the phase under the contract's name for it."""
+def progress_view(progress: Progress) -> ProgressView:
+    """How far a job is."""
     return {
         "stage": progress.phase,
         "step": progress.step,
@@ -52,9 +126,9 @@ def progress_view(progress: Progress) -> dict[str, Any]:
     }
 
 
-def job_view(job: Job, progress: Progress, position: int | None = None) -> dict[str, Any]:
+def job_view(job: Job, progress: Progress, position: int | None = None) -> JobView:
     """A job in full."""
-    view: dict[str, Any] = {
+    view: JobView = {
         "job_id": job.id,
         "type": job.type,
         "status": job.state,
@@ -76,18 +150,19 @@ def job_view(job: Job, progress: Progress, position: int | None = None) -> dict[
         "error": job.failure.message if job.failure else None,
     }
     if job.failure:
-        view["failure"] = dataclasses.asdict(job.failure)
+        failure = job.failure
+        view["failure"] = {"slug": failure.slug, "message": failure.message, "log_tail": failure.log_tail}
     return view
 
 
-async def job_reply(request: web.Request, job: Job) -> dict[str, Any]:
+async def job_reply(request: web.Request, job: Job) -> JobView:
     """A job in full, with its place in the queue."""
     jobs = request.app[JOBS]
     position = await jobs.store.position(job.id) if job.state is JobState.PENDING else None
     return job_view(job, jobs.progress(job), position)
 
 
-def links(job_id: str) -> dict[str, str]:
+def links(job_id: str) -> Links:
     """Where to go on from a submitted job."""
     return {
         "self": f"/api/queue/job/{job_id}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from sdrest.core.events import (
 from sdrest.core.job import Job
 from sdrest.core.principal import Principal
 from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.operations import Reply, operation
 from sdrest.web.replies import json_text
 from sdrest.web.routing import Route
 from sdrest.web.views import job_reply, job_view, progress_view, timestamp
@@ -29,6 +31,7 @@ from sdrest.web.views import job_reply, job_view, progress_view, timestamp
 _HEARTBEAT_SECONDS: Final = 20.0
 
 
+@operation("events", reply=Reply(None, "text/event-stream", "A stream of events"))
 async def job_events(request: web.Request) -> web.StreamResponse:
     """Server-Sent Events of one job: ``snapshot``, then ``progress``, ``preview`` and ``state``; ends with the job."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
@@ -50,7 +53,7 @@ async def job_events(request: web.Request) -> web.StreamResponse:
         jobs.broadcast.unsubscribe(events)
 
 
-def _sse_event(request: web.Request, event: Event) -> tuple[str, dict[str, Any]]:
+def _sse_event(request: web.Request, event: Event) -> tuple[str, Mapping[str, Any]]:
     match event:
         case JobProgressed(job_id=job_id, progress=progress):
             return "progress", {"job_id": job_id, **progress_view(progress)}
@@ -81,6 +84,7 @@ def _job_of(event: Event) -> str | None:
             return None
 
 
+@operation("events", status=101, reply=Reply(None, description="A WebSocket"), errors=(400,))
 async def websocket(request: web.Request) -> web.WebSocketResponse:
     """All events the caller may see, as ``{event, timestamp, data}``."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]

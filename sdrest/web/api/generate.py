@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NotRequired
 
 from aiohttp import web
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from sdrest.core.errors import SdrestError, Unavailable
 from sdrest.core.job import Job, JobState, JobType
@@ -17,10 +18,11 @@ from sdrest.jobs.submission import Submission
 from sdrest.outputs.files import confined
 from sdrest.web.bodies import Body, body_model, parse_json, to_parameters, validate
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.operations import operation
 from sdrest.web.pictures import read_pictures
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
-from sdrest.web.views import links, progress_view, timestamp
+from sdrest.web.views import Links, ProgressView, links, progress_view, timestamp
 
 #: How the job is treated, beside what it makes.
 JOB_FIELDS: Final = (
@@ -46,6 +48,42 @@ GenerateBody: Final = body_model(
 )
 
 
+class Accepted(TypedDict):
+    """A stored job."""
+
+    job_id: str
+    status: JobState
+    position: int | None
+    created_at: str | None
+    seed: int | None
+    warnings: list[str]
+    links: Links
+
+
+class GeneratedImage(TypedDict):
+    """One picture, base64 of the PNG file, and what was really used to make it."""
+
+    data: str
+    seed: int | None
+    parameters: dict[str, Any]
+
+
+class GenerationView(TypedDict):
+    """A job in the shape of the synchronous reply."""
+
+    job_id: str
+    status: JobState
+    images: list[GeneratedImage]
+    generation_time: float | None
+    warnings: NotRequired[list[str]]
+    progress: NotRequired[ProgressView]
+    error: NotRequired[str | None]
+
+
+#: What submitting can meet beside the faults of the body: no such model, an unusable one, no memory, no disk.
+SUBMIT_ERRORS: Final = (404, 409, 422, 507)
+
+
 async def submission_from(
     request: web.Request, body: Body, job_type: JobType, rename: tuple[tuple[str, str], ...]
 ) -> Submission:
@@ -66,21 +104,19 @@ async def submission_from(
 
 def accepted(job: Job, position: int | None) -> web.Response:
     """The 202 reply to a stored job."""
-    return json_reply(
-        {
-            "job_id": job.id,
-            "status": job.state,
-            "position": position,
-            "created_at": timestamp(job.created_at),
-            "seed": job.parameters.get("seed"),
-            "warnings": list(job.warnings),
-            "links": links(job.id),
-        },
-        status=202,
-        headers={"Location": f"/api/queue/job/{job.id}"},
-    )
+    view: Accepted = {
+        "job_id": job.id,
+        "status": job.state,
+        "position": position,
+        "created_at": timestamp(job.created_at),
+        "seed": job.parameters.get("seed"),
+        "warnings": list(job.warnings),
+        "links": links(job.id),
+    }
+    return json_reply(view, status=202, headers={"Location": f"/api/queue/job/{job.id}"})
 
 
+@operation("generate", body=Text2ImgBody, reply=Accepted, status=202, errors=SUBMIT_ERRORS)
 async def text2img(request: web.Request) -> web.Response:
     """Queue a picture from a prompt."""
     body = await asyncio.to_thread(validate, Text2ImgBody, parse_json(await request.read()))
@@ -90,6 +126,7 @@ async def text2img(request: web.Request) -> web.Response:
     return accepted(job, await jobs.store.position(job.id))
 
 
+@operation("generate", body=GenerateBody, reply=GenerationView, errors=SUBMIT_ERRORS)
 async def generate(request: web.Request) -> web.Response:
     """Make pictures and answer with them. A client that goes away loses nothing: the job goes on and can be fetched by id."""
     body = await asyncio.to_thread(validate, GenerateBody, parse_json(await request.read()))
@@ -104,6 +141,7 @@ async def generate(request: web.Request) -> web.Response:
     return json_reply(await generation_view(request, job), headers={"X-Job-Id": job.id})
 
 
+@operation("generate", reply=GenerationView)
 async def generate_status(request: web.Request) -> web.Response:
     """The job in the shape of the synchronous reply, with its pictures once it is complete."""
     jobs = request.app[JOBS]
@@ -111,9 +149,9 @@ async def generate_status(request: web.Request) -> web.Response:
     return json_reply(await generation_view(request, job))
 
 
-async def generation_view(request: web.Request, job: Job) -> dict[str, Any]:
+async def generation_view(request: web.Request, job: Job) -> GenerationView:
     """``{job_id, status, images: [{data, seed, parameters}], generation_time}``; data is base64 of the file."""
-    view: dict[str, Any] = {"job_id": job.id, "status": job.state, "images": [], "generation_time": job.seconds}
+    view: GenerationView = {"job_id": job.id, "status": job.state, "images": [], "generation_time": job.seconds}
     if job.state is JobState.COMPLETED:
         folder = request.app[SETTINGS].output_dir
         for output in job.outputs:

@@ -6,19 +6,33 @@ import asyncio
 from typing import Final
 
 from aiohttp import web
+from pydantic import Field
 
-from sdrest.core.errors import InvalidInput, NotFound
+from sdrest.core.errors import NotFound
 from sdrest.outputs.files import confined
 from sdrest.outputs.pictures import THUMBNAIL_DEFAULT_PX, THUMBNAIL_MAX_PX, thumbnail_jpeg
+from sdrest.web.bodies import Body, parse_query
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.operations import Reply, operation
 from sdrest.web.routing import Route
 
 #: The file of an ended job never changes.
 _CACHE_CONTROL: Final = "private, max-age=31536000, immutable"
 
 
+class OutputQuery(Body):
+    """How to send an output."""
+
+    thumb: bool = Field(False, description="A small JPEG of it instead of the file.")
+    size: int = Field(
+        THUMBNAIL_DEFAULT_PX, ge=16, le=THUMBNAIL_MAX_PX, description="Longest side of the small JPEG in pixels."
+    )
+
+
+@operation("outputs", query=OutputQuery, reply=Reply(None, "*/*", "The file"))
 async def output(request: web.Request) -> web.StreamResponse:
     """A file of a job, or with ``?thumb=1&size=200`` a small JPEG of it."""
+    query = parse_query(OutputQuery, request)
     job = await request.app[JOBS].get(request.match_info["job_id"], request[PRINCIPAL])
     file = request.match_info["filename"]
     known = {item.file: item for item in job.outputs}
@@ -27,17 +41,10 @@ async def output(request: web.Request) -> web.StreamResponse:
     path = confined(request.app[SETTINGS].output_dir, job.id, file)
     if not await asyncio.to_thread(path.is_file):
         raise NotFound(f"the file {file!r} of job {job.id} has been removed")
-    if request.query.get("thumb", "0").lower() in {"1", "true", "yes"}:
-        data = await asyncio.to_thread(thumbnail_jpeg, path, _size(request))
+    if query.thumb:
+        data = await asyncio.to_thread(thumbnail_jpeg, path, query.size)
         return web.Response(body=data, content_type="image/jpeg", headers={"Cache-Control": _CACHE_CONTROL})
     return web.FileResponse(path, headers={"Cache-Control": _CACHE_CONTROL, "Content-Type": known[file].media_type})
-
-
-def _size(request: web.Request) -> int:
-    text = request.query.get("size", str(THUMBNAIL_DEFAULT_PX))
-    if not text.isdecimal() or not 16 <= int(text) <= THUMBNAIL_MAX_PX:
-        raise InvalidInput(f"must be a number of pixels from 16 to {THUMBNAIL_MAX_PX}", field="size")
-    return int(text)
 
 
 ROUTES: Final[tuple[Route, ...]] = (

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import web
 from pydantic import Field, create_model
+from typing_extensions import TypedDict
 
 from sdrest.core.errors import Conflict, NotFound
 from sdrest.core.job import Job, JobState
 from sdrest.jobs.store import JobFilter
 from sdrest.web.bodies import Body, parse_json, validate
 from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
-from sdrest.web.views import job_reply, job_view
+from sdrest.web.views import JobView, job_reply, job_view
 
 #: Jobs that the status lists: the running ones and the next in turn.
 _LISTED_JOBS: Final = 100
@@ -27,12 +29,43 @@ CancelBody: Final = create_model(
 )
 
 
+class QueueStatus(TypedDict):
+    """The state of the queue and its active jobs."""
+
+    pending_count: int
+    running_count: int
+    completed_count: int
+    failed_count: int
+    cancelled_count: int
+    total_count: int
+    paused: bool
+    current: JobView | None
+    jobs: list[JobView]
+
+
+class CancelReply(TypedDict):
+    """What became of the wish to cancel."""
+
+    job_id: str
+    status: Literal["cancelled", "cancelling"]
+    success: bool
+
+
+class Cleared(TypedDict):
+    """How many pending jobs were cancelled."""
+
+    success: bool
+    cleared: int
+
+
+@operation("queue", reply=JobView)
 async def job(request: web.Request) -> web.Response:
     """A job in full, with its results."""
     found = await request.app[JOBS].get(request.match_info["job_id"], request[PRINCIPAL])
     return json_reply(await job_reply(request, found))
 
 
+@operation("queue", reply=QueueStatus)
 async def status(request: web.Request) -> web.Response:
     """The state of the queue and its active jobs."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
@@ -51,6 +84,7 @@ async def status(request: web.Request) -> web.Response:
     )
 
 
+@operation("queue", body=CancelBody, reply=CancelReply, errors=(404, 409))
 async def cancel(request: web.Request) -> web.Response:
     """Cancel a pending or running job."""
     body = await asyncio.to_thread(validate, CancelBody, parse_json(await request.read()))
@@ -64,6 +98,7 @@ async def cancel(request: web.Request) -> web.Response:
     return json_reply({"job_id": job_id, "status": state, "success": True})
 
 
+@operation("queue", reply=Cleared)
 async def clear(request: web.Request) -> web.Response:
     """Cancel all pending jobs."""
     return json_reply({"success": True, "cleared": await request.app[JOBS].clear_pending(request[PRINCIPAL])})

@@ -8,20 +8,68 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from typing_extensions import TypedDict
 
 from sdrest import __version__
 from sdrest.core.job import JobState
 from sdrest.web.keys import ENGINE, JOBS, MODELS, STARTED_AT, WORKERS
+from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
 
 
+class Health(TypedDict):
+    """Whether jobs are taken."""
+
+    status: str
+
+
+@operation("system", reply=Health, also={503: Health}, public=True)
 async def health(request: web.Request) -> web.Response:
     """Liveness: 200 while workers take jobs, else 503."""
     alive = all(worker.is_alive for worker in request.app[WORKERS])
     return json_reply({"status": "ok" if alive else "worker stopped"}, status=200 if alive else 503)
 
 
+class QueueBrief(TypedDict):
+    """The state of the queue, without anything of anybody's."""
+
+    pending_count: int
+    running_count: int
+    completed_count: int
+    failed_count: int
+    cancelled_count: int
+    paused: bool
+    current: str | None
+
+
+class LoadedModels(TypedDict):
+    """Names of the models in memory."""
+
+    loaded: list[str]
+
+
+class EngineBrief(TypedDict):
+    """The process that holds the native library."""
+
+    ready: bool
+    restarts: int
+    memory_bytes: int
+
+
+class Status(TypedDict):
+    """What the server is doing."""
+
+    status: str
+    version: str
+    uptime: float
+    queue: QueueBrief
+    models: LoadedModels
+    backend: str | None
+    engine: EngineBrief
+
+
+@operation("system", reply=Status, public=True)
 async def status(request: web.Request) -> web.Response:
     """Server status, the state of the queue, and the loaded models."""
     jobs, engine = request.app[JOBS], request.app[ENGINE].supervisor
@@ -43,6 +91,19 @@ async def status(request: web.Request) -> web.Response:
     )
 
 
+class Version(TypedDict):
+    """Versions, and what the native library was built with."""
+
+    version: str
+    python: str
+    stable_diffusion_cpp: str | None
+    stable_diffusion_cpp_commit: str | None
+    system_info: str | None
+    ggml_backend: str | None
+    backends: list[str]
+
+
+@operation("system", reply=Version, public=True)
 async def version(request: web.Request) -> web.Response:
     """Versions of the server, of Python and of the native library, and the backends it has."""
     info = request.app[ENGINE].supervisor.info
