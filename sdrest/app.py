@@ -33,6 +33,7 @@ from sdrest.storage.jobs import SqliteJobStore
 from sdrest.web import keys
 from sdrest.web.access import check_permission
 from sdrest.web.api import events, generate, outputs, queue, system
+from sdrest.web.docs_page import DocsPage
 from sdrest.web.middleware import known_host, request_context
 from sdrest.web.openapi import OpenApi
 from sdrest.web.problems import Problems
@@ -101,6 +102,7 @@ def build_app(settings: Settings) -> web.Application:
         add_api_routes(app, module.ROUTES)
     openapi = OpenApi()
     app.router.add_get("/openapi.json", openapi.handle)
+    app.router.add_get("/docs", DocsPage(openapi).handle)
     return app
 
 

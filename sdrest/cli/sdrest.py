@@ -7,6 +7,7 @@ import click
 from sdrest import __version__
 from sdrest.cli.doctor import doctor
 from sdrest.cli.generate import generate
+from sdrest.cli.openapi import openapi
 from sdrest.cli.serve import serve
 
 
@@ -19,3 +20,4 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(generate)
 main.add_command(doctor)
+main.add_command(openapi)

@@ -14,6 +14,8 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from sdrest import __version__
+from sdrest.core.principal import Permission
+from sdrest.web.access import is_public, permission_of
 from sdrest.web.operations import FORM, JSON, Operation, Reply, operation, operation_of
 
 #: Statuses that any route may answer with: credentials, permissions and Host check, limits, and what must not happen.
@@ -31,6 +33,7 @@ class DocumentedRoute:
     method: str
     path: str
     operation: Operation | None
+    permission: Permission
 
 
 def documented_routes(app: web.Application) -> Iterator[DocumentedRoute]:
@@ -44,7 +47,8 @@ def documented_routes(app: web.Application) -> Iterator[DocumentedRoute]:
         if not path or path == "/" or route.method in {"HEAD", "OPTIONS", "*"} or path.startswith(PAGES) or key in seen:
             continue
         seen.add(key)
-        yield DocumentedRoute(route.method, unversioned, operation_of(route.handler))
+        permission = permission_of(route.method, route.handler)
+        yield DocumentedRoute(route.method, unversioned, operation_of(route.handler), permission)
 
 
 def document(app: web.Application) -> dict[str, Any]:
@@ -126,8 +130,10 @@ def _operation(route: DocumentedRoute, described: Operation, schemas: _Schemas) 
     }
     if described.description:
         result["description"] = described.description
-    if described.public:
+    if is_public(route.method, route.path):
         result["security"] = [{}]
+    else:
+        result["description"] = f"{described.description}\n\nNeeds the permission `{route.permission}`.".strip()
     if described.body is not None:
         errors |= {400, 413}
         result["requestBody"] = _body(described, schemas)
@@ -188,7 +194,7 @@ class OpenApi:
                 self._document = await asyncio.to_thread(document, app)
             return self._document
 
-    @operation("system", reply=dict[str, Any], public=True)
+    @operation("system", reply=dict[str, Any])
     async def handle(self, request: web.Request) -> web.Response:
         """This API as an OpenAPI 3.1 document."""
         body = msgspec.json.encode(await self.document(request.app))

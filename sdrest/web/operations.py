@@ -57,8 +57,6 @@ class Operation:
     errors: Collection[int] = ()
     #: Shape of this route's error replies.
     error_schema: Any = ErrorReply
-    #: Whether it answers without credentials on a server that asks for them.
-    public: bool = False
 
 
 def operation(

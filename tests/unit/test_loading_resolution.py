@@ -89,8 +89,14 @@ def test_chosen_parts_override_and_must_fit(tmp_path: Path) -> None:
 
 def test_language_models_are_matched_by_width_and_vocabulary(tmp_path: Path) -> None:
     qwen = PARTS["qwen"][1]
-    narrow: Shapes = {"model.embed_tokens.weight": (151936, 1024), "model.layers.0.self_attn.q_proj.weight": (1024, 1024)}
-    mistral: Shapes = {"model.embed_tokens.weight": (131072, 2560), "model.layers.0.self_attn.q_proj.weight": (4096, 2560)}
+    narrow: Shapes = {
+        "model.embed_tokens.weight": (151936, 1024),
+        "model.layers.0.self_attn.q_proj.weight": (1024, 1024),
+    }
+    mistral: Shapes = {
+        "model.embed_tokens.weight": (131072, 2560),
+        "model.layers.0.self_attn.q_proj.weight": (4096, 2560),
+    }
     registry = _registry(
         tmp_path,
         {

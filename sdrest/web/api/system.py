@@ -24,7 +24,7 @@ class Health(TypedDict):
     status: str
 
 
-@operation("system", reply=Health, also={503: Health}, public=True)
+@operation("system", reply=Health, also={503: Health})
 async def health(request: web.Request) -> web.Response:
     """Liveness: 200 while workers take jobs, else 503."""
     alive = all(worker.is_alive for worker in request.app[WORKERS])
@@ -69,7 +69,7 @@ class Status(TypedDict):
     engine: EngineBrief
 
 
-@operation("system", reply=Status, public=True)
+@operation("system", reply=Status)
 async def status(request: web.Request) -> web.Response:
     """Server status, the state of the queue, and the loaded models."""
     jobs, engine = request.app[JOBS], request.app[ENGINE].supervisor
@@ -103,7 +103,7 @@ class Version(TypedDict):
     backends: list[str]
 
 
-@operation("system", reply=Version, public=True)
+@operation("system", reply=Version)
 async def version(request: web.Request) -> web.Response:
     """Versions of the server, of Python and of the native library, and the backends it has."""
     info = request.app[ENGINE].supervisor.info
