@@ -19,6 +19,7 @@ from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
 from sdrest.engine.client import Engine
 from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.default_model import DefaultModel
 from sdrest.jobs.generation import GenerationExecutor
 from sdrest.jobs.preparation import ContextBuilder, ModelPreparer
 from sdrest.jobs.service import JobService
@@ -57,15 +58,17 @@ def build_app(settings: Settings) -> web.Application:
     app[keys.SETTINGS] = settings
     app[keys.STARTED_AT] = time.monotonic()
     database = Database(settings.database_file)
-    registry = app[keys.MODELS] = Registry(Folders(settings.models_dir), settings.data_dir, builtin=builtin_models())
+    registry = app[keys.MODELS] = Registry(
+        Folders(settings.models_dir), settings.data_dir, aliases=settings.model_aliases, builtin=builtin_models()
+    )
     engine = app[keys.ENGINE] = Engine(
         cancel_grace_seconds=settings.cancel_grace_seconds, hang_seconds=settings.engine_hang_seconds
     )
     spool = Spool(settings.spool_dir)
-    preparer = ModelPreparer(registry, settings.default_model or EMBEDDED_NAME)
-    jobs = app[keys.JOBS] = JobService(
-        SqliteJobStore(database), Broadcast(), spool, preparer, max_pending=settings.max_pending_jobs
-    )
+    store = SqliteJobStore(database)
+    default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
+    preparer = ModelPreparer(registry, default_model)
+    jobs = app[keys.JOBS] = JobService(store, Broadcast(), spool, preparer, max_pending=settings.max_pending_jobs)
     context = ContextBuilder(registry, threads=settings.threads)
     pictures = GenerationExecutor(engine, spool, settings.output_dir, context)
     executors: dict[JobType, Executor] = {JobType.TXT2IMG: pictures}
@@ -84,6 +87,7 @@ def build_app(settings: Settings) -> web.Application:
 
     async def queue_and_workers(_app: web.Application) -> AsyncIterator[None]:
         await engine.start()
+        await default_model.restore()
         await jobs.restore(settings.max_attempts)
         for worker in workers:
             worker.start()

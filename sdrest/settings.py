@@ -10,10 +10,10 @@ import json
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean
@@ -52,6 +52,11 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+def _from_json(value: object) -> object:
+    """A mapping, also when it is written as JSON text, as flags are."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
     """The settings of one server."""
 
@@ -63,6 +68,9 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Folder for everything the server writes.")
     output: Path | None = Field(None, description="Folder for finished pictures; DATA_DIR/output when not given.")
     default_model: str = Field("", description="Model used when a request names none; the embedded model when empty.")
+    model_aliases: Annotated[dict[str, str], BeforeValidator(_from_json)] = Field(
+        default_factory=dict, description='Further names of models, as JSON: {"gpt-image-1": "my-model"}.'
+    )
 
     auth: AuthMode = Field(AuthMode.NONE, description="Who may use the server.")
     allow_anonymous: bool = Field(False, description="Allow a non-local address without authentication.")

@@ -14,7 +14,9 @@ from sdrest.core.errors import FieldProblem, InvalidInput, Unsupported
 from sdrest.core.model import MAIN_TYPES, Component, Loading, Model
 from sdrest.core.names import Scheduler
 from sdrest.core.parameters import Components, GenerationParameters
+from sdrest.core.principal import Principal
 from sdrest.engine.messages import ContextSpec
+from sdrest.jobs.default_model import DefaultModel
 from sdrest.jobs.submission import Parameters, Submission
 from sdrest.registry.defaults import Defaults, defaults_of
 from sdrest.registry.registry import Registry
@@ -38,7 +40,7 @@ _COMPONENT_FIELDS: Final = {
 class ModelPreparer:
     """The :class:`sdrest.jobs.service.Preparer` over the registry."""
 
-    def __init__(self, registry: Registry, default_model: str) -> None:
+    def __init__(self, registry: Registry, default_model: DefaultModel) -> None:
         self._registry = registry
         self._default_model = default_model
 
@@ -47,20 +49,20 @@ class ModelPreparer:
         parameters = submission.parameters
         if not isinstance(parameters, GenerationParameters):
             raise Unsupported(f"jobs of type {submission.type} are not carried out yet")
-        return await asyncio.to_thread(self._prepare, parameters, submission.given)
+        return await asyncio.to_thread(self._prepare, parameters, submission)
 
-    def model(self, name: str) -> Model:
-        """The main model that ``name`` means; the default one when it is empty.
+    def model(self, name: str, principal: Principal) -> Model:
+        """The main model that ``name`` means; the caller's default one when it is empty.
 
         Raises:
             ModelNotFound: there is none; near names are given.
         """
-        return self._registry.resolve(name or self._default_model, MAIN_TYPES)
+        return self._registry.resolve(name, MAIN_TYPES) if name else self._default_model.model(principal)
 
     def _prepare(
-        self, parameters: GenerationParameters, given: frozenset[str]
+        self, parameters: GenerationParameters, submission: Submission
     ) -> tuple[Parameters, Model, tuple[str, ...]]:
-        model = self.model(parameters.model)
+        model, given = self.model(parameters.model, submission.principal), submission.given
         defaults = defaults_of(model)
         missing = {name: value for name, value in defaults.parameters().items() if name not in given}
         complete = dataclasses.replace(parameters, model=model.name, **missing)

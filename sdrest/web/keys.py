@@ -8,6 +8,7 @@ from aiohttp import web
 
 from sdrest.core.principal import Principal
 from sdrest.engine.client import Engine
+from sdrest.jobs.default_model import DefaultModel
 from sdrest.jobs.service import JobService
 from sdrest.jobs.worker import Worker
 from sdrest.registry.registry import Registry
@@ -16,6 +17,7 @@ from sdrest.settings import Settings
 SETTINGS: Final = web.AppKey("settings", Settings)
 JOBS: Final = web.AppKey("jobs", JobService)
 ENGINE: Final = web.AppKey("engine", Engine)
+DEFAULT_MODEL: Final = web.AppKey("default_model", DefaultModel)
 MODELS: Final = web.AppKey("models", Registry)
 WORKERS: Final = web.AppKey("workers", list[Worker])
 STARTED_AT: Final = web.AppKey("started_at", float)

@@ -11,12 +11,12 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sdrest.core.errors import SdrestError, Unavailable
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.files import confined
 from sdrest.web.bodies import Body, body_model, parse_json, to_parameters, validate
+from sdrest.web.endings import wait_until_completed
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.operations import operation
 from sdrest.web.pictures import read_pictures
@@ -133,11 +133,7 @@ async def generate(request: web.Request) -> web.Response:
     submission = await submission_from(request, body, JobType.TXT2IMG, _V1_FIELDS)
     jobs = request.app[JOBS]
     job = await jobs.submit(submission)
-    job = await jobs.wait(job.id, request[PRINCIPAL], request.app[SETTINGS].sync_timeout_seconds)
-    if job.state in {JobState.FAILED, JobState.CANCELLED}:
-        raise _ending_as_error(job)
-    if not job.is_finished:
-        raise Unavailable(f"the job is not finished yet; fetch it at /api/v1/generate/{job.id}", job_id=job.id)
+    job = await wait_until_completed(request, job)
     return json_reply(await generation_view(request, job), headers={"X-Job-Id": job.id})
 
 
@@ -173,17 +169,6 @@ def _used(job: Job, seed: int | None) -> dict[str, Any]:
     parameters = dict(job.parameters)
     parameters["batch_size"] = parameters.pop("batch_count", 1)
     return {**parameters, "model": job.model_name, "seed": seed}
-
-
-class JobEnded(SdrestError):
-    """A synchronous request's job failed or was cancelled."""
-
-
-def _ending_as_error(job: Job) -> SdrestError:
-    error = JobEnded(job.failure.message if job.failure else "the job was cancelled", job_id=job.id)
-    error.slug = job.failure.slug if job.failure else "cancelled"
-    error.log_tail = job.failure.log_tail if job.failure else ()
-    return error
 
 
 ROUTES: Final[tuple[Route, ...]] = (

@@ -1,0 +1,1 @@
+"""APIs that existing clients already speak, each translated onto the one job service."""
