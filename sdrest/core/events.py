@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdrest.core.job import Job, Progress
+from sdrest.core.job import Job, Output, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,15 @@ class JobPreviewed:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputMade:
+    """A running job has finished one of its files."""
+
+    job_id: str
+    principal: str
+    output: Output
+
+
+@dataclass(frozen=True, slots=True)
 class ModelChanged:
     """A model was loaded or unloaded, or loading it failed (``state``: loading, loaded, unloaded, failed)."""
 
@@ -62,4 +71,4 @@ class ServerStopping:
     restarting: bool = False
 
 
-Event = JobChanged | JobProgressed | JobPreviewed | ModelChanged | JobRemoved | ServerStopping
+Event = JobChanged | JobProgressed | JobPreviewed | OutputMade | ModelChanged | JobRemoved | ServerStopping

@@ -87,7 +87,7 @@ class _Pictures:
                     self._tracker.advance(Phase(report.phase), report.step, report.steps, report.image)
                 )
             case messages.PictureMade():
-                self._writing.append(asyncio.create_task(asyncio.to_thread(self._write, report)))
+                self._writing.append(asyncio.create_task(self._keep(report)))
             case messages.Previewed() if self._preview is None or self._preview.done():
                 # A preview that comes while the last one is still being encoded is dropped: the next one is newer.
                 self._preview = asyncio.create_task(self._publish_preview(report))
@@ -107,6 +107,11 @@ class _Pictures:
     async def abandon(self) -> None:
         """Wait for what is being written, so that nothing appears after the attempt has ended."""
         await asyncio.gather(*self._writing, return_exceptions=True)
+
+    async def _keep(self, made: messages.PictureMade) -> Output:
+        output = await asyncio.to_thread(self._write, made)
+        self._attempt.made(output)
+        return output
 
     def _write(self, made: messages.PictureMade) -> Output:
         job, parameters = self._attempt.job, self._parameters

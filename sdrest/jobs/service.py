@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound
-from sdrest.core.events import Event, JobChanged, JobProgressed, JobRemoved
-from sdrest.core.job import Job, JobState, JobType, Progress
+from sdrest.core.events import Event, JobChanged, JobProgressed, JobRemoved, OutputMade
+from sdrest.core.job import Job, JobState, JobType, Output, Progress
 from sdrest.core.model import Model
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
@@ -59,6 +59,7 @@ class JobService:
         self._max_pending = max_pending
         self._clock = clock
         self._progress: dict[str, Progress] = {}
+        self._made: dict[str, dict[str, Output]] = {}
         self._wakers: list[asyncio.Event] = []
         #: Called with the id of a running job that is to be cancelled; set by the worker that runs it.
         self.cancellers: dict[str, Callable[[], None]] = {}
@@ -132,6 +133,14 @@ class JobService:
         self.wake_workers()
         return stored
 
+    async def check(self, submission: Submission) -> tuple[Parameters, Model | None, tuple[str, ...]]:
+        """What :meth:`submit` would store: the complete parameters, the main model and warnings. Nothing is stored.
+
+        Raises:
+            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, Unsupported: as :meth:`submit`.
+        """
+        return await self._preparer.prepare(submission)
+
     # ------------------------------------------------------------------ look
 
     async def get(self, job_id: str, principal: Principal) -> Job:
@@ -164,6 +173,12 @@ class JobService:
         if job.state is JobState.COMPLETED:
             return dataclasses.replace(self._progress.get(job.id, Progress()), fraction=1.0, eta_seconds=None)
         return self._progress.get(job.id, Progress())
+
+    def outputs(self, job: Job) -> tuple[Output, ...]:
+        """The finished files of the job; of a running one those that are there already."""
+        if job.is_finished:
+            return job.outputs
+        return tuple(sorted(self._made.get(job.id, {}).values(), key=lambda output: output.file))
 
     async def wait(self, job_id: str, principal: Principal, timeout_seconds: float | None = None) -> Job:
         """The job after it has ended, or as it is when the time is over. Going away does not stop the job.
@@ -308,6 +323,11 @@ class JobService:
         self._progress[job.id] = progress
         self.broadcast.publish(JobProgressed(job.id, job.principal, progress))
 
+    def report_output(self, job: Job, output: Output) -> None:
+        """Note and publish a file that a running job has finished."""
+        self._made.setdefault(job.id, {})[output.file] = output
+        self.broadcast.publish(OutputMade(job.id, job.principal, output))
+
     def report(self, event: Event) -> None:
         """Publish any other event of a running job."""
         self.broadcast.publish(event)
@@ -323,6 +343,7 @@ class JobService:
     def _ended(self, job: Job, previous: JobState) -> None:
         """What every ending, of whatever kind, brings with it."""
         self._progress.pop(job.id, None)
+        self._made.pop(job.id, None)
         self.cancellers.pop(job.id, None)
         self.broadcast.publish(JobChanged(job, previous))
 

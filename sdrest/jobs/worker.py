@@ -39,6 +39,8 @@ class Attempt:
     job: Job
     progress: Callable[[Progress], None]
     publish: Callable[[Event], None]
+    #: To be called with each output as soon as its file is whole, so that it can be fetched while the job goes on.
+    made: Callable[[Output], None] = lambda _output: None
 
 
 class Executor(Protocol):
@@ -138,7 +140,12 @@ class Worker:
         lease = asyncio.create_task(self._keep_lease(job), name=f"lease-{job.id}")
         executor = self._executors[job.type]
         self._service.cancellers[job.id] = lambda: executor.cancel(job.id)
-        attempt = Attempt(job, lambda progress: self._service.report_progress(job, progress), self._service.report)
+        attempt = Attempt(
+            job,
+            lambda progress: self._service.report_progress(job, progress),
+            self._service.report,
+            lambda output: self._service.report_output(job, output),
+        )
         try:
             ending = await self._attempt(executor, attempt)
         except asyncio.CancelledError:

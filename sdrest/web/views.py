@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NotRequired
 from urllib.parse import quote
@@ -97,9 +98,9 @@ def output_url(job_id: str, file: str) -> str:
     return f"/api/v1/jobs/{job_id}/output/{quote(file)}"
 
 
-def image_view(job: Job, output: Output) -> ImageView:
+def image_view(job_id: str, output: Output) -> ImageView:
     """One output of a job."""
-    url = output_url(job.id, output.file)
+    url = output_url(job_id, output.file)
     return {
         "filename": output.file,
         "url": url,
@@ -126,8 +127,11 @@ def progress_view(progress: Progress) -> ProgressView:
     }
 
 
-def job_view(job: Job, progress: Progress, position: int | None = None) -> JobView:
-    """A job in full."""
+def job_view(
+    job: Job, progress: Progress, position: int | None = None, outputs: Sequence[Output] | None = None
+) -> JobView:
+    """A job in full; ``outputs`` are those of a job that is still running."""
+    outputs = job.outputs if outputs is None else outputs
     view: JobView = {
         "job_id": job.id,
         "type": job.type,
@@ -142,9 +146,9 @@ def job_view(job: Job, progress: Progress, position: int | None = None) -> JobVi
         "cancel_requested": job.cancel_requested_at is not None,
         "params": job.parameters,
         "model": {"id": job.model_id, "name": job.model_name},
-        "outputs": [output.file for output in job.outputs],
-        "output_urls": [output_url(job.id, output.file) for output in job.outputs],
-        "images": [image_view(job, output) for output in job.outputs if output.media_type.startswith("image/")],
+        "outputs": [output.file for output in outputs],
+        "output_urls": [output_url(job.id, output.file) for output in outputs],
+        "images": [image_view(job.id, output) for output in outputs if output.media_type.startswith("image/")],
         "generation_time": job.seconds,
         "warnings": list(job.warnings),
         "error": job.failure.message if job.failure else None,
@@ -159,7 +163,7 @@ async def job_reply(request: web.Request, job: Job) -> JobView:
     """A job in full, with its place in the queue."""
     jobs = request.app[JOBS]
     position = await jobs.store.position(job.id) if job.state is JobState.PENDING else None
-    return job_view(job, jobs.progress(job), position)
+    return job_view(job, jobs.progress(job), position, jobs.outputs(job))
 
 
 def links(job_id: str) -> Links:

@@ -18,6 +18,7 @@ from sdrest.core.events import (
     JobProgressed,
     JobRemoved,
     ModelChanged,
+    OutputMade,
     ServerStopping,
 )
 from sdrest.core.job import Job
@@ -26,14 +27,14 @@ from sdrest.web.keys import JOBS, PRINCIPAL
 from sdrest.web.operations import Reply, operation
 from sdrest.web.replies import json_text
 from sdrest.web.routing import Route
-from sdrest.web.views import job_reply, job_view, progress_view, timestamp
+from sdrest.web.views import image_view, job_reply, job_view, progress_view, timestamp
 
 _HEARTBEAT_SECONDS: Final = 20.0
 
 
 @operation("events", reply=Reply(None, "text/event-stream", "A stream of events"))
 async def job_events(request: web.Request) -> web.StreamResponse:
-    """Server-Sent Events of one job: ``snapshot``, then ``progress``, ``preview`` and ``state``; ends with the job."""
+    """Server-Sent Events of one job: ``snapshot``, then ``progress``, ``preview``, ``output``, ``state``; ends with the job."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     job_id = request.match_info["job_id"]
     events = jobs.broadcast.subscribe(lambda event: _job_of(event) == job_id)
@@ -61,6 +62,8 @@ def _sse_event(request: web.Request, event: Event) -> tuple[str, Mapping[str, An
             return "preview", {"job_id": job_id, **_preview(event)}
         case JobChanged(job=job):
             return "state", job_view(job, request.app[JOBS].progress(job))
+        case OutputMade(job_id=job_id, output=output):
+            return "output", {"job_id": job_id, **image_view(job_id, output)}
         case _:
             return "removed", {"job_id": _job_of(event)}
 
@@ -78,7 +81,12 @@ def _job_of(event: Event) -> str | None:
     match event:
         case JobChanged(job=job):
             return job.id
-        case JobProgressed(job_id=job_id) | JobPreviewed(job_id=job_id) | JobRemoved(job_id=job_id):
+        case (
+            JobProgressed(job_id=job_id)
+            | JobPreviewed(job_id=job_id)
+            | OutputMade(job_id=job_id)
+            | JobRemoved(job_id=job_id)
+        ):
             return job_id
         case ModelChanged() | ServerStopping():
             return None
@@ -115,13 +123,18 @@ def _visible(event: Event, principal: Principal) -> bool:
     match event:
         case JobChanged(job=job):
             return principal.owns(job.principal)
-        case JobProgressed(principal=owner) | JobPreviewed(principal=owner) | JobRemoved(principal=owner):
+        case (
+            JobProgressed(principal=owner)
+            | JobPreviewed(principal=owner)
+            | OutputMade(principal=owner)
+            | JobRemoved(principal=owner)
+        ):
             return principal.owns(owner)
         case ModelChanged() | ServerStopping():
             return True
 
 
-def _ws_event(event: Event) -> tuple[str, dict[str, Any]]:
+def _ws_event(event: Event) -> tuple[str, Mapping[str, Any]]:
     match event:
         case JobChanged(job=job, previous=None):
             return "job_added", _brief(job)
@@ -132,6 +145,8 @@ def _ws_event(event: Event) -> tuple[str, dict[str, Any]]:
             return "job_progress", {"job_id": job_id, **progress_view(progress)}
         case JobPreviewed(job_id=job_id):
             return "job_preview", {"job_id": job_id, **_preview(event)}
+        case OutputMade(job_id=job_id, output=output):
+            return "job_output", {"job_id": job_id, **image_view(job_id, output)}
         case JobRemoved(job_id=job_id):
             return "job_removed", {"job_id": job_id}
         case ModelChanged(model_id=model_id, model_name=model_name, state=state, fraction=fraction, message=message):

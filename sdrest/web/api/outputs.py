@@ -16,7 +16,7 @@ from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.operations import Reply, operation
 from sdrest.web.routing import Route
 
-#: The file of an ended job never changes.
+#: A finished file never changes: a job tried again writes the same bytes.
 _CACHE_CONTROL: Final = "private, max-age=31536000, immutable"
 
 
@@ -35,7 +35,7 @@ async def output(request: web.Request) -> web.StreamResponse:
     query = parse_query(OutputQuery, request)
     job = await request.app[JOBS].get(request.match_info["job_id"], request[PRINCIPAL])
     file = request.match_info["filename"]
-    known = {item.file: item for item in job.outputs}
+    known = {item.file: item for item in request.app[JOBS].outputs(job)}
     if file not in known:
         raise NotFound(f"job {job.id} has no output {file!r}")
     path = confined(request.app[SETTINGS].output_dir, job.id, file)
