@@ -33,8 +33,10 @@ from sdrest.storage.database import Database
 from sdrest.storage.jobs import SqliteJobStore
 from sdrest.web import keys
 from sdrest.web.access import check_permission
-from sdrest.web.api import events, generate, outputs, queue, system
+from sdrest.web.api import events, generate, images, outputs, queue, system
 from sdrest.web.docs_page import DocsPage
+from sdrest.web.fetch import Fetcher, Guard
+from sdrest.web.lifecycle import Lifecycle
 from sdrest.web.middleware import known_host, request_context
 from sdrest.web.openapi import OpenApi
 from sdrest.web.problems import Problems
@@ -56,6 +58,12 @@ def build_app(settings: Settings) -> web.Application:
         middlewares=[request_context, problems.middleware(), known_host, check_permission],
     )
     app[keys.SETTINGS] = settings
+    app[keys.FETCHER] = Fetcher(
+        Guard(settings.fetch_allowed_hosts),
+        max_bytes=settings.fetch_max_bytes,
+        timeout_seconds=settings.fetch_timeout_seconds,
+    )
+    app[keys.LIFECYCLE] = Lifecycle()
     app[keys.STARTED_AT] = time.monotonic()
     database = Database(settings.database_file)
     registry = app[keys.MODELS] = Registry(
@@ -102,7 +110,7 @@ def build_app(settings: Settings) -> web.Application:
 
     app.cleanup_ctx.extend((folders_and_database, models, queue_and_workers))
     app.on_shutdown.append(announce_end)
-    for module in (system, generate, queue, outputs, events):
+    for module in (system, generate, queue, outputs, events, images):
         add_api_routes(app, module.ROUTES)
     openapi = OpenApi()
     app.router.add_get("/openapi.json", openapi.handle)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean
 
@@ -57,6 +57,14 @@ def _from_json(value: object) -> object:
     return json.loads(value) if isinstance(value, str) else value
 
 
+def _from_list(value: object) -> object:
+    """A list, also when it is written as text with commas, as flags and variables are."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_from_list)]
+
+
 class Settings(BaseSettings):
     """The settings of one server."""
 
@@ -71,6 +79,14 @@ class Settings(BaseSettings):
     model_aliases: Annotated[dict[str, str], BeforeValidator(_from_json)] = Field(
         default_factory=dict, description='Further names of models, as JSON: {"gpt-image-1": "my-model"}.'
     )
+
+    cert: Path | None = Field(None, description="TLS certificate (PEM); with key: serve HTTPS.")
+    key: Path | None = Field(None, description="TLS key (PEM).")
+    allowed_hosts: Names = Field(
+        (), description="Host names by which the server may be addressed, besides localhost and addresses; * for any."
+    )
+    cors: bool = Field(False, description="Let web pages of any origin read replies, without credentials.")
+    cors_origins: Names = Field((), description="Origins of web pages that may use the server, https://example.org.")
 
     auth: AuthMode = Field(AuthMode.NONE, description="Who may use the server.")
     allow_anonymous: bool = Field(False, description="Allow a non-local address without authentication.")
@@ -90,7 +106,33 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         64 * 1024 * 1024, ge=1, description="Largest uploaded picture in pixels (width × height)."
     )
+    max_pending_per_user: int = Field(1000, ge=1, description="Pending jobs of one user before 429 is answered.")
+    max_requests_per_minute: int = Field(
+        0, ge=0, description="Requests other than reading that one user or address may make in a minute; 0: any number."
+    )
+    fetch_allowed_hosts: Names = Field(
+        (),
+        description="Hosts (or host:port) in private networks from which pictures may be fetched and to which webhooks go.",
+    )
+    fetch_max_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest picture fetched from a URL in bytes.")
+    fetch_timeout_seconds: float = Field(20.0, gt=0, le=600, description="Longest time for fetching a picture.")
+    webhook_url: str = Field("", description="Where the endings of all jobs are reported to.")
+    webhook_secret: SecretStr = Field(SecretStr(""), description="Key of the HMAC-SHA256 signature of webhooks.")
+    webhook_hosts: Names = Field((), description="Hosts that jobs may name as webhooks; empty: any public host.")
+    retention_days: float = Field(0.0, ge=0, description="Age at which ended jobs and their files go; 0: never.")
+    retention_bytes: int = Field(0, ge=0, description="Size that all outputs may have before the oldest go; 0: any.")
+    retention_jobs: int = Field(0, ge=0, description="Ended jobs that are kept; 0: all.")
+    min_free_bytes: int = Field(
+        256 * 1024 * 1024, ge=0, description="Free space on the output disk below which no job is accepted."
+    )
     sync_timeout_seconds: float = Field(3600.0, gt=0, description="Longest wait of a synchronous request.")
+
+    text_to_image_model: str = Field("", description="Model of /text-to-image and /image-to-image; empty: the default.")
+    inpaint_image_model: str = Field("", description="Model of /inpaint-image; empty: the default.")
+    concurrency: int = Field(
+        1, ge=1, le=64, description="Accepted for older command lines: one picture is made at a time, whatever it says."
+    )
+    delete_incomplete: bool = Field(False, description="Forget jobs that have not ended when the server starts.")
 
     log_level: LogLevel = Field(LogLevel.INFO, description="Least severe log line that is written.")
     log_json: bool = Field(False, description="Write log lines as JSON.")

@@ -158,7 +158,7 @@ def parse_json(text: bytes) -> Any:
         raise InvalidInput(f"the body is not JSON: {error}") from None
 
 
-def validate(model: type[Body], value: object) -> Body:
+def validate(model: type[Q], value: object) -> Q:
     """``value`` as a body.
 
     Raises:

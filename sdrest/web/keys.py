@@ -13,6 +13,8 @@ from sdrest.jobs.service import JobService
 from sdrest.jobs.worker import Worker
 from sdrest.registry.registry import Registry
 from sdrest.settings import Settings
+from sdrest.web.fetch import Fetcher
+from sdrest.web.lifecycle import Lifecycle
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 JOBS: Final = web.AppKey("jobs", JobService)
@@ -20,6 +22,8 @@ ENGINE: Final = web.AppKey("engine", Engine)
 DEFAULT_MODEL: Final = web.AppKey("default_model", DefaultModel)
 MODELS: Final = web.AppKey("models", Registry)
 WORKERS: Final = web.AppKey("workers", list[Worker])
+FETCHER: Final = web.AppKey("fetcher", Fetcher)
+LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
 STARTED_AT: Final = web.AppKey("started_at", float)
 
 PRINCIPAL: Final = web.RequestKey("principal", Principal)

@@ -1,4 +1,4 @@
-"""Pictures in requests: base64 text, ``data:`` URLs, and ``job:<id>/<file>`` references to earlier outputs."""
+"""Pictures in requests: base64 text, ``data:`` URLs, http(s) URLs, and ``job:<id>/<file>`` references to earlier outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from sdrest.core.errors import FieldProblem, InvalidInput, NotFound
 from sdrest.outputs.files import confined
 from sdrest.outputs.pictures import decode_picture
-from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.keys import FETCHER, JOBS, PRINCIPAL, SETTINGS
 
 _DATA_URL: Final = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.ASCII)
 
@@ -31,7 +31,9 @@ def decode_base64(text: str, *, field: str) -> bytes:
     try:
         data = base64.b64decode(payload + "=" * (-len(payload) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidInput("neither base64 nor a data: URL nor job:<id>/<file>", field=field) from None
+        raise InvalidInput(
+            "neither base64 nor a data: URL nor an http(s) URL nor job:<id>/<file>", field=field
+        ) from None
     if not data:
         raise InvalidInput("the picture is empty", field=field)
     return data
@@ -65,8 +67,11 @@ async def read_picture(request: web.Request, text: str, *, field: str) -> Image.
         InvalidInput: it cannot be used.
     """
     max_pixels = request.app[SETTINGS].max_image_pixels
-    if text.startswith("job:"):
-        data = await _job_output(request, text.removeprefix("job:"), field)
+    if text.startswith(("job:", "http://", "https://")):
+        if text.startswith("job:"):
+            data = await _job_output(request, text.removeprefix("job:"), field)
+        else:
+            data = (await request.app[FETCHER].fetch(text, field=field)).data
         return await asyncio.to_thread(decode_picture, data, field=field, max_pixels=max_pixels)
 
     def decode() -> Image.Image:
@@ -79,7 +84,7 @@ async def _job_output(request: web.Request, reference: str, field: str) -> bytes
     job_id, _, file = reference.partition("/")
     try:
         job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
-        if file not in {output.file for output in job.outputs}:
+        if file not in {output.file for output in request.app[JOBS].outputs(job)}:
             raise NotFound(f"job {job_id} has no output {file!r}")
         return await asyncio.to_thread(confined(request.app[SETTINGS].output_dir, job_id, file).read_bytes)
     except (NotFound, OSError) as error:

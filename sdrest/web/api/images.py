@@ -1,0 +1,146 @@
+"""Small services around pictures: resizing, cropping, and fetching one from a URL."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from enum import StrEnum
+from typing import Final
+
+from aiohttp import web
+from PIL import Image, ImageOps
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from sdrest.core.errors import InvalidInput
+from sdrest.core.parameters import MAX_SIDE_PX
+from sdrest.outputs.pictures import decode_picture, png_bytes
+from sdrest.web.bodies import Body, parse_json, parse_query, validate
+from sdrest.web.keys import FETCHER, SETTINGS
+from sdrest.web.operations import operation
+from sdrest.web.pictures import read_picture
+from sdrest.web.replies import json_reply
+from sdrest.web.routing import Route
+
+_PICTURE: Final = "Base64, a data: URL, an http(s) URL, or job:<id>/<file>."
+
+
+class ResizeMode(StrEnum):
+    """What happens when the wanted size has other proportions than the picture."""
+
+    STRETCH = "stretch"
+    FIT = "fit"
+    FILL = "fill"
+
+
+class ResizeBody(Body):
+    """A picture and its new size."""
+
+    image: str = Field(min_length=1, description=_PICTURE)
+    width: int = Field(ge=1, le=MAX_SIDE_PX, description="New width in pixels.")
+    height: int = Field(ge=1, le=MAX_SIDE_PX, description="New height in pixels.")
+    mode: ResizeMode = Field(
+        ResizeMode.STRETCH,
+        description="Other proportions: stretch, fit into the size, or fill it and cut the rest off.",
+    )
+
+
+class CropBody(Body):
+    """A picture and the part of it that is wanted."""
+
+    image: str = Field(min_length=1, description=_PICTURE)
+    x: int = Field(0, ge=0, description="Left edge in pixels.")
+    y: int = Field(0, ge=0, description="Upper edge in pixels.")
+    width: int = Field(ge=1, description="Width in pixels.")
+    height: int = Field(ge=1, description="Height in pixels.")
+
+
+class DownloadQuery(Body):
+    """Where a picture is."""
+
+    url: str = Field(min_length=1, max_length=8000, description="http or https URL of a picture.")
+
+
+class ImageReply(TypedDict):
+    """A picture as base64 of a PNG file."""
+
+    image: str
+    width: int
+    height: int
+    format: str
+
+
+class Downloaded(TypedDict):
+    """A picture as base64 of the file as it was fetched; size in bytes."""
+
+    image: str
+    mime_type: str
+    width: int
+    height: int
+    size: int
+
+
+@operation("images", body=ResizeBody, reply=ImageReply)
+async def resize(request: web.Request) -> web.Response:
+    """Change the size of a picture."""
+    body = await asyncio.to_thread(validate, ResizeBody, parse_json(await request.read()))
+    picture = await read_picture(request, body.image, field="image")
+
+    def work() -> ImageReply:
+        size = (body.width, body.height)
+        match body.mode:
+            case ResizeMode.STRETCH:
+                return _reply(picture.resize(size, Image.Resampling.LANCZOS))
+            case ResizeMode.FIT:
+                return _reply(ImageOps.contain(picture, size, Image.Resampling.LANCZOS))
+            case ResizeMode.FILL:
+                return _reply(ImageOps.fit(picture, size, Image.Resampling.LANCZOS))
+
+    return json_reply(await asyncio.to_thread(work))
+
+
+@operation("images", body=CropBody, reply=ImageReply)
+async def crop(request: web.Request) -> web.Response:
+    """Cut a part out of a picture."""
+    body = await asyncio.to_thread(validate, CropBody, parse_json(await request.read()))
+    picture = await read_picture(request, body.image, field="image")
+    box = (body.x, body.y, body.x + body.width, body.y + body.height)
+    if box[2] > picture.width or box[3] > picture.height:
+        raise InvalidInput(f"the part reaches beyond the picture of {picture.width} × {picture.height}", field="width")
+    return json_reply(await asyncio.to_thread(lambda: _reply(picture.crop(box))))
+
+
+@operation("images", query=DownloadQuery, reply=Downloaded, errors=(413,))
+async def download(request: web.Request) -> web.Response:
+    """Fetch a picture from a URL. Addresses in private networks are refused."""
+    query = parse_query(DownloadQuery, request)
+    fetched = await request.app[FETCHER].fetch(query.url, field="url")
+    max_pixels = request.app[SETTINGS].max_image_pixels
+
+    def work() -> Downloaded:
+        picture = decode_picture(fetched.data, field="url", max_pixels=max_pixels)
+        with Image.open(io.BytesIO(fetched.data)) as opened:
+            media_type = opened.get_format_mimetype() or fetched.media_type
+        data = base64.b64encode(fetched.data).decode()
+        return {
+            "image": data,
+            "mime_type": media_type,
+            "width": picture.width,
+            "height": picture.height,
+            "size": len(fetched.data),
+        }
+
+    return json_reply(await asyncio.to_thread(work))
+
+
+def _reply(picture: Image.Image) -> ImageReply:
+    data = base64.b64encode(png_bytes(picture)).decode()
+    return {"image": data, "width": picture.width, "height": picture.height, "format": "png"}
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    ("POST", "/image/resize", resize),
+    ("POST", "/image/crop", crop),
+    ("GET", "/image/download", download),
+)
