@@ -34,6 +34,7 @@ from sdrest.storage.jobs import SqliteJobStore
 from sdrest.web import keys
 from sdrest.web.access import check_permission
 from sdrest.web.api import events, generate, images, outputs, queue, system
+from sdrest.web.dialects.register import add_dialects
 from sdrest.web.docs_page import DocsPage
 from sdrest.web.fetch import Fetcher, Guard
 from sdrest.web.lifecycle import Lifecycle
@@ -112,6 +113,7 @@ def build_app(settings: Settings) -> web.Application:
     app.on_shutdown.append(announce_end)
     for module in (system, generate, queue, outputs, events, images):
         add_api_routes(app, module.ROUTES)
+    add_dialects(app, problems)
     openapi = OpenApi()
     app.router.add_get("/openapi.json", openapi.handle)
     app.router.add_get("/docs", DocsPage(openapi).handle)

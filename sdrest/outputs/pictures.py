@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from sdrest.core.errors import InvalidInput
 from sdrest.outputs.files import atomic_file
@@ -109,4 +109,24 @@ def thumbnail_jpeg(path: Path, size_px: int) -> bytes:
     flat.paste(small, mask=small.getchannel("A"))
     stream = io.BytesIO()
     flat.save(stream, "JPEG", quality=85)
+    return stream.getvalue()
+
+
+def reencoded(data: bytes, file_format: str, quality: int = 100, size: tuple[int, int] | None = None) -> bytes:
+    """A picture file as PNG, JPEG or WebP (``quality`` 0–100 for the latter two), scaled to ``size`` (width, height) if given.
+
+    The ``parameters`` text of the original goes along: as a text chunk in PNG, as an EXIF user comment in the others.
+    """
+    with Image.open(io.BytesIO(data)) as original:
+        text = str(original.info.get("parameters", ""))
+        picture = original.convert("RGB" if file_format == "jpeg" else original.mode)
+    if size is not None and size != picture.size:
+        picture = picture.resize(size, Image.Resampling.BILINEAR)
+    if file_format == "png":
+        return png_bytes(picture, text)
+    exif = Image.Exif()
+    if text:
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"UNICODE\0" + text.encode("utf-16-be")
+    stream = io.BytesIO()
+    picture.save(stream, file_format.upper(), quality=max(1, min(100, quality)), exif=exif)
     return stream.getvalue()

@@ -21,3 +21,11 @@ def add_api_routes(app: web.Application, routes: Iterable[Route]) -> None:
             app.router.add_route(method, prefix + path, handler)
             if method == "GET":
                 app.router.add_route("HEAD", prefix + path, handler)
+
+
+def add_dialect_routes(app: web.Application, routes: Iterable[Route]) -> None:
+    """Add routes whose paths are complete; a GET route answers HEAD as well."""
+    for method, path, handler in routes:
+        app.router.add_route(method, path, handler)
+        if method == "GET":
+            app.router.add_route("HEAD", path, handler)

@@ -1,0 +1,16 @@
+"""Adding the dialects to an application: their routes, and their shapes of error replies."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sdrest.web.dialects import openai, openai_replies
+from sdrest.web.problems import Problems
+from sdrest.web.routing import add_dialect_routes
+
+
+def add_dialects(app: web.Application, problems: Problems) -> None:
+    """Let ``app`` speak every dialect."""
+    for module in (openai,):
+        add_dialect_routes(app, module.ROUTES)
+    problems.render_under("/v1/", openai_replies.render_error)
