@@ -131,7 +131,7 @@ def _squeeze(name: str) -> str:
 
 _SAMPLERS: dict[str, Sampler] = {_squeeze(s): s for s in Sampler}
 _SAMPLERS |= {_squeeze(label): s for s, label in SAMPLER_LABELS.items()}
-_SAMPLERS |= {"k" + key: s for key, s in _SAMPLERS.items()}
+
 _SAMPLERS |= {
     "eulerancestral": Sampler.EULER_A,
     "dpmpp2m": Sampler.DPMPP2M,
@@ -140,6 +140,8 @@ _SAMPLERS |= {
     "dpmpp2sancestral": Sampler.DPMPP2S_A,
     "ddim": Sampler.DDIM_TRAILING,
 }
+# k-diffusion's names.
+_SAMPLERS |= {"k" + key: sampler for key, sampler in _SAMPLERS.items()}
 _SCHEDULERS: dict[str, Scheduler] = {_squeeze(s): s for s in Scheduler}
 _SCHEDULERS |= {_squeeze(label): s for s, label in SCHEDULER_LABELS.items()}
 _SCHEDULERS |= {"default": Scheduler.DISCRETE, "uniform": Scheduler.DISCRETE}
