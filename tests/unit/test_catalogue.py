@@ -91,7 +91,7 @@ def test_a_miss_names_near_ones() -> None:
     with pytest.raises(ModelNotFound, match=r"did you mean 'dreamShaper_8'\?") as caught:
         _ALL.resolve("dreamsharper8")
     assert caught.value.details["suggestions"] == ["dreamShaper_8"]
-    with pytest.raises(ModelNotFound, match="no lora is named 'zzz'$"):
+    with pytest.raises(ModelNotFound, match=r"no lora is named 'zzz'$"):
         _ALL.resolve("zzz", ModelType.LORA)
     with pytest.raises(ModelNotFound, match="no model was named"):
         _ALL.resolve("  ")
