@@ -14,6 +14,7 @@ from typing import IO
 import structlog
 from aiohttp import web
 
+from sdrest.auth.setup import build_access
 from sdrest.core.errors import Conflict, InvalidInput
 from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
@@ -29,11 +30,13 @@ from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 from sdrest.settings import AuthMode, Settings
+from sdrest.storage.accounts import SqliteAccountStore
 from sdrest.storage.database import Database
 from sdrest.storage.jobs import SqliteJobStore
 from sdrest.web import keys
 from sdrest.web.access import check_permission
-from sdrest.web.api import events, generate, images, outputs, queue, system
+from sdrest.web.api import accounts, auth, events, generate, images, outputs, queue, system, tokens
+from sdrest.web.auth import authenticate
 from sdrest.web.dialects.register import add_dialects
 from sdrest.web.docs_page import DocsPage
 from sdrest.web.fetch import Fetcher, Guard
@@ -56,7 +59,7 @@ def build_app(settings: Settings) -> web.Application:
     problems = Problems()
     app = web.Application(
         client_max_size=settings.max_body_bytes,
-        middlewares=[request_context, problems.middleware(), known_host, check_permission],
+        middlewares=[request_context, problems.middleware(), known_host, authenticate, check_permission],
     )
     app[keys.SETTINGS] = settings
     app[keys.FETCHER] = Fetcher(
@@ -67,6 +70,7 @@ def build_app(settings: Settings) -> web.Application:
     app[keys.LIFECYCLE] = Lifecycle()
     app[keys.STARTED_AT] = time.monotonic()
     database = Database(settings.database_file)
+    access = app[keys.ACCESS] = build_access(settings, SqliteAccountStore(database))
     registry = app[keys.MODELS] = Registry(
         Folders(settings.models_dir), settings.data_dir, aliases=settings.model_aliases, builtin=builtin_models()
     )
@@ -86,6 +90,7 @@ def build_app(settings: Settings) -> web.Application:
     async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:
         async with open_data_dir(settings):
             await database.open()
+            await asyncio.to_thread(access.ring.open)
             yield
             await database.close()
 
@@ -111,7 +116,7 @@ def build_app(settings: Settings) -> web.Application:
 
     app.cleanup_ctx.extend((folders_and_database, models, queue_and_workers))
     app.on_shutdown.append(announce_end)
-    for module in (system, generate, queue, outputs, events, images):
+    for module in (system, generate, queue, outputs, events, images, auth, accounts, tokens):
         add_api_routes(app, module.ROUTES)
     add_dialects(app, problems)
     openapi = OpenApi()

@@ -90,6 +90,31 @@ class Settings(BaseSettings):
 
     auth: AuthMode = Field(AuthMode.NONE, description="Who may use the server.")
     allow_anonymous: bool = Field(False, description="Allow a non-local address without authentication.")
+    socket: Path | None = Field(None, description="UNIX socket to listen on as well.")
+    admin_users: str = Field(
+        "", description="System accounts that are admins (unix, pam), with commas; root always is."
+    )
+    admin_group: str = Field("", description="System group whose members are admins (unix, pam).")
+    allowed_group: str = Field("", description="System group whose members may log in (unix, pam); empty: everybody.")
+    pam_service: str = Field("sdrest", pattern=r"^[\w.-]+$", description="PAM service that checks passwords.")
+    pam_timeout_seconds: float = Field(30.0, gt=0, le=600, description="Time that PAM has to check a password.")
+    access_token_seconds: int = Field(3600, ge=60, le=604_800, description="Life of an access token.")
+    session_days: float = Field(30.0, gt=0, le=400, description="Life of a login without use.")
+    signed_url_seconds: int = Field(
+        3600, ge=10, le=604_800, description="Life of picture addresses that need no credentials."
+    )
+    login_max_failures: int = Field(5, ge=1, le=1000, description="Failed logins in a row before an account is locked.")
+    login_lockout_seconds: float = Field(900.0, gt=0, le=86_400, description="Longest time an account stays locked.")
+    rate_limit_per_minute: int = Field(0, ge=0, description="Requests a minute that one user may make; 0: no limit.")
+    max_pending_jobs_per_user: int = Field(
+        0, ge=0, description="Pending jobs that one user may have; 0: no limit but the queue's."
+    )
+    guest_max_pending: int = Field(2, ge=1, description="Pending jobs that one guest may have (auth optional).")
+    guest_max_pixels: int = Field(
+        1024 * 1024, ge=64 * 64, description="Largest picture of a guest in pixels (width × height)."
+    )
+    guest_max_steps: int = Field(50, ge=1, description="Most steps a guest may ask for.")
+    guest_max_images: int = Field(4, ge=1, description="Most pictures a guest may ask for at a time.")
 
     backend: Backend = Field(Backend.AUTO, description="ggml backend that must be present; auto takes what is there.")
     threads: int = Field(0, ge=0, le=1024, description="Threads for the native library; 0: physical cores.")
@@ -151,6 +176,11 @@ class Settings(BaseSettings):
     def database_file(self) -> Path:
         """The queue and everything else that must survive a restart."""
         return self.data_dir / "sdrest.sqlite3"
+
+    @property
+    def secrets_file(self) -> Path:
+        """What tokens and signed addresses are signed with."""
+        return self.data_dir / "secrets.json"
 
     @classmethod
     def settings_customise_sources(

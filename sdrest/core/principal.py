@@ -59,3 +59,6 @@ def principal_of(name: str, role: Role, method: str) -> Principal:
 
 #: The caller of a server that runs without authentication.
 ANYONE = principal_of("", Role.ADMIN, "none")
+
+#: A caller who may do nothing.
+NOBODY = Principal("", Role.GUEST, frozenset(), "none")

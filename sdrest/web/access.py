@@ -39,6 +39,11 @@ PUBLIC_ROUTES: Final[frozenset[tuple[str, str]]] = frozenset(
     }
 )
 
+#: The routes whose handler looks at the credentials itself: they travel in the body.
+SELF_CHECKING_ROUTES: Final[frozenset[tuple[str, str]]] = frozenset(
+    ("POST", f"{prefix}/auth/refresh") for prefix in API_PREFIXES
+)
+
 
 def requires(permission: Permission) -> Callable[[H], H]:
     """Mark a handler: only principals with ``permission`` reach it."""
@@ -63,16 +68,22 @@ def is_public(method: str, canonical: str | None) -> bool:
     return canonical is not None and ("GET" if method == "HEAD" else method, canonical) in PUBLIC_ROUTES
 
 
-def is_public_request(request: web.Request) -> bool:
-    """Whether the request is for a public route."""
+def canonical_path(request: web.Request) -> str | None:
+    """The path of the request's route as it was registered, with its parameters' names; None when there is no such route."""
     resource = request.match_info.route.resource
-    return is_public(request.method, resource.canonical if resource else None)
+    return resource.canonical if resource else None
+
+
+def needs_caller(request: web.Request) -> bool:
+    """Whether the request must be authenticated before its handler sees it."""
+    path = canonical_path(request)
+    return not is_public(request.method, path) and (request.method, path) not in SELF_CHECKING_ROUTES
 
 
 @web.middleware
 async def check_permission(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what the principal may not do."""
-    if not is_public_request(request) and request.match_info.http_exception is None:
+    if needs_caller(request) and request.match_info.http_exception is None:
         needed = permission_of(request.method, request.match_info.handler)
         if not request[PRINCIPAL].may(needed):
             raise Forbidden(f"this needs the permission {needed!r}", permission=str(needed))

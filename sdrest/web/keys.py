@@ -6,6 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
+from sdrest.auth.service import Caller
+from sdrest.auth.setup import Access
 from sdrest.core.principal import Principal
 from sdrest.engine.client import Engine
 from sdrest.jobs.default_model import DefaultModel
@@ -24,7 +26,9 @@ MODELS: Final = web.AppKey("models", Registry)
 WORKERS: Final = web.AppKey("workers", list[Worker])
 FETCHER: Final = web.AppKey("fetcher", Fetcher)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
+ACCESS: Final = web.AppKey("access", Access)
 STARTED_AT: Final = web.AppKey("started_at", float)
 
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
+CALLER: Final = web.RequestKey("caller", Caller)
 REQUEST_ID: Final = web.RequestKey("request_id", str)

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from sdrest.core.errors import Forbidden
-from sdrest.core.principal import ANYONE
+from sdrest.core.principal import NOBODY
 from sdrest.web.keys import PRINCIPAL, REQUEST_ID, SETTINGS
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain"})
 async def request_context(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, log it when it is done, and set the headers that make browsers careful."""
     request[REQUEST_ID] = uuid.uuid4().hex
-    request[PRINCIPAL] = ANYONE
+    request[PRINCIPAL] = NOBODY
     started_at = time.monotonic()
     with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
         response = await handler(request)

@@ -80,6 +80,11 @@ def native_error(request: web.Request, error: errors.SdrestError, status: int) -
     return json_reply(body, status=status)
 
 
+def _challenge(request: web.Request) -> str:
+    """How to authenticate. Browsers ask in a window of their own for Basic, so only A1111 clients, which know no other, see it."""
+    return 'Basic realm="sdrest", charset="UTF-8"' if request.path.startswith("/sdapi/") else 'Bearer realm="sdrest"'
+
+
 class Problems:
     """The middleware that turns errors into replies; dialects register a renderer for their path prefix."""
 
@@ -103,7 +108,7 @@ class Problems:
         if isinstance(error, HttpError):
             response.headers.update(error.headers)
         if status == 401:
-            response.headers.setdefault("WWW-Authenticate", "Bearer")
+            response.headers.setdefault("WWW-Authenticate", _challenge(request))
         return response
 
     def middleware(self) -> Middleware:

@@ -27,6 +27,8 @@ class OutputQuery(Body):
     size: int = Field(
         THUMBNAIL_DEFAULT_PX, ge=16, le=THUMBNAIL_MAX_PX, description="Longest side of the small JPEG in pixels."
     )
+    expires: str = Field("", max_length=20, description="End of a signed address, in seconds since 1970.")
+    signature: str = Field("", max_length=100, description="Stands in for credentials; part of a signed address.")
 
 
 @operation("outputs", query=OutputQuery, reply=Reply(None, "*/*", "The file"))
