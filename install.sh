@@ -107,7 +107,7 @@ printf '{"backend": "%s", "wanted": "%s", "native": "%s"}\n' "$BACKEND" "$WANTED
 
 # ---- the package, editable, with what it needs
 
-PACKAGE_ID=$(cat pyproject.toml requirements.lock CMakeLists.txt native/* 2>/dev/null | cksum)-$EXTRAS
+PACKAGE_ID=$( { cat pyproject.toml requirements.lock CMakeLists.txt native/* 2>/dev/null || true; } | cksum)-$EXTRAS
 if [ "$(stamp .package)" != "$PACKAGE_ID" ]; then
     say "installing sdrest and what it needs"
     CONSTRAINTS=""
