@@ -22,5 +22,11 @@ test: check
 nightly: setup
 	$(VENV)/bin/python -m pytest -m nightly $(ARGS)
 
+bench: setup
+	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+soak: setup
+	$(VENV)/bin/python -m benchmarks --soak $(ARGS)
+
 clean:
 	rm -rf $(VENV) build .make .mypy_cache .ruff_cache .pytest_cache

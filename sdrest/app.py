@@ -102,7 +102,7 @@ def build_app(settings: Settings) -> web.Application:
     async def queue_and_workers(_app: web.Application) -> AsyncIterator[None]:
         await engine.start()
         await default_model.restore()
-        await jobs.restore(settings.max_attempts)
+        await jobs.restore()
         for worker in workers:
             worker.start()
         yield

@@ -117,6 +117,8 @@ class Job:
     model_id: str = ""
     model_name: str = ""
     attempt: int = 0
+    #: Attempts that ended because the server itself was stopped abruptly; they are no sign that the job is at fault.
+    interruptions: int = 0
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -24,6 +24,7 @@ from sdrest.jobs.submission import Parameters, Submission
 #: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
 _SEED_BOUND: Final = 2**32
 _PAUSED_KEY: Final = "queue.paused"
+_MAX_INTERRUPTIONS: Final = 30
 
 
 class Preparer(Protocol):
@@ -65,10 +66,14 @@ class JobService:
         self.cancellers: dict[str, Callable[[], None]] = {}
         self.paused = False
 
-    async def restore(self, max_attempts: int) -> None:
-        """At start: bring back the queue as it was; jobs left running are queued again or, out of attempts, failed."""
+    async def restore(self) -> None:
+        """At start: bring back the queue as it was; jobs left running are queued again.
+
+        An abrupt end of the server uses up none of the job's attempts: the engine runs in a process of its own, so the server's
+        end is hardly ever the job's doing. Only a job that was running at thirty such ends fails.
+        """
         self.paused = bool(await self.store.get_value(_PAUSED_KEY))
-        await self.store.recover(self._clock(), max_attempts)
+        await self.store.recover(self._clock(), _MAX_INTERRUPTIONS)
         self.wake_workers()
 
     # ------------------------------------------------------------------ submit
@@ -248,6 +253,7 @@ class JobService:
             id=new_id,
             state=JobState.PENDING,
             attempt=0,
+            interruptions=0,
             created_at=self._clock(),
             started_at=None,
             finished_at=None,

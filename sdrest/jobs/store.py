@@ -103,8 +103,11 @@ class JobStore(Protocol):
         """Cancel all pending jobs (of one principal); the cancelled jobs."""
         ...
 
-    async def recover(self, now: datetime, max_attempts: int) -> Sequence[Job]:
-        """At start: end what was to be cancelled, re-queue jobs left running, fail those out of attempts; the changed jobs."""
+    async def recover(self, now: datetime, max_interruptions: int) -> Sequence[Job]:
+        """At start: end what was to be cancelled, re-queue jobs left running, noting the interruption; the changed jobs.
+
+        A job that was running at ``max_interruptions`` abrupt ends of the server fails: it may be what ends it.
+        """
         ...
 
     async def prioritise(self, job_id: str, priority: int) -> Job | None:

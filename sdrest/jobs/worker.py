@@ -169,7 +169,7 @@ class Worker:
             return Ending(state=JobState.CANCELLED, finished_at=self._clock(), warnings=job.warnings)
         except EngineDied as error:
             log.warning("engine died under a job", attempt=job.attempt, last_words=error.log_tail[-3:])
-            return None if job.attempt < self._max_attempts else self._failed(job, error)
+            return None if job.attempt - job.interruptions < self._max_attempts else self._failed(job, error)
         except SdrestError as error:
             return self._failed(job, error)
         except Exception as error:

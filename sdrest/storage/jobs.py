@@ -20,7 +20,7 @@ MAX_PASSED_OVER: Final = 8
 
 _COLUMNS: Final = (
     "id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at, "
-    "cancel_requested_at, seconds, outputs, failure, warnings, idempotency_key, webhook_url, origin"
+    "cancel_requested_at, seconds, outputs, failure, warnings, idempotency_key, webhook_url, origin, interruptions"
 )
 
 #: The next job: highest priority, then the principal who waited longest for a turn, then the oldest.
@@ -232,23 +232,23 @@ class SqliteJobStore:
 
         return await self._database.write(change)
 
-    async def recover(self, now: datetime, max_attempts: int) -> Sequence[Job]:
+    async def recover(self, now: datetime, max_interruptions: int) -> Sequence[Job]:
         """See :meth:`JobStore.recover`."""
         poisoned = Failure(
-            slug="engine_died",
-            message=f"the server stopped abruptly while it worked on this job, {max_attempts} times; it is not tried again",
+            slug="server_died",
+            message=f"the server stopped abruptly while it worked on this job, {max_interruptions} times; it is not tried again",
         )
 
         def change(db: sqlite3.Connection) -> list[Job]:
             rows = db.execute(
-                "UPDATE jobs SET "  # noqa: S608 - constant columns
+                "UPDATE jobs SET interruptions = interruptions + 1, "  # noqa: S608 - constant columns
                 "state = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' "
-                "             WHEN attempt >= ? THEN 'failed' ELSE 'pending' END, "
-                "finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR attempt >= ? THEN ? END, "
-                "failure = CASE WHEN cancel_requested_at IS NULL AND attempt >= ? THEN ? END, "
+                "             WHEN interruptions + 1 >= :most THEN 'failed' ELSE 'pending' END, "
+                "finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR interruptions + 1 >= :most THEN :now END, "
+                "failure = CASE WHEN cancel_requested_at IS NULL AND interruptions + 1 >= :most THEN :failure END, "
                 "lease_worker = NULL, lease_until = NULL "
                 f"WHERE state = 'running' RETURNING {_COLUMNS}",
-                (max_attempts, max_attempts, _text(now), max_attempts, _json(poisoned)),
+                {"most": max_interruptions, "now": _text(now), "failure": _json(poisoned)},
             ).fetchall()
             return [_job(row) for row in rows]
 
@@ -370,6 +370,7 @@ def _row(job: Job) -> tuple[Any, ...]:
         job.idempotency_key,
         job.webhook_url,
         _json(job.origin),
+        job.interruptions,
     )
 
 
@@ -402,4 +403,5 @@ def _job(row: sqlite3.Row) -> Job:
         idempotency_key=row["idempotency_key"],
         webhook_url=row["webhook_url"],
         origin=json.loads(row["origin"]),
+        interruptions=row["interruptions"],
     )
