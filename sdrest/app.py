@@ -45,6 +45,7 @@ from sdrest.web.middleware import known_host, request_context
 from sdrest.web.openapi import OpenApi
 from sdrest.web.problems import Problems
 from sdrest.web.routing import add_api_routes
+from sdrest.web.ui.setup import add_ui
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +123,7 @@ def build_app(settings: Settings) -> web.Application:
     openapi = OpenApi()
     app.router.add_get("/openapi.json", openapi.handle)
     app.router.add_get("/docs", DocsPage(openapi).handle)
+    add_ui(app, problems)
     return app
 
 

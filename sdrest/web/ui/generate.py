@@ -1,0 +1,295 @@
+"""The Generate page: its tabs, its form, and jobs submitted from it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+import msgspec
+from aiohttp import web
+
+from sdrest.core.errors import FieldProblem, InvalidInput, NotFound, SdrestError
+from sdrest.core.job import Job, JobState
+from sdrest.core.model import MAIN_TYPES, Model, ModelType, parse_model_types
+from sdrest.core.parameters import GenerationParameters
+from sdrest.jobs.store import JobFilter
+from sdrest.jobs.submission import Submission
+from sdrest.outputs.infotext import parse_infotext
+from sdrest.registry.defaults import defaults_of
+from sdrest.web.bodies import body_model, to_parameters, validate
+from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
+from sdrest.web.problems import status_of
+from sdrest.web.ui.cards import card_of, picture_of, recent_pictures
+from sdrest.web.ui.contexts import FieldGroup, GeneratePage, JobCard, LoraChoice, ModelNote, Picture
+from sdrest.web.ui.fields import Field, Kind, Option, field_text, form_fields, texts_of
+from sdrest.web.ui.forms import Posted, body_values, field_errors, read_form, read_form_pictures
+from sdrest.web.ui.modes import MODES, Mode
+from sdrest.web.ui.rendering import is_htmx, page, part
+from sdrest.web.ui.reuse import form_texts_of_infotext
+from sdrest.web.ui.saved_texts import preset_texts, read_saved
+
+_RECENT: Final = 12
+#: A picker longer than this is no help; the rest is found on the Models page.
+_LISTED_MODELS: Final = 500
+#: Hidden field: the model with whose defaults the form was drawn.
+_MODEL_FIELD: Final = "drawn_for"
+
+
+async def show(request: web.Request) -> web.Response:
+    """A tab of the Generate page; ``?job=<id>`` fills it with a job's parameters, ``?from=<id>/<file>`` sends it a picture."""
+    mode = _mode(request)
+    texts, lora_rows = await _reused(request)
+    references = {}
+    source = request.query.get("from", "")
+    if source and mode.pictures:
+        references[mode.pictures[0]] = await _picture(request, source)
+    context = await _page(request, mode, texts, lora_rows=lora_rows, references=references)
+    return page(request, "generate.html", context)
+
+
+async def submit(request: web.Request) -> web.StreamResponse:
+    """Queue what the form asks for; a form with mistakes comes back with each one beside its field."""
+    mode = _mode(request)
+    posted = await read_form(request)
+    try:
+        job = await request.app[JOBS].submit(await _submission(request, mode, posted))
+    except SdrestError as error:
+        return await _refused(request, mode, posted, error)
+    if is_htmx(request):
+        return part(
+            request, "parts/submitted.html", card=await card_of(request, job), names=(*mode.field_names, "loras")
+        )
+    return web.Response(status=303, headers={"Location": f"/ui/jobs/{job.id}"})
+
+
+async def recent(request: web.Request) -> web.Response:
+    """The strip of the newest pictures."""
+    return part(request, "parts/recent.html", recent=await recent_pictures(request, _RECENT))
+
+
+async def model_note(request: web.Request) -> web.Response:
+    """What there is to know about the model that was just picked."""
+    note = await _note(request, request.query.get("model", ""))
+    return part(request, "parts/model_note.html", note=note)
+
+
+async def read_picture_parameters(request: web.Request) -> web.Response:
+    """The form texts that the parameters within an infotext stand for, as JSON."""
+    text = (await request.text())[:200_000]
+    values = form_texts_of_infotext(parse_infotext(text))
+    return web.json_response(values, dumps=lambda value: msgspec.json.encode(value).decode())
+
+
+def available_modes(app: web.Application) -> tuple[Mode, ...]:
+    """The tabs whose jobs this server carries out."""
+    types = {job_type for worker in app[WORKERS] for job_type in worker.types}
+    return tuple(mode for mode in MODES.values() if mode.job_type in types)
+
+
+def _mode(request: web.Request) -> Mode:
+    slug = request.match_info.get("mode", "txt2img")
+    mode = next((mode for mode in available_modes(request.app) if mode.slug == slug), None)
+    if mode is None:
+        raise NotFound(f"there is no way to generate called {slug!r}")
+    return mode
+
+
+async def _submission(request: web.Request, mode: Mode, posted: Posted) -> Submission:
+    """Raises InvalidInput with everything that is wrong, pictures and values together."""
+    problems: list[FieldProblem] = []
+    stale: Mapping[str, str] = {}
+    drawn_for, chosen = posted.texts.get(_MODEL_FIELD, ""), posted.texts.get("model", "")
+    if mode.has_prompt and drawn_for != chosen:
+        stale = (await _note(request, drawn_for)).defaults
+    pictures: dict[str, Any] = {}
+    parameters, given = mode.table(), frozenset[str]()
+    try:
+        pictures = await read_form_pictures(request, mode, posted)
+    except InvalidInput as error:
+        problems.extend(error.problems)
+    try:
+        model = body_model(f"{mode.table.__name__}Form", cast("type", mode.table))
+        body = await asyncio.to_thread(validate, model, body_values(mode, posted, stale))
+        parameters, given, _ = to_parameters(body, mode.table)
+    except InvalidInput as error:
+        problems.extend(error.problems)
+    if "prompt" in mode.required and not posted.texts.get("prompt", "").strip():
+        problems.append(FieldProblem("prompt", "say what the picture should show"))
+    if problems:
+        raise InvalidInput(problems)
+    return Submission(
+        type=mode.job_type,
+        parameters=parameters,
+        given=given,
+        pictures=pictures,
+        principal=request[PRINCIPAL],
+        origin={"dialect": "ui"},
+    )
+
+
+async def _refused(request: web.Request, mode: Mode, posted: Posted, error: SdrestError) -> web.Response:
+    errors, rest = field_errors(error, (*mode.field_names, "loras"))
+    status = status_of(error)
+    if is_htmx(request):
+        names = (*mode.field_names, "loras")
+        response = part(request, "parts/form_errors.html", status=status, names=names, errors=errors, rest=rest)
+        response.headers["HX-Reswap"] = "none"
+        return response
+    references = {
+        name: await _picture(request, items[0].removeprefix("job:")) for name, items in posted.references.items()
+    }
+    context = await _page(
+        request, mode, posted.texts, lora_rows=posted.lora_rows, references=references, errors=errors, rest=rest
+    )
+    return page(request, "generate.html", context, status=status)
+
+
+async def _reused(request: web.Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Form texts and LoRA rows of the job named in the query, with the seed of its file when one is named."""
+    preset = request.query.get("preset", "")
+    if preset:
+        return await asyncio.to_thread(preset_texts, request.app[MODELS].resolve(preset, ModelType.PRESETS)), []
+    job_id = request.query.get("job", "")
+    if not job_id:
+        return {}, []
+    job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
+    texts = texts_of({name: value for name, value in job.parameters.items() if name != "loras"})
+    output = next((item for item in job.outputs if item.file == request.query.get("file")), None)
+    if output is not None and output.seed is not None:
+        texts |= {"seed": str(output.seed), "batch_count": "1"}
+    rows = [(str(lora["name"]), f"{lora['multiplier']:g}") for lora in job.parameters.get("loras") or ()]
+    return texts, rows
+
+
+async def _picture(request: web.Request, source: str) -> Picture | None:
+    """The output that ``<job id>/<file>`` names, or None."""
+    job_id, _, file = source.partition("/")
+    try:
+        job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
+    except NotFound:
+        return None
+    output = next((item for item in job.outputs if item.file == file), None)
+    return picture_of(job, output) if output else None
+
+
+async def _page(
+    request: web.Request,
+    mode: Mode,
+    texts: Mapping[str, str],
+    *,
+    lora_rows: Sequence[tuple[str, str]] = (),
+    references: Mapping[str, Picture | None] | None = None,
+    errors: Mapping[str, str] | None = None,
+    rest: tuple[str, ...] = (),
+) -> GeneratePage:
+    errors = errors or {}
+    note = await _note(request, texts.get("model", ""))
+    fields = form_fields(
+        mode.table,
+        values=texts,
+        defaults=note.defaults,
+        errors=errors,
+        model_options=_model_options(request, note.model),
+    )
+    if "model" in fields:
+        chosen = texts.get("model", "") or (note.model.name if note.model else "")
+        fields["model"] = dataclasses.replace(fields["model"], value=chosen, options=(), kind=Kind.OTHER)
+    catalogue = request.app[MODELS].catalogue
+    family = note.model.architecture.family if note.model and note.model.architecture else None
+    loras = tuple(
+        LoraChoice(name=lora.name, label=lora.title or lora.name, trigger_words=lora.trigger_words)
+        for lora in catalogue.of_type(ModelType.LORA)[:_LISTED_MODELS]
+        if family is None or lora.architecture is None or lora.architecture.family is family
+    )
+    return GeneratePage(
+        mode=mode,
+        modes=available_modes(request.app),
+        fields=fields,
+        groups=tuple(_group(group.title, [fields[name] for name in group.fields]) for group in mode.groups),
+        note=note,
+        models=_main_models(catalogue.of_type(MAIN_TYPES)),
+        loras=loras,
+        lora_rows=lora_rows,
+        lora_error=errors.get("loras", ""),
+        embeddings=tuple(item.name for item in catalogue.of_type(ModelType.EMBEDDING)[:_LISTED_MODELS]),
+        saved=await asyncio.to_thread(read_saved, catalogue),
+        references=references or {},
+        errors=rest,
+        is_filled=bool(texts),
+        card=await _latest_card(request),
+        recent=await recent_pictures(request, _RECENT),
+    )
+
+
+def _group(title: str, fields: list[Field]) -> FieldGroup:
+    shown = tuple(
+        field
+        for field in fields
+        if not (field.model_type and len(field.options) < 2 and not field.value and not field.error)
+    )
+    changed = sum(field.value != field.default for field in shown)
+    return FieldGroup(title, shown, is_open=bool(changed) or any(field.error for field in shown), changed=changed)
+
+
+async def _latest_card(request: web.Request) -> JobCard | None:
+    """The job that the page shows on arrival: the running one, else the newest that came to something."""
+    jobs, principal = request.app[JOBS], request[PRINCIPAL]
+    types = {mode.job_type for mode in available_modes(request.app)}
+    for states in ((JobState.RUNNING,), (JobState.PENDING,), (JobState.COMPLETED,)):
+        wanted = JobFilter(states=states, types=types, principal=principal.name, limit=1)
+        found: Sequence[Job] = await jobs.find(wanted, principal)
+        if found:
+            return await card_of(request, found[0])
+    return None
+
+
+async def _note(request: web.Request, name: str) -> ModelNote:
+    registry = request.app[MODELS]
+    try:
+        model = registry.resolve(name, MAIN_TYPES) if name else request.app[DEFAULT_MODEL].model(request[PRINCIPAL])
+    except SdrestError as error:
+        return ModelNote(model=None, problem=error.message, missing=(), defaults={}, multiple=8)
+    defaults = defaults_of(model)
+    missing = tuple(str(component) for component in registry.missing(model))
+    problem = next((p.message for p in model.problems if p.fatal), "")
+    texts = {key: field_text(value) for key, value in defaults.parameters().items()}
+    return ModelNote(model=model, problem=problem, missing=missing, defaults=texts, multiple=defaults.multiple)
+
+
+def _main_models(models: Sequence[Model]) -> tuple[tuple[str, tuple[Option, ...]], ...]:
+    """Models by architecture, for the picker."""
+    groups: dict[str, list[Option]] = {}
+    names = Counter(model.name for model in models)
+    for model in models[:_LISTED_MODELS]:
+        value = model.name if names[model.name] == 1 else model.relative_path
+        label = model.architecture.label if model.architecture else "Other"
+        quantization = f" · {model.quantization.name.lower()}" if model.quantization else ""
+        groups.setdefault(label, []).append(Option(value, f"{model.title or model.name}{quantization}"))
+    return tuple((label, tuple(options)) for label, options in sorted(groups.items()))
+
+
+def _model_options(request: web.Request, model: Model | None) -> dict[str, tuple[Option, ...]]:
+    """Choices for component pickers by kind of model; only those that can fit the main model are listed."""
+    registry = request.app[MODELS]
+    fitting: dict[str, tuple[Option, ...]] = {}
+    kinds = {
+        item.metadata["limits"].model_type
+        for item in dataclasses.fields(GenerationParameters)
+        if item.metadata["limits"].model_type
+    }
+    for kind in kinds:
+        wanted = parse_model_types(kind)
+        if wanted is not None:
+            fitting[kind] = tuple(
+                Option(item.name, item.title or item.name)
+                for item in registry.catalogue.of_type(wanted)[:_LISTED_MODELS]
+            )
+    if model is not None:
+        for state in registry.components(model):
+            kind = state.requirement.component.model_type.slug
+            if kind in fitting and state.candidates:
+                fitting[kind] = tuple(Option(item.name, item.title or item.name) for item in state.candidates)
+    return fitting

@@ -1,0 +1,151 @@
+"""The Queue page, and a page for each job."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from sdrest.core.errors import InvalidInput
+from sdrest.core.job import TERMINAL_STATES, JobState, JobType
+from sdrest.core.principal import Permission
+from sdrest.jobs.store import JobFilter
+from sdrest.web.access import requires
+from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.ui.cards import card_of, cards_of, parameter_rows
+from sdrest.web.ui.contexts import JobPage, QueuePage
+from sdrest.web.ui.fields import Option, field_text, leaf_fields
+from sdrest.web.ui.generate import available_modes
+from sdrest.web.ui.rendering import is_htmx, page, part, see
+from sdrest.web.ui.texts import JOB_LABELS, STATE_LABELS
+
+_PAGE_LENGTH: Final = 25
+_LISTED_PENDING: Final = 100
+_PRIORITY_BOUND: Final = 100
+
+
+async def show(request: web.Request) -> web.Response:
+    """The queue, or for htmx only its lists."""
+    context = await _page(request)
+    if is_htmx(request):
+        return part(request, "parts/queue_lists.html", page=context)
+    return page(request, "queue.html", context)
+
+
+async def show_job(request: web.Request) -> web.Response:
+    """One job with its parameters, or for htmx only its card."""
+    job = await request.app[JOBS].get(request.match_info["job_id"], request[PRINCIPAL])
+    card = await card_of(request, job)
+    if is_htmx(request):
+        return part(request, "parts/job_card.html", card=card)
+    table = next((mode.table for mode in available_modes(request.app) if mode.job_type is job.type), None)
+    defaults = {name: field_text(item.default) for name, item, _ in leaf_fields(table)} if table else {}
+    rows = parameter_rows(job.parameters, model_name=job.model_name, defaults=defaults)
+    return page(request, "job.html", JobPage(card=card, parameters=rows))
+
+
+async def cancel(request: web.Request) -> web.StreamResponse:
+    """Cancel a job."""
+    job_id = request.match_info["job_id"]
+    await request.app[JOBS].cancel(job_id, request[PRINCIPAL])
+    return await _after(request, job_id)
+
+
+async def retry(request: web.Request) -> web.StreamResponse:
+    """Queue an ended job again."""
+    job = await request.app[JOBS].retry(request.match_info["job_id"], request[PRINCIPAL])
+    if is_htmx(request):
+        return part(request, "parts/job_card.html", card=await card_of(request, job))
+    return see(request, f"/ui/jobs/{job.id}")
+
+
+@requires(Permission.MANAGE_QUEUE)
+async def move(request: web.Request) -> web.StreamResponse:
+    """Move a pending job: ``to=first`` before all others, ``to=up`` or ``to=down`` by one step of priority."""
+    jobs, principal = request.app[JOBS], request[PRINCIPAL]
+    job = await jobs.get(request.match_info["job_id"], principal)
+    match (await request.post()).get("to"):
+        case "first":
+            pending = await jobs.find(JobFilter(states=(JobState.PENDING,), limit=_LISTED_PENDING), principal)
+            priority = max((other.priority for other in pending if other.id != job.id), default=0) + 1
+        case "up":
+            priority = job.priority + 1
+        case "down":
+            priority = job.priority - 1
+        case _:
+            raise InvalidInput("must be first, up or down", field="to")
+    await jobs.prioritise(job.id, max(-_PRIORITY_BOUND, min(_PRIORITY_BOUND, priority)), principal)
+    return await _lists(request)
+
+
+@requires(Permission.MANAGE_QUEUE)
+async def pause(request: web.Request) -> web.StreamResponse:
+    """Pause or resume the queue."""
+    await request.app[JOBS].set_paused((await request.post()).get("paused") == "on", request[PRINCIPAL])
+    return await _lists(request)
+
+
+async def clear(request: web.Request) -> web.StreamResponse:
+    """Cancel all waiting jobs that are the caller's to cancel."""
+    await request.app[JOBS].clear_pending(request[PRINCIPAL])
+    return await _lists(request)
+
+
+async def _lists(request: web.Request) -> web.StreamResponse:
+    if is_htmx(request):
+        return part(request, "parts/queue_lists.html", page=await _page(request))
+    return see(request, "/ui/queue")
+
+
+async def _after(request: web.Request, job_id: str) -> web.StreamResponse:
+    if not is_htmx(request):
+        return see(request, f"/ui/jobs/{job_id}")
+    job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
+    return part(request, "parts/job_card.html", card=await card_of(request, job))
+
+
+async def _page(request: web.Request) -> QueuePage:
+    jobs, principal, query = request.app[JOBS], request[PRINCIPAL], request.query
+    state, kind, search = query.get("state", ""), query.get("type", ""), query.get("search", "").strip()[:200]
+    number = int(query["page"]) if query.get("page", "").isdecimal() else 1
+    states = TERMINAL_STATES
+    types: tuple[JobType, ...] = ()
+    with contextlib.suppress(ValueError):
+        states = TERMINAL_STATES & {JobState(state)} or TERMINAL_STATES
+    with contextlib.suppress(ValueError):
+        types = (JobType(kind),)
+    over = JobFilter(
+        states=states, types=types, search=search, limit=_PAGE_LENGTH, offset=(max(1, number) - 1) * _PAGE_LENGTH
+    )
+    waiting = JobFilter(states=(JobState.PENDING,), newest_first=False, limit=_LISTED_PENDING)
+    running, pending, pending_total, finished, total, counts = await asyncio.gather(
+        jobs.find(JobFilter(states=(JobState.RUNNING,), newest_first=False), principal),
+        jobs.find(waiting, principal),
+        jobs.count(waiting, principal),
+        jobs.find(over, principal),
+        jobs.count(over, principal),
+        jobs.store.counts(None if principal.may(Permission.MANAGE_QUEUE) else principal.name),
+    )
+    in_turn = sorted(pending, key=lambda job: -job.priority)
+    filters = {key: value for key, value in (("state", state), ("type", kind), ("search", search)) if value}
+    return QueuePage(
+        running=await cards_of(request, running),
+        pending=await cards_of(request, in_turn),
+        pending_total=pending_total,
+        finished=await cards_of(request, finished),
+        finished_total=total,
+        counts={str(key): value for key, value in counts.items()},
+        paused=jobs.paused,
+        can_manage=principal.may(Permission.MANAGE_QUEUE),
+        state=state,
+        type=kind,
+        search=search,
+        states=tuple(Option(item, STATE_LABELS[item]) for item in JobState if item in TERMINAL_STATES),
+        types=tuple(Option(item, JOB_LABELS[item]) for item in JobType),
+        page=max(1, number),
+        pages=max(1, -(-total // _PAGE_LENGTH)),
+        here="/ui/queue?" + urlencode(filters) + ("&" if filters else ""),
+    )

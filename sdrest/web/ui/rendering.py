@@ -1,0 +1,142 @@
+"""Drawing pages: templates, what surrounds every page, and the headers that keep pages to themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from sdrest import __version__
+from sdrest.core.errors import Forbidden, SdrestError
+from sdrest.settings import AuthMode
+from sdrest.web.keys import PRINCIPAL, REQUEST_ID, SETTINGS
+from sdrest.web.ui import texts
+from sdrest.web.ui.contexts import ErrorPage, NavItem, Shell
+from sdrest.web.ui.static_files import StaticFiles
+from sdrest.web.ui.wording import FILTERS
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: Scripts and styles only from files of this server; nothing inline, nothing from elsewhere.
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cache-Control": "private, no-store",
+    "Vary": "HX-Request",
+}
+_NAVIGATION: Final = (
+    ("Generate", "/ui/", "spark"),
+    ("Queue", "/ui/queue", "list"),
+    ("Gallery", "/ui/gallery", "picture"),
+    ("Models", "/ui/models", "box"),
+    ("System", "/ui/system", "gauge"),
+)
+
+
+def set_up_templates(app: web.Application, static: StaticFiles) -> None:
+    """Give the application its template environment."""
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.PackageLoader("sdrest.web.ui"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(FILTERS)
+    environment.globals.update(static=static.url, texts=texts)
+
+
+def shell(request: web.Request) -> Shell:
+    """What surrounds the page of this request."""
+    principal = request[PRINCIPAL]
+    section = "/ui/" + request.path.removeprefix("/ui/").partition("/")[0]
+    section = "/ui/" if section in {"/ui/generate", "/ui/jobs"} else section
+    return Shell(
+        nav=tuple(NavItem(title, href, icon, href == section) for title, href, icon in _NAVIGATION),
+        user=principal.name,
+        can_log_out=request.app[SETTINGS].auth is not AuthMode.NONE and bool(principal.name),
+        version=__version__,
+    )
+
+
+def page(request: web.Request, template: str, context: object, *, status: int = 200) -> web.Response:
+    """A whole page; its template sees ``page`` (the context) and ``shell``."""
+    text = aiohttp_jinja2.render_string(template, request, {"page": context, "shell": shell(request)})
+    response = web.Response(text=text, content_type="text/html", status=status, headers=_PAGE_HEADERS)
+    response.enable_compression()
+    return response
+
+
+def part(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
+    """A part of a page, to be swapped in by htmx."""
+    text = aiohttp_jinja2.render_string(template, request, values)
+    response = web.Response(text=text, content_type="text/html", status=status, headers=_PAGE_HEADERS)
+    response.enable_compression()
+    return response
+
+
+def is_htmx(request: web.Request) -> bool:
+    """Whether the request was made by htmx and wants a part, not a page."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def see(request: web.Request, location: str) -> web.Response:
+    """Send the browser on after a form was posted: by htmx without leaving its rules, else by a redirect."""
+    if is_htmx(request):
+        return web.Response(status=204, headers={"HX-Redirect": location})
+    return web.Response(status=303, headers={"Location": location})
+
+
+def error_page(request: web.Request, error: SdrestError, status: int) -> web.Response:
+    """An error as a page, or as a notice when htmx asked."""
+    context = ErrorPage(
+        status=status,
+        title=_TITLES.get(status, "This did not work"),
+        message=error.message,
+        details=error.log_tail,
+        request_id=request.get(REQUEST_ID, "") if status >= 500 else "",
+    )
+    if is_htmx(request):
+        response = part(request, "parts/notice.html", status=status, page=context)
+        response.headers.update({"HX-Retarget": "#notices", "HX-Reswap": "beforeend"})
+        return response
+    return page(request, "error.html", context, status=status)
+
+
+_TITLES: Final = {
+    400: "That cannot be done like this",
+    401: "Please sign in",
+    403: "You may not do that",
+    404: "There is nothing here",
+    409: "That is not possible now",
+    429: "The queue is full",
+    503: "Not available at the moment",
+}
+
+
+def from_this_site(handler: Handler) -> Handler:
+    """Refuse posts that another web site's page makes in the user's browser (cross-site request forgery)."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        site = request.headers.get("Sec-Fetch-Site")
+        origin = request.headers.get("Origin")
+        if site is not None:
+            foreign = site not in {"same-origin", "none"}
+        else:
+            foreign = origin is not None and urlsplit(origin).netloc != request.host
+        if foreign:
+            raise Forbidden("this form was sent by a page of another site")
+        return await handler(request)
+
+    # The permission that the handler asks for stays visible.
+    guarded.__dict__.update(handler.__dict__)
+    guarded.__doc__ = handler.__doc__
+    return guarded

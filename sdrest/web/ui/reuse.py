@@ -1,0 +1,40 @@
+"""From the parameters within a picture to the fields of the Generate page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sdrest.core.names import parse_sampler, parse_scheduler
+
+#: Form field by the key that A1111 and sdrest write.
+_PLAIN: Final = {
+    "Steps": "steps",
+    "CFG scale": "cfg_scale",
+    "Distilled CFG Scale": "guidance",
+    "Seed": "seed",
+    "Model": "model",
+    "VAE": "vae_model",
+    "Clip skip": "clip_skip",
+    "Denoising strength": "strength",
+    "Eta": "eta",
+    "Flow shift": "flow_shift",
+}
+_SIZE: Final = re.compile(r"(\d+)\s*[x×]\s*(\d+)")
+
+
+def form_texts_of_infotext(parts: Mapping[str, Any]) -> dict[str, str]:
+    """Form texts by field name from a parsed infotext; names that this server does not know are left out."""
+    texts = {name: str(parts[name]) for name in ("prompt", "negative_prompt") if parts.get(name)}
+    texts |= {field: str(parts[key]) for key, field in _PLAIN.items() if parts.get(key)}
+    size = _SIZE.fullmatch(str(parts.get("Size", "")).strip())
+    if size:
+        texts["width"], texts["height"] = size.groups()
+    sampler = parse_sampler(str(parts.get("Sampler", "")))
+    scheduler = parse_scheduler(str(parts.get("Schedule type", ""))) or (sampler[1] if sampler else None)
+    if sampler:
+        texts["sampler"] = str(sampler[0])
+    if scheduler:
+        texts["scheduler"] = str(scheduler)
+    return texts

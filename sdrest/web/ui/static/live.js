@@ -1,0 +1,124 @@
+// Keeps every page live: one event stream; progress is written in place, everything else asks the server for fresh HTML.
+"use strict";
+(() => {
+  const body = document.body;
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  for (const element of all("[data-needs-script]")) element.hidden = false;
+
+  // ---- the stream
+  const lost = document.querySelector("[data-live]");
+  let source = null;
+  const tell = (name) => body.dispatchEvent(new CustomEvent(name, { bubbles: false }));
+  const cards = (id) => all(`[data-job="${CSS.escape(id)}"]`);
+
+  function open() {
+    if (source) return;
+    source = new EventSource("/ui/events");
+    let opened = false;
+    source.addEventListener("hello", () => {
+      lost.hidden = true;
+      // What happened while there was no stream is fetched, not guessed.
+      if (opened || document.documentElement.dataset.slept) refresh();
+      opened = true;
+    });
+    source.onerror = () => { lost.hidden = false; };
+    source.addEventListener("progress", (event) => {
+      const data = JSON.parse(event.data);
+      for (const card of cards(data.job)) {
+        const bar = card.querySelector("[data-progress]");
+        if (!bar) { tell(`sdrest-job-${data.job}`); continue; }
+        bar.value = data.percent;
+        card.querySelector("[data-percent]").textContent = `${Math.round(data.percent)} %`;
+        const text = card.querySelector("[data-progress-text]");
+        if (!card.querySelector("[data-cancel]")?.disabled) text.textContent = data.text;
+      }
+    });
+    source.addEventListener("preview", (event) => {
+      const data = JSON.parse(event.data);
+      for (const card of cards(data.job)) {
+        const preview = card.querySelector("[data-preview]");
+        if (!preview) continue;
+        preview.querySelector("img").src = data.image;
+        preview.hidden = false;
+      }
+    });
+    source.addEventListener("job", (event) => {
+      const data = JSON.parse(event.data);
+      tell(`sdrest-job-${data.job}`);
+      tell("sdrest-jobs");
+      if (data.state === "completed") tell("sdrest-finished");
+      if (cards(data.job).length && data.text && data.state !== "running") announce(data.text);
+    });
+    source.addEventListener("model", () => tell("sdrest-models"));
+    source.addEventListener("log", (event) => body.dispatchEvent(new CustomEvent("sdrest-log", { detail: event.data })));
+  }
+
+  function refresh() {
+    tell("sdrest-jobs");
+    tell("sdrest-models");
+    for (const card of all("[data-job]")) tell(`sdrest-job-${card.dataset.job}`);
+  }
+
+  // A browser allows few connections to one server: hidden pages give theirs back.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      document.documentElement.dataset.slept = "yes";
+      source?.close();
+      source = null;
+    } else open();
+  });
+  if (!document.hidden) open();
+
+  // ---- notices
+  const notices = document.getElementById("notices");
+  function announce(text, isError = false) {
+    const note = document.createElement("div");
+    note.className = isError ? "notice notice-error" : "visually-hidden";
+    note.textContent = text;
+    notices.append(note);
+    setTimeout(() => note.remove(), isError ? 8000 : 3000);
+  }
+  new MutationObserver((changes) => {
+    for (const change of changes) for (const node of change.addedNodes)
+      if (node.classList?.contains("notice")) setTimeout(() => node.remove(), 8000);
+  }).observe(notices, { childList: true });
+  body.addEventListener("htmx:sendError", () => announce("The server does not answer.", true));
+  window.sdrest = { announce };
+
+  // ---- keyboard
+  const shortcuts = document.getElementById("shortcuts");
+  document.querySelector("[data-shortcuts]")?.addEventListener("click", () => shortcuts.showModal());
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, textarea, select, [contenteditable]");
+    if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+      const button = document.querySelector("#stage [data-cancel]:not(:disabled)");
+      if (button) { event.preventDefault(); button.click(); }
+    }
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "?") { event.preventDefault(); shortcuts.showModal(); }
+    if (event.key === "/") {
+      const target = document.querySelector("[data-search], #f-prompt");
+      if (target) { event.preventDefault(); target.focus(); }
+    }
+    if (event.key === "ArrowLeft") document.querySelector("[data-previous]")?.click();
+    if (event.key === "ArrowRight") document.querySelector("[data-next]")?.click();
+  });
+
+  // ---- copying
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const text = button.dataset.copy || document.getElementById(button.dataset.copyFrom)?.textContent || "";
+    try { await navigator.clipboard.writeText(text); } catch {
+      const area = document.createElement("textarea");
+      area.value = text;
+      body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    const said = button.querySelector("[data-said]");
+    if (said) { const before = said.textContent; said.textContent = "Copied"; setTimeout(() => { said.textContent = before; }, 1500); }
+  });
+})();

@@ -1,0 +1,71 @@
+"""The files under ``/ui/static``: read once, compressed once, and cached by browsers for as long as they stay the same."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+from aiohttp import web
+
+from sdrest.core.errors import NotFound
+
+STATIC_PREFIX: Final = "/ui/static"
+
+_MEDIA_TYPES: Final = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".txt": "text/plain",
+    ".webmanifest": "application/manifest+json",
+}
+#: A file's address changes with its content, so what was fetched never goes stale.
+_CACHE_CONTROL: Final = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """One file, as it is and compressed."""
+
+    body: bytes
+    compressed: bytes
+    media_type: str
+    version: str
+
+
+class StaticFiles:
+    """All static files of the pages."""
+
+    def __init__(self) -> None:
+        folder = resources.files("sdrest.web.ui").joinpath("static")
+        self._files = {item.name: _read(item.name, item.read_bytes()) for item in folder.iterdir() if item.is_file()}
+
+    def url(self, name: str) -> str:
+        """Address of a file, with its version."""
+        return f"{STATIC_PREFIX}/{name}?v={self._files[name].version}"
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """A static file."""
+        found = self._files.get(request.match_info["name"])
+        if found is None:
+            raise NotFound("no such file")
+        headers = {
+            "Cache-Control": _CACHE_CONTROL if "v" in request.query else "no-cache",
+            "Vary": "Accept-Encoding",
+            "ETag": f'"{found.version}"',
+        }
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return web.Response(status=304, headers=headers)
+        if found.compressed and "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            return web.Response(body=found.compressed, content_type=found.media_type, headers=headers)
+        return web.Response(body=found.body, content_type=found.media_type, headers=headers)
+
+
+def _read(name: str, body: bytes) -> StaticFile:
+    media_type = _MEDIA_TYPES.get(name[name.rfind(".") :], "application/octet-stream")
+    compressed = b"" if media_type == "image/png" else gzip.compress(body, 9, mtime=0)
+    return StaticFile(body, compressed, media_type, hashlib.sha256(body).hexdigest()[:12])

@@ -1,0 +1,161 @@
+"""The English of the pages that is not in a template: names of fields, states, phases and modes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sdrest.core.job import JobState, JobType, Phase
+from sdrest.core.model import ModelType
+
+#: Labels of form fields by dotted name; a field not listed is called by its last name part.
+FIELD_LABELS: Final[Mapping[str, str]] = {
+    "prompt": "Prompt",
+    "negative_prompt": "Negative prompt",
+    "model": "Model",
+    "width": "Width",
+    "height": "Height",
+    "steps": "Steps",
+    "cfg_scale": "CFG scale",
+    "img_cfg_scale": "Image CFG scale",
+    "guidance": "Distilled guidance",
+    "sampler": "Sampler",
+    "scheduler": "Scheduler",
+    "seed": "Seed",
+    "batch_count": "Pictures",
+    "clip_skip": "CLIP skip",
+    "strength": "Strength",
+    "eta": "Eta",
+    "flow_shift": "Flow shift",
+    "shifted_timestep": "Shifted timestep",
+    "custom_sigmas": "Custom sigmas",
+    "skip_layers.layers": "Skip layers",
+    "skip_layers.start": "Skip from",
+    "skip_layers.end": "Skip until",
+    "skip_layers.scale": "Skip-layer guidance",
+    "lora_apply_mode": "Apply LoRA",
+    "init_image": "Picture",
+    "mask_image": "Mask",
+    "control_image": "Control picture",
+    "control_strength": "Control strength",
+    "canny": "Make edges from the picture (Canny)",
+    "ref_images": "Reference pictures",
+    "auto_resize_ref_images": "Scale references to the picture",
+    "increase_ref_index": "Number the references",
+    "pm_id_images": "Photos of the person",
+    "pm_style_strength": "Style strength (%)",
+    "vae_model": "VAE",
+    "taesd_model": "Tiny autoencoder",
+    "clip_l_model": "CLIP-L",
+    "clip_g_model": "CLIP-G",
+    "t5xxl_model": "T5-XXL",
+    "llm_model": "Language model",
+    "llm_vision_model": "Language model, vision part",
+    "clip_vision_model": "CLIP vision",
+    "high_noise_model": "High-noise model",
+    "control_net_model": "ControlNet",
+    "photo_maker_model": "PhotoMaker",
+    "vae_tiling.enabled": "Decode in tiles",
+    "vae_tiling.tile_size_x": "Tile width",
+    "vae_tiling.tile_size_y": "Tile height",
+    "vae_tiling.target_overlap": "Tile overlap",
+    "circular_x": "Tile horizontally",
+    "circular_y": "Tile vertically",
+    "cache.mode": "Step cache",
+    "cache.reuse_threshold": "Cache threshold",
+    "cache.start_percent": "Cache from",
+    "cache.end_percent": "Cache until",
+    "hires.enabled": "Second pass at a larger size",
+    "hires.upscaler": "Enlarge by",
+    "hires.upscale_model": "Upscaling model",
+    "hires.scale": "Scale",
+    "hires.steps": "Steps",
+    "hires.strength": "Strength",
+    "upscale_model": "Upscaling model",
+    "upscale_factor": "Enlargement",
+    "preview": "Preview while sampling",
+    "embed_metadata": "Write parameters into the file",
+    "image": "Picture",
+    "tile_size": "Tile size",
+    "video_frames": "Frames",
+    "fps": "Frames a second",
+    "video_format": "Format",
+    "end_image": "Last frame",
+    "high_noise.steps": "High-noise steps",
+    "high_noise.cfg_scale": "High-noise CFG scale",
+    "high_noise.sampler": "High-noise sampler",
+    "moe_boundary": "Hand-over boundary",
+    "vace_strength": "VACE strength",
+}
+
+#: Units written behind a field.
+FIELD_UNITS: Final[Mapping[str, str]] = {"width": "px", "height": "px", "upscale_factor": "×", "hires.scale": "×"}
+
+STATE_LABELS: Final[Mapping[JobState, str]] = {
+    JobState.PENDING: "Waiting",
+    JobState.RUNNING: "Running",
+    JobState.COMPLETED: "Done",
+    JobState.FAILED: "Failed",
+    JobState.CANCELLED: "Cancelled",
+}
+
+PHASE_LABELS: Final[Mapping[Phase, str]] = {
+    Phase.WAIT: "Starting",
+    Phase.LOAD: "Loading the model",
+    Phase.ENCODE: "Reading the prompt",
+    Phase.SAMPLE: "Sampling",
+    Phase.DECODE: "Decoding",
+    Phase.UPSCALE: "Upscaling",
+    Phase.SAVE: "Saving",
+    Phase.WORK: "Working",
+}
+
+JOB_LABELS: Final[Mapping[JobType, str]] = {
+    JobType.TXT2IMG: "Text to image",
+    JobType.IMG2IMG: "Image to image",
+    JobType.INPAINT: "Inpaint",
+    JobType.CONTROLNET: "ControlNet",
+    JobType.UPSCALE: "Upscale",
+    JobType.VIDEO: "Video",
+    JobType.CONVERT: "Convert a model",
+    JobType.HASH: "Hash a model",
+    JobType.DOWNLOAD: "Download a model",
+    JobType.LOAD: "Load a model",
+}
+
+TYPE_LABELS: Final[Mapping[ModelType, str]] = {
+    ModelType.LORA: "LoRA",
+    ModelType.CHECKPOINT: "Checkpoints",
+    ModelType.VAE: "VAE",
+    ModelType.PRESETS: "Presets",
+    ModelType.PROMPTS: "Prompt templates",
+    ModelType.NEG_PROMPTS: "Negative prompt templates",
+    ModelType.TAESD: "Tiny autoencoders",
+    ModelType.ESRGAN: "ESRGAN",
+    ModelType.CONTROLNET: "ControlNet",
+    ModelType.UPSCALER: "Upscalers",
+    ModelType.EMBEDDING: "Embeddings",
+    ModelType.DIFFUSION_MODEL: "Diffusion models",
+    ModelType.CLIP_L: "CLIP-L",
+    ModelType.CLIP_G: "CLIP-G",
+    ModelType.T5XXL: "T5-XXL",
+    ModelType.LLM: "Language models",
+    ModelType.LLM_VISION: "Language models, vision",
+    ModelType.CLIP_VISION: "CLIP vision",
+    ModelType.PHOTOMAKER: "PhotoMaker",
+}
+
+PREVIEW_LABELS: Final[Mapping[str, str]] = {
+    "none": "No preview",
+    "proj": "Fast and rough",
+    "tae": "Tiny autoencoder",
+    "vae": "Full VAE (slow)",
+}
+
+#: Words for what the automatic choice of a component or model is called in a picker.
+AUTOMATIC: Final = "Automatic"
+
+
+def field_label(name: str) -> str:
+    """What a form field is called."""
+    return FIELD_LABELS.get(name) or name.rpartition(".")[2].replace("_", " ").capitalize()
