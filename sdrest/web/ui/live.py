@@ -16,6 +16,7 @@ from sdrest.core.events import (
     JobProgressed,
     JobRemoved,
     ModelChanged,
+    OutputMade,
     ServerStopping,
 )
 from sdrest.core.principal import Principal
@@ -23,6 +24,7 @@ from sdrest.web.keys import JOBS, PRINCIPAL
 from sdrest.web.replies import json_text
 from sdrest.web.ui.texts import JOB_LABELS, STATE_LABELS
 from sdrest.web.ui.wording import progress_text
+from sdrest.web.views import output_url
 
 _RETRY_MILLISECONDS: Final = 2000
 
@@ -47,7 +49,12 @@ def _visible(event: Event, principal: Principal) -> bool:
     match event:
         case JobChanged(job=job):
             return principal.owns(job.principal)
-        case JobProgressed(principal=owner) | JobPreviewed(principal=owner) | JobRemoved(principal=owner):
+        case (
+            JobProgressed(principal=owner)
+            | JobPreviewed(principal=owner)
+            | OutputMade(principal=owner)
+            | JobRemoved(principal=owner)
+        ):
             return principal.owns(owner)
         case ModelChanged() | ServerStopping():
             return True
@@ -63,6 +70,8 @@ def _message(event: Event) -> tuple[str, dict[str, Any]]:
         case JobChanged(job=job):
             text = f"{JOB_LABELS[job.type]}: {STATE_LABELS[job.state].lower()}"
             return "job", {"job": job.id, "state": job.state, "text": text}
+        case OutputMade(job_id=job_id, output=output):
+            return "output", {"job": job_id, "url": output_url(job_id, output.file), "type": output.media_type}
         case JobRemoved(job_id=job_id):
             return "job", {"job": job_id, "state": "removed", "text": ""}
         case ModelChanged(model_name=name, state=state, fraction=fraction):

@@ -43,6 +43,18 @@
         preview.hidden = false;
       }
     });
+    source.addEventListener("output", (event) => {
+      const data = JSON.parse(event.data);
+      for (const card of cards(data.job)) {
+        const made = card.querySelector("[data-made]");
+        if (!made || !data.type.startsWith("image/")) continue;
+        const image = new Image();
+        image.src = data.url;
+        image.alt = "Finished picture of this job";
+        made.append(image);
+        made.hidden = false;
+      }
+    });
     source.addEventListener("job", (event) => {
       const data = JSON.parse(event.data);
       tell(`sdrest-job-${data.job}`);
