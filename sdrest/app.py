@@ -25,6 +25,7 @@ from sdrest.jobs.generation import GenerationExecutor
 from sdrest.jobs.preparation import ContextBuilder, ModelPreparer
 from sdrest.jobs.service import JobService
 from sdrest.jobs.spool import Spool
+from sdrest.jobs.timings import TimingRecorder
 from sdrest.jobs.worker import Executor, Worker
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
 from sdrest.registry.folders import Folders
@@ -33,9 +34,10 @@ from sdrest.settings import AuthMode, Settings
 from sdrest.storage.accounts import SqliteAccountStore
 from sdrest.storage.database import Database
 from sdrest.storage.jobs import SqliteJobStore
+from sdrest.storage.timings import SqliteTimings
 from sdrest.web import keys
 from sdrest.web.access import check_permission
-from sdrest.web.api import accounts, auth, events, generate, images, outputs, queue, system, tokens
+from sdrest.web.api.register import add_api
 from sdrest.web.auth import authenticate
 from sdrest.web.dialects.register import add_dialects
 from sdrest.web.docs_page import DocsPage
@@ -44,7 +46,6 @@ from sdrest.web.lifecycle import Lifecycle
 from sdrest.web.middleware import known_host, request_context
 from sdrest.web.openapi import OpenApi
 from sdrest.web.problems import Problems
-from sdrest.web.routing import add_api_routes
 from sdrest.web.ui.setup import add_ui
 
 log = structlog.get_logger(__name__)
@@ -83,6 +84,8 @@ def build_app(settings: Settings) -> web.Application:
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
     preparer = ModelPreparer(registry, default_model)
     jobs = app[keys.JOBS] = JobService(store, Broadcast(), spool, preparer, max_pending=settings.max_pending_jobs)
+    timings = app[keys.TIMINGS] = SqliteTimings(database)
+    recorder = TimingRecorder(timings, jobs.broadcast)
     context = ContextBuilder(registry, threads=settings.threads)
     pictures = GenerationExecutor(engine, spool, settings.output_dir, context)
     executors: dict[JobType, Executor] = {JobType.TXT2IMG: pictures}
@@ -104,21 +107,22 @@ def build_app(settings: Settings) -> web.Application:
         await engine.start()
         await default_model.restore()
         await jobs.restore()
+        recorder.start()
         for worker in workers:
             worker.start()
         yield
         for worker in workers:
             await worker.stop()
+        await recorder.stop()
         await engine.stop()
 
     async def announce_end(_app: web.Application) -> None:
-        jobs.broadcast.publish(ServerStopping())
+        jobs.broadcast.publish(ServerStopping(app[keys.LIFECYCLE].restarting))
         jobs.broadcast.close()
 
     app.cleanup_ctx.extend((folders_and_database, models, queue_and_workers))
     app.on_shutdown.append(announce_end)
-    for module in (system, generate, queue, outputs, events, images, auth, accounts, tokens):
-        add_api_routes(app, module.ROUTES)
+    add_api(app)
     add_dialects(app, problems)
     openapi = OpenApi()
     app.router.add_get("/openapi.json", openapi.handle)

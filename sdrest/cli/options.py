@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from sdrest.core.errors import InvalidInput
@@ -36,13 +37,25 @@ def _option(name: str) -> Callable[[F], F]:
     field = Settings.model_fields[name]
     flag = "--" + name.replace("_", "-")
     annotation = field.annotation
-    default = "" if field.default in {None, "", PydanticUndefined} else f"  [default: {field.default}]"
+    shown = not isinstance(field.default, SecretStr) and field.default not in {None, "", (), PydanticUndefined}
+    default = f"  [default: {field.default}]" if shown else ""
     arguments: dict[str, Any] = {"help": f"{field.description}{default}", "default": None}
     if annotation is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", name, **arguments)
+        return _switch(flag, name, arguments)
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         arguments["type"] = click.Choice(list(annotation), case_sensitive=False)
     return click.option(flag, *_ALIASES.get(name, ()), name, **arguments)
+
+
+def _switch(flag: str, name: str, arguments: dict[str, Any]) -> Callable[[F], F]:
+    """``--cors``, ``--cors true`` and ``--no-cors``: older command lines write the value, newer ones need not."""
+
+    def decorate(command: F) -> F:
+        negative = click.option(f"--no-{flag[2:]}", f"no_{name}", is_flag=True, default=False, hidden=True)
+        positive = click.option(flag, name, is_flag=False, flag_value="true", type=click.BOOL, **arguments)
+        return negative(positive(command))
+
+    return decorate
 
 
 def settings_from(config: Path | None, flags: dict[str, Any]) -> Settings:
@@ -51,8 +64,10 @@ def settings_from(config: Path | None, flags: dict[str, Any]) -> Settings:
     Raises:
         click.UsageError: naming each faulty flag, variable or line of the file.
     """
+    values = {name: value for name, value in flags.items() if value is not None and name in Settings.model_fields}
+    values |= {name: False for name in Settings.model_fields if flags.get(f"no_{name}")}
     try:
-        return load_settings({name: value for name, value in flags.items() if value is not None}, config)
+        return load_settings(values, config)
     except InvalidInput as error:
         lines = "\n".join(f"  {problem.field}: {problem.message}" for problem in error.problems)
         raise click.UsageError(f"the settings are not right:\n{lines}") from None

@@ -331,7 +331,7 @@ def _where(wanted: JobFilter) -> tuple[str, list[Any]]:
         term("outputs <> '[]'")
     for word in wanted.search.split():
         like = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        term("(parameters LIKE ? ESCAPE '\\' OR model_name LIKE ? ESCAPE '\\')", like, like)
+        term("(json_extract(parameters, '$.prompt') LIKE ? ESCAPE '\\' OR model_name LIKE ? ESCAPE '\\')", like, like)
     return (f"WHERE {' AND '.join(terms)}" if terms else "", values)
 
 

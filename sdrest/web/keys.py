@@ -12,6 +12,7 @@ from sdrest.core.principal import Principal
 from sdrest.engine.client import Engine
 from sdrest.jobs.default_model import DefaultModel
 from sdrest.jobs.service import JobService
+from sdrest.jobs.timings import TimingStore
 from sdrest.jobs.worker import Worker
 from sdrest.registry.registry import Registry
 from sdrest.settings import Settings
@@ -24,6 +25,7 @@ ENGINE: Final = web.AppKey("engine", Engine)
 DEFAULT_MODEL: Final = web.AppKey("default_model", DefaultModel)
 MODELS: Final = web.AppKey("models", Registry)
 WORKERS: Final = web.AppKey("workers", list[Worker])
+TIMINGS: Final = web.AppKey("timings", TimingStore)
 FETCHER: Final = web.AppKey("fetcher", Fetcher)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
 ACCESS: Final = web.AppKey("access", Access)

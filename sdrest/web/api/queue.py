@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Final, Literal
 
 from aiohttp import web
-from pydantic import Field, create_model
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from sdrest.core.errors import Conflict, NotFound
-from sdrest.core.job import Job, JobState
+from sdrest.core.errors import Conflict, InvalidInput, NotFound
+from sdrest.core.job import Job, JobState, JobType
+from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
-from sdrest.web.bodies import Body, parse_json, validate
-from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.outputs.files import remove_outputs
+from sdrest.web.access import requires
+from sdrest.web.api.generate import SUBMIT_ERRORS, Accepted, accepted
+from sdrest.web.bodies import Body, parse_json, parse_query, validate
+from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
@@ -22,11 +27,11 @@ from sdrest.web.views import JobView, job_reply, job_view
 #: Jobs that the status lists: the running ones and the next in turn.
 _LISTED_JOBS: Final = 100
 
-CancelBody: Final = create_model(
-    "Cancel",
-    __base__=Body,
-    job_id=(str, Field(min_length=1, max_length=100, description="Id of a pending or running job.")),
-)
+
+class CancelBody(Body):
+    """The job to cancel."""
+
+    job_id: str = Field(min_length=1, max_length=100, description="Id of a pending or running job.")
 
 
 class QueueStatus(TypedDict):
@@ -41,6 +46,77 @@ class QueueStatus(TypedDict):
     paused: bool
     current: JobView | None
     jobs: list[JobView]
+
+
+class QueueQuery(Body):
+    """Which jobs to list."""
+
+    status: list[JobState] = Field(default_factory=list, description="Only jobs in these states.")
+    type: list[JobType] = Field(default_factory=list, description="Only jobs of these types.")
+    search: str = Field("", max_length=500, description="Words that occur in the prompt or the model's name.")
+    model_id: str = Field("", max_length=500, description="Only jobs of this model.")
+    before: datetime | None = Field(None, description="Only jobs submitted before this time.")
+    after: datetime | None = Field(None, description="Only jobs submitted at or after this time.")
+    with_outputs: bool = Field(False, description="Only jobs with finished files.")
+    order: Literal["newest", "oldest"] = Field("newest", description="Which come first.")
+    limit: int = Field(20, ge=1, le=200, description="Jobs on a page.")
+    page: int | None = Field(None, ge=1, le=10**9, description="Page, from 1; not together with offset.")
+    offset: int | None = Field(None, ge=0, le=10**12, description="Jobs to skip; not together with page.")
+
+
+class QueuePage(TypedDict):
+    """A page of jobs, and how many there are."""
+
+    pending_count: int
+    running_count: int
+    completed_count: int
+    failed_count: int
+    cancelled_count: int
+    total_count: int
+    filtered_count: int
+    paused: bool
+    offset: int
+    limit: int
+    page: int
+    total_pages: int
+    has_more: bool
+    has_prev: bool
+    items: list[JobView]
+
+
+class RemoveBody(Body):
+    """Ended jobs to delete."""
+
+    job_ids: list[str] = Field(min_length=1, max_length=1000, description="Ids of ended jobs.")
+
+
+class PriorityBody(Body):
+    """A new priority."""
+
+    priority: int = Field(ge=-100, le=100, description="Higher goes first; 0 is normal.")
+
+
+class Removed(TypedDict):
+    """How many jobs were deleted, and which were not."""
+
+    success: bool
+    deleted: int
+    failed: int
+    total: int
+    failed_job_ids: list[str]
+
+
+class Success(TypedDict):
+    """It was done."""
+
+    success: bool
+
+
+class Paused(TypedDict):
+    """Whether jobs are taken from the queue."""
+
+    success: bool
+    paused: bool
 
 
 class CancelReply(TypedDict):
@@ -88,7 +164,7 @@ async def status(request: web.Request) -> web.Response:
 async def cancel(request: web.Request) -> web.Response:
     """Cancel a pending or running job."""
     body = await asyncio.to_thread(validate, CancelBody, parse_json(await request.read()))
-    job_id: str = body.job_id  # type: ignore[attr-defined]
+    job_id = body.job_id
     try:
         after = await request.app[JOBS].cancel(job_id, request[PRINCIPAL])
     except (NotFound, Conflict) as error:
@@ -104,7 +180,124 @@ async def clear(request: web.Request) -> web.Response:
     return json_reply({"success": True, "cleared": await request.app[JOBS].clear_pending(request[PRINCIPAL])})
 
 
+@operation("queue", query=QueueQuery, reply=QueuePage)
+async def listing(request: web.Request) -> web.Response:
+    """List jobs, filtered and in pages. Only the caller's own, without the permission `manage_queue`."""
+    query = parse_query(QueueQuery, request)
+    if query.page is not None and query.offset is not None:
+        raise InvalidInput("not together with offset", field="page")
+    offset = query.offset if query.offset is not None else ((query.page or 1) - 1) * query.limit
+    jobs, principal = request.app[JOBS], request[PRINCIPAL]
+    wanted = JobFilter(
+        states=query.status,
+        types=query.type,
+        search=query.search,
+        model_id=query.model_id,
+        created_after=query.after,
+        created_before=query.before,
+        with_outputs=query.with_outputs,
+        newest_first=query.order == "newest",
+        limit=query.limit,
+        offset=offset,
+    )
+    owner = None if principal.may(Permission.MANAGE_QUEUE) else principal.name
+    counts = await jobs.store.counts(owner)
+    number = await jobs.count(wanted, principal)
+    found = await jobs.find(wanted, principal)
+    return json_reply(
+        {
+            **{f"{state}_count": counts[state] for state in JobState},
+            "total_count": sum(counts.values()),
+            "filtered_count": number,
+            "paused": jobs.paused,
+            "offset": offset,
+            "limit": query.limit,
+            "page": offset // query.limit + 1,
+            "total_pages": -(-number // query.limit),
+            "has_more": offset + len(found) < number,
+            "has_prev": offset > 0,
+            "items": [job_view(item, jobs.progress(item), outputs=jobs.outputs(item)) for item in found],
+        }
+    )
+
+
+@operation("queue", reply=Success, errors=(409,))
+async def remove(request: web.Request) -> web.Response:
+    """Delete an ended job with its files."""
+    await _remove(request, request.match_info["job_id"])
+    return json_reply({"success": True})
+
+
+@operation("queue", body=RemoveBody, reply=Removed)
+async def remove_many(request: web.Request) -> web.Response:
+    """Delete ended jobs with their files; those that have not ended, or are not there, are named."""
+    body = await asyncio.to_thread(validate, RemoveBody, parse_json(await request.read()))
+    failed = []
+    for job_id in body.job_ids:
+        try:
+            await _remove(request, job_id)
+        except (NotFound, Conflict):
+            failed.append(job_id)
+    total = len(body.job_ids)
+    reply: Removed = {
+        "success": not failed,
+        "deleted": total - len(failed),
+        "failed": len(failed),
+        "total": total,
+        "failed_job_ids": failed,
+    }
+    return json_reply(reply)
+
+
+async def _remove(request: web.Request, job_id: str) -> None:
+    removed = await request.app[JOBS].remove(job_id, request[PRINCIPAL])
+    await asyncio.to_thread(remove_outputs, request.app[SETTINGS].output_dir, removed.id)
+
+
+@operation("queue", reply=Accepted, status=202, errors=SUBMIT_ERRORS)
+async def retry(request: web.Request) -> web.Response:
+    """Queue an ended job again, as a new job with the same parameters and seed."""
+    jobs = request.app[JOBS]
+    again = await jobs.retry(request.match_info["job_id"], request[PRINCIPAL])
+    return accepted(again, await jobs.store.position(again.id))
+
+
+@operation("queue", body=PriorityBody, reply=JobView, errors=(409,))
+@requires(Permission.MANAGE_QUEUE)
+async def prioritise(request: web.Request) -> web.Response:
+    """Change the priority of a pending job."""
+    body = await asyncio.to_thread(validate, PriorityBody, parse_json(await request.read()))
+    changed = await request.app[JOBS].prioritise(request.match_info["job_id"], body.priority, request[PRINCIPAL])
+    return json_reply(await job_reply(request, changed))
+
+
+@operation("queue", reply=Paused)
+@requires(Permission.MANAGE_QUEUE)
+async def pause(request: web.Request) -> web.Response:
+    """Take no more jobs from the queue; the running one goes on. Survives a restart."""
+    await request.app[JOBS].set_paused(True, request[PRINCIPAL])
+    return json_reply({"success": True, "paused": True})
+
+
+@operation("queue", reply=Paused)
+@requires(Permission.MANAGE_QUEUE)
+async def resume(request: web.Request) -> web.Response:
+    """Take jobs from the queue again."""
+    await request.app[JOBS].set_paused(False, request[PRINCIPAL])
+    return json_reply({"success": True, "paused": False})
+
+
 ROUTES: Final[tuple[Route, ...]] = (
+    ("GET", "/queue", listing),
+    ("GET", "/jobs", listing),
+    ("GET", "/jobs/{job_id}", job),
+    ("DELETE", "/queue/jobs", remove_many),
+    ("DELETE", "/queue/job/{job_id}", remove),
+    ("DELETE", "/jobs/{job_id}", remove),
+    ("POST", "/queue/job/{job_id}/retry", retry),
+    ("POST", "/queue/job/{job_id}/priority", prioritise),
+    ("POST", "/queue/pause", pause),
+    ("POST", "/queue/resume", resume),
     ("GET", "/queue/job/{job_id}", job),
     ("GET", "/queue/status", status),
     ("POST", "/queue/cancel", cancel),

@@ -1,0 +1,167 @@
+"""How long pictures take on this machine: measured from the jobs that were carried out, used to estimate those to come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from sdrest.core.errors import SdrestError
+from sdrest.core.events import Event, JobChanged, JobProgressed
+from sdrest.core.job import Job, JobState, Phase
+from sdrest.jobs.broadcast import Broadcast
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """What one model took at one size; seconds."""
+
+    model_id: str
+    width: int
+    height: int
+    #: Whether every step was computed twice, with and without the prompt (cfg_scale other than 1).
+    guided: bool
+    seconds_per_step: float
+    #: Everything beside the steps, for each picture: encoding the prompt, decoding, writing.
+    seconds_per_picture: float
+    samples: int = 1
+
+    @property
+    def pixels(self) -> int:
+        """Size of the picture."""
+        return self.width * self.height
+
+
+class TimingStore(Protocol):
+    """Keeps timings across restarts."""
+
+    async def record(self, timing: Timing) -> None:
+        """Mix a measurement into what is known for its model, size and guidance."""
+        ...
+
+    async def of_model(self, model_id: str) -> list[Timing]:
+        """All that is known of a model."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TimeEstimate:
+    """Expected seconds, without loading the model; ``basis`` tells in words where they come from."""
+
+    seconds: float | None
+    basis: str
+
+
+async def estimate_seconds(
+    store: TimingStore, model_id: str, *, width: int, height: int, guided: bool, steps: int, count: int
+) -> TimeEstimate:
+    """The time for ``count`` pictures of ``steps`` steps.
+
+    Without a measurement of this very size the nearest one is scaled by the number of pixels, which is too little for sizes much
+    larger than the measured one: attention grows faster.
+    """
+    known = await store.of_model(model_id)
+    if not known:
+        return TimeEstimate(None, "this model has not made a picture on this machine yet")
+    pixels = width * height
+
+    def distance(timing: Timing) -> tuple[float, bool]:
+        return max(timing.pixels, pixels) / min(timing.pixels, pixels), timing.guided is not guided
+
+    best = min(known, key=distance)
+    scale = pixels / best.pixels
+    work = (1 + guided) / (1 + best.guided)
+    seconds = count * scale * (steps * best.seconds_per_step * work + best.seconds_per_picture)
+    same = (best.width, best.height, best.guided) == (width, height, guided)
+    measured = f"{best.samples} measurement{'s' if best.samples > 1 else ''} at {best.width}×{best.height}"
+    return TimeEstimate(round(seconds, 3), measured if same else f"scaled from {measured}")
+
+
+@dataclass(slots=True)
+class _Sampling:
+    """The first and the last step seen of a running job, as (time, steps done)."""
+
+    first: tuple[float, int]
+    last: tuple[float, int]
+
+
+class TimingRecorder:
+    """Listens to the jobs and records what they took."""
+
+    def __init__(
+        self, store: TimingStore, broadcast: Broadcast, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._broadcast = broadcast
+        self._clock = clock
+        self._running: dict[str, _Sampling] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._task = asyncio.create_task(self._listen(), name="timing-recorder")
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _listen(self) -> None:
+        while True:
+            events = self._broadcast.subscribe(lambda event: isinstance(event, JobChanged | JobProgressed))
+            try:
+                async for event in events:
+                    await self._heard(event)
+            finally:
+                self._broadcast.unsubscribe(events)
+            if not events.closed:
+                return
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _heard(self, event: Event) -> None:
+        match event:
+            case JobProgressed(job_id=job_id, progress=progress) if progress.phase is Phase.SAMPLE:
+                now = (self._clock(), (max(1, progress.image) - 1) * progress.steps + progress.step)
+                sampling = self._running.setdefault(job_id, _Sampling(now, now))
+                # A batch decodes between its pictures: only the steps of one picture follow each other closely.
+                if progress.image <= 1:
+                    sampling.last = now
+            case JobChanged(job=job) if job.state is not JobState.PENDING and job.state is not JobState.RUNNING:
+                sampled = self._running.pop(job.id, None)
+                timing = measured(job, sampled.first, sampled.last) if sampled else None
+                if timing is not None:
+                    try:
+                        await self._store.record(timing)
+                    except SdrestError as error:
+                        log.warning("a timing was not recorded", problem=error.message)
+            case _:
+                pass
+
+
+_PAUSE_SECONDS: Final = 1.0
+
+
+def measured(job: Job, first: tuple[float, int], last: tuple[float, int]) -> Timing | None:
+    """The timing of a completed job whose sampling was seen at two moments; None when it tells nothing."""
+    if job.state is not JobState.COMPLETED or not job.model_id or not job.seconds or last[1] <= first[1]:
+        return None
+    parameters = job.parameters
+    count, steps = int(parameters.get("batch_count", 1)), int(parameters.get("steps", 0))
+    per_step = (last[0] - first[0]) / (last[1] - first[1])
+    return Timing(
+        model_id=job.model_id,
+        width=int(parameters["width"]),
+        height=int(parameters["height"]),
+        guided=float(parameters.get("cfg_scale", 1.0)) != 1.0,
+        seconds_per_step=per_step,
+        seconds_per_picture=max(0.0, job.seconds / count - per_step * steps),
+    )

@@ -1,0 +1,44 @@
+"""The modules of the native API."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from sdrest.web.api import (
+    accounts,
+    auth,
+    discovery,
+    events,
+    generate,
+    images,
+    machine,
+    outputs,
+    queue,
+    system,
+    tokens,
+    validation,
+)
+from sdrest.web.routing import add_api_routes
+
+_MODULES: Final = (
+    accounts,
+    auth,
+    discovery,
+    events,
+    generate,
+    images,
+    machine,
+    outputs,
+    queue,
+    system,
+    tokens,
+    validation,
+)
+
+
+def add_api(app: web.Application) -> None:
+    """Add every route of the native API."""
+    for module in _MODULES:
+        add_api_routes(app, module.ROUTES)

@@ -1,0 +1,135 @@
+"""Asking before submitting: would this be accepted, how long would it take, how much memory would it need."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import psutil
+from aiohttp import web
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from sdrest.core.errors import InvalidInput, SdrestError
+from sdrest.core.job import JobType
+from sdrest.core.parameters import GenerationParameters, to_json
+from sdrest.jobs.preparation import chosen_components
+from sdrest.jobs.timings import estimate_seconds
+from sdrest.web.api.generate import SUBMIT_ERRORS, Text2ImgBody, submission_from
+from sdrest.web.bodies import Body, parse_json, validate
+from sdrest.web.keys import ENGINE, JOBS, MODELS, TIMINGS
+from sdrest.web.operations import operation
+from sdrest.web.replies import json_reply
+from sdrest.web.routing import Route
+
+_TEXT_FIELDS: Final = (("sampler", "sampling_method"),)
+
+
+class ValidateBody(Body):
+    """The fields of the generation route that is meant, in any state."""
+
+    model_config = ConfigDict(extra="allow")
+
+    prompt: Any = Field(None, description="And every other field of POST /api/generate/text2img.")
+
+
+class Problem(TypedDict):
+    """One thing wrong with one field."""
+
+    field: str
+    message: str
+
+
+class Validation(TypedDict):
+    """Whether a request would be accepted, and as what."""
+
+    valid: bool
+    errors: list[Problem]
+    warnings: list[str]
+    normalized: dict[str, Any] | None
+
+
+class TimeView(TypedDict):
+    """Expected time and where it comes from; null when nothing is known."""
+
+    seconds: float | None
+    basis: str
+
+
+class MemoryView(TypedDict):
+    """Expected memory in bytes; null where nothing is known."""
+
+    model: int | None
+    compute: int | None
+    vae: int | None
+    total: int | None
+    available: int
+
+
+class EstimateView(TypedDict):
+    """Expected time and memory."""
+
+    model: str
+    time: TimeView
+    memory: MemoryView
+    fits: bool
+
+
+@operation("discovery", body=ValidateBody, reply=Validation)
+async def check(request: web.Request) -> web.Response:
+    """Validate generation parameters without submitting them. All faults are told at once."""
+    value = parse_json(await request.read())
+    if not isinstance(value, dict):
+        raise InvalidInput("the body must be a JSON object")
+    try:
+        body = await asyncio.to_thread(validate, Text2ImgBody, value)
+        submission = await submission_from(request, body, JobType.TXT2IMG, _TEXT_FIELDS)
+        parameters, model, warnings = await request.app[JOBS].check(submission)
+    except InvalidInput as error:
+        return json_reply(_invalid([{"field": item.field, "message": item.message} for item in error.problems]))
+    except SdrestError as error:
+        return json_reply(_invalid([{"field": "model", "message": error.message}]))
+    normalized = to_json(parameters)
+    normalized["sampling_method"] = normalized.pop("sampler")
+    if model is not None:
+        normalized["model"] = model.name
+    reply: Validation = {"valid": True, "errors": [], "warnings": list(warnings), "normalized": normalized}
+    return json_reply(reply)
+
+
+def _invalid(problems: list[Problem]) -> Validation:
+    return {"valid": False, "errors": problems, "warnings": [], "normalized": None}
+
+
+@operation("discovery", body=Text2ImgBody, reply=EstimateView, errors=SUBMIT_ERRORS)
+async def estimate(request: web.Request) -> web.Response:
+    """Estimate the time, from what this machine has measured, and the memory of a generation."""
+    body = await asyncio.to_thread(validate, Text2ImgBody, parse_json(await request.read()))
+    submission = await submission_from(request, body, JobType.TXT2IMG, _TEXT_FIELDS)
+    parameters, model, _ = await request.app[JOBS].check(submission)
+    assert isinstance(parameters, GenerationParameters)
+    assert model is not None
+    expected = await estimate_seconds(
+        request.app[TIMINGS],
+        model.id,
+        width=parameters.width,
+        height=parameters.height,
+        guided=parameters.cfg_scale != 1.0,
+        steps=parameters.steps,
+        count=parameters.batch_count,
+    )
+    weights = request.app[MODELS].loading(model, chosen_components(parameters)).weights_bytes
+    available = psutil.virtual_memory().available + request.app[ENGINE].supervisor.memory_bytes
+    reply: EstimateView = {
+        "model": model.name,
+        "time": {"seconds": expected.seconds, "basis": expected.basis},
+        "memory": {"model": weights, "compute": None, "vae": None, "total": weights, "available": available},
+        "fits": weights < available,
+    }
+    return json_reply(reply)
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    ("POST", "/validate", check),
+    ("POST", "/estimate", estimate),
+)
