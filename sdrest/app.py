@@ -20,12 +20,16 @@ from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
 from sdrest.engine.client import Engine
 from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.contexts import ContextBuilder
 from sdrest.jobs.default_model import DefaultModel
-from sdrest.jobs.generation import GenerationExecutor
-from sdrest.jobs.preparation import ContextBuilder, ModelPreparer
+from sdrest.jobs.generation import GenerationExecutor, Workshop
+from sdrest.jobs.memory import MemoryPlanner
+from sdrest.jobs.preparation import ModelPreparer
+from sdrest.jobs.residency import LoadExecutor, Residency
 from sdrest.jobs.service import JobService
 from sdrest.jobs.spool import Spool
 from sdrest.jobs.timings import TimingRecorder
+from sdrest.jobs.upscaling import UpscalingExecutor
 from sdrest.jobs.worker import Executor, Worker
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
 from sdrest.registry.folders import Folders
@@ -82,14 +86,30 @@ def build_app(settings: Settings) -> web.Application:
     spool = Spool(settings.spool_dir)
     store = SqliteJobStore(database)
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
-    preparer = ModelPreparer(registry, default_model)
+    contexts = ContextBuilder(registry, threads=settings.threads)
+    memory = app[keys.MEMORY] = MemoryPlanner(
+        settings.data_dir / "memory.json",
+        budget_bytes=settings.memory_budget_bytes,
+        engine=lambda: engine.supervisor.info,
+    )
+    preparer = ModelPreparer(registry, default_model, contexts, memory)
     jobs = app[keys.JOBS] = JobService(store, Broadcast(), spool, preparer, max_pending=settings.max_pending_jobs)
     timings = app[keys.TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
-    context = ContextBuilder(registry, threads=settings.threads)
-    pictures = GenerationExecutor(engine, spool, settings.output_dir, context)
-    executors: dict[JobType, Executor] = {JobType.TXT2IMG: pictures}
-    workers = app[keys.WORKERS] = [Worker("engine", jobs, executors, max_attempts=settings.max_attempts)]
+    workshop = Workshop(engine, spool, settings.output_dir, registry, contexts, memory)
+    residency = app[keys.RESIDENCY] = Residency(
+        engine, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
+    )
+    engine.on_context, engine.on_death = residency.heard, residency.lost
+    workers = app[keys.WORKERS] = [
+        Worker(
+            "engine",
+            jobs,
+            _engine_executors(workshop, settings),
+            max_attempts=settings.max_attempts,
+            preferred_models=lambda: residency.model_ids,
+        )
+    ]
 
     async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:
         async with open_data_dir(settings):
@@ -110,7 +130,9 @@ def build_app(settings: Settings) -> web.Application:
         recorder.start()
         for worker in workers:
             worker.start()
+        residency.start()
         yield
+        await residency.stop()
         for worker in workers:
             await worker.stop()
         await recorder.stop()
@@ -129,6 +151,19 @@ def build_app(settings: Settings) -> web.Application:
     app.router.add_get("/docs", DocsPage(openapi).handle)
     add_ui(app, problems)
     return app
+
+
+def _engine_executors(workshop: Workshop, settings: Settings) -> dict[JobType, Executor]:
+    """Who carries out the jobs that need the engine."""
+    pictures = GenerationExecutor(workshop)
+    return {
+        JobType.TXT2IMG: pictures,
+        JobType.IMG2IMG: pictures,
+        JobType.INPAINT: pictures,
+        JobType.CONTROLNET: pictures,
+        JobType.UPSCALE: UpscalingExecutor(workshop, threads=settings.threads),
+        JobType.LOAD: LoadExecutor(workshop),
+    }
 
 
 def check_exposure(settings: Settings) -> None:

@@ -126,6 +126,13 @@ class Settings(BaseSettings):
         120.0, gt=0, description="Silence of the engine process after which it is killed."
     )
 
+    memory_budget_bytes: int = Field(
+        0, ge=0, description="Memory for loaded models and their work; 0: three quarters of the machine's or device's."
+    )
+    idle_unload_seconds: float = Field(
+        0.0, ge=0, description="Time without work after which loaded models are freed; 0: never."
+    )
+
     max_pending_jobs: int = Field(10_000, ge=1, description="Pending jobs the queue holds before it answers 429.")
     max_body_bytes: int = Field(128 * 1024 * 1024, ge=1024, description="Largest request body in bytes.")
     max_image_pixels: int = Field(

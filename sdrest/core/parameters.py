@@ -141,6 +141,25 @@ class Hires:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outpaint:
+    """Painting beyond the borders of ``init_image``: the picture is set into a larger one, whose rest is repainted.
+
+    ``width`` and ``height`` are those of the finished picture; when they are not given, the picture's own plus the borders.
+    """
+
+    left: int = param(0, "Pixels to add on the left.", ge=0, le=MAX_SIDE_PX)
+    top: int = param(0, "Pixels to add at the top.", ge=0, le=MAX_SIDE_PX)
+    right: int = param(0, "Pixels to add on the right.", ge=0, le=MAX_SIDE_PX)
+    bottom: int = param(0, "Pixels to add at the bottom.", ge=0, le=MAX_SIDE_PX)
+    feather: int = param(16, "Width in pixels of the old picture's edge that is repainted too.", ge=0, le=512)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether any border is to be added."""
+        return bool(self.left or self.top or self.right or self.bottom)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
     """Model files beside the main one; an empty name means: chosen by the architecture from the model folders."""
 
@@ -197,6 +216,7 @@ class GenerationParameters(Components):
     lora_apply_mode: LoraApplyMode = param(LoraApplyMode.AUTO, "When LoRA weights are merged.")
     init_image: str = param("", "Picture to start from.", picture=True)
     mask_image: str = param("", "Where to repaint: white repaints, black keeps.", picture=True)
+    outpaint: Outpaint = param(Outpaint, "Borders to add to the initial picture and to paint.")
     control_image: str = param("", "Picture that guides a ControlNet.", picture=True)
     control_strength: float = param(0.9, "Weight of the ControlNet.", ge=0, le=10)
     canny: bool = param(False, "Turn control_image into an edge picture first.")

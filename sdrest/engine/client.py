@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -51,9 +52,12 @@ class _Running:
 class Engine:
     """Runs tasks in the supervised child, one after another."""
 
-    def __init__(self, *, cancel_grace_seconds: float, hang_seconds: float, on_context: Listener | None = None) -> None:
+    def __init__(self, *, cancel_grace_seconds: float, hang_seconds: float) -> None:
         self._grace_seconds = cancel_grace_seconds
-        self._on_context = on_context
+        #: Called with each ``ContextChanged``, and when the child has ended; set by who follows the loaded models.
+        self.on_context: Listener | None = None
+        self.on_death: Callable[[], None] | None = None
+        self._idle_since = time.monotonic()
         self._lock = asyncio.Lock()
         self._running: _Running | None = None
         self.supervisor = Supervisor(self._report, self._died, hang_seconds=hang_seconds)
@@ -75,6 +79,11 @@ class Engine:
             Unavailable: the child does not start.
         """
         return await self.supervisor.wait_ready()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Time since the last task ended; 0 while one runs."""
+        return 0.0 if self._running is not None else time.monotonic() - self._idle_since
 
     async def run(self, task: messages.Task, listener: Listener) -> messages.Done:
         """Run a task to its end; ``listener`` gets its progress, pictures and previews on the event loop.
@@ -106,6 +115,7 @@ class Engine:
                 if running.ending.done() and not running.ending.cancelled():
                     running.ending.exception()  # retrieved, whoever else raised
                 self._running = None
+                self._idle_since = time.monotonic()
 
     def cancel(self, task_id: str) -> bool:
         """Ask the running task to end; it is killed with the child when it does not within the grace time.
@@ -130,8 +140,8 @@ class Engine:
             self.supervisor.kill()
 
     def _report(self, report: messages.Report) -> None:
-        if isinstance(report, messages.ContextChanged) and self._on_context is not None:
-            self._on_context(report)
+        if isinstance(report, messages.ContextChanged) and self.on_context is not None:
+            self.on_context(report)
         running = self._running
         if running is None or getattr(report, "task", running.task_id) != running.task_id:
             return
@@ -152,5 +162,7 @@ class Engine:
                     running.listener(report)
 
     def _died(self, error: errors.EngineDied) -> None:
+        if self.on_death is not None:
+            self.on_death()
         if self._running is not None:
             self._running.fail(error)

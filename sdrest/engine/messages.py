@@ -33,6 +33,21 @@ class LoraFile(msgspec.Struct, frozen=True):
     high_noise: bool = False
 
 
+class Demand(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory that a task needs and may have, in bytes.
+
+    ``budget`` bounds everything loaded plus what is computed (0: no bound); ``weights`` are the task's model files as their headers
+    tell; ``compute`` is the largest compute buffer, 0 when it is not known yet: then a dry run finds it out.
+    """
+
+    budget: int = 0
+    weights: int = 0
+    compute: int = 0
+
+
+NO_DEMAND = Demand()
+
+
 class Message(msgspec.Struct, kw_only=True, tag=True, omit_defaults=True):
     """Base of all frames; the class name is the tag on the wire."""
 
@@ -57,6 +72,7 @@ class Generate(Message):
     #: ESRGAN file of the hires step, and of the upscaling step after it.
     hires_model: str = ""
     upscale_model: str = ""
+    demand: Demand = NO_DEMAND
 
 
 class GenerateVideo(Message):
@@ -68,6 +84,7 @@ class GenerateVideo(Message):
     folder: str
     pictures: dict[str, tuple[str, ...]] = {}
     loras: tuple[LoraFile, ...] = ()
+    demand: Demand = NO_DEMAND
 
 
 class Upscale(Message):
@@ -87,6 +104,7 @@ class Load(Message):
 
     task: str
     context: ContextSpec
+    demand: Demand = NO_DEMAND
 
 
 class Unload(Message):
@@ -103,6 +121,7 @@ class Estimate(Message):
     context: ContextSpec
     parameters: GenerationParameters
     pictures: dict[str, tuple[str, ...]] = {}
+    demand: Demand = NO_DEMAND
 
 
 class Cancel(Message):
@@ -199,7 +218,11 @@ class LogLine(Message):
 
 
 class Done(Message):
-    """The task succeeded; ``seconds`` is the time of the native calls, ``result`` what the task kind reports beside pictures."""
+    """The task succeeded; ``seconds`` is the time of the native calls, ``result`` what the task kind reports beside pictures.
+
+    Keys of ``result``, as far as they are known: ``weights_bytes`` and ``compute_bytes`` (largest buffer) of the task,
+    ``memory_before_bytes`` and ``memory_after_bytes`` (resident memory of the child), ``unloaded`` (number of contexts).
+    """
 
     task: str
     seconds: float

@@ -3,146 +3,127 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TypeVar
 
 import msgspec
 
-from sdrest import __version__
-from sdrest.core.errors import GenerationFailed
-from sdrest.core.events import JobPreviewed
-from sdrest.core.job import Output, Phase
+from sdrest.core.model import Model
 from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
 from sdrest.engine.client import Engine
-from sdrest.jobs.progress import ProgressTracker
+from sdrest.jobs.adapters import AdapterFinder, Adapters, cleaned
+from sdrest.jobs.contexts import ContextBuilder, ContextPlan
+from sdrest.jobs.following import Follower, PictureWriter
+from sdrest.jobs.inputs import prepare_inputs
+from sdrest.jobs.memory import MemoryPlanner
 from sdrest.jobs.spool import Spool
+from sdrest.jobs.upscalers import find_upscaler
 from sdrest.jobs.worker import Attempt, Result
-from sdrest.outputs.infotext import infotext
-from sdrest.outputs.pictures import is_flat, jpeg_bytes, read_rgb, write_png
+from sdrest.registry.registry import Registry
 
-#: A picture smaller than this may be flat by chance or on purpose.
-_FLAT_CHECK_PIXELS: Final = 16 * 16
+P = TypeVar("P", bound=GenerationParameters)
 
-#: Makes the context for a job: which model files, how held.
-ContextBuilder = Callable[[str, GenerationParameters], messages.ContextSpec]
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A job with its files found: the model, its context, adapters, memory."""
+
+    model: Model
+    context: ContextPlan
+    adapters: Adapters
+    demand: messages.Demand
+
+
+class Workshop:
+    """What every executor of engine jobs needs: the engine, the folders, and the way from parameters to files."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        spool: Spool,
+        output_dir: Path,
+        registry: Registry,
+        contexts: ContextBuilder,
+        memory: MemoryPlanner,
+    ) -> None:
+        self.engine = engine
+        self.spool = spool
+        self.output_dir = output_dir
+        self.registry = registry
+        self.memory = memory
+        self._contexts = contexts
+        self._adapters = AdapterFinder(registry)
+
+    def plan(self, model_id: str, parameters: GenerationParameters) -> Planned:
+        """Find the files of a job again; reads headers, so not on the event loop.
+
+        Raises:
+            ModelNotFound, ModelUnusable, InvalidInput: something has gone or changed since the job was submitted.
+        """
+        model = self._contexts.resolve(model_id)
+        adapters = self._adapters.find(model, parameters)
+        context = self._contexts.plan(model, parameters, adapters)
+        return Planned(model, context, adapters, self.memory.demand(context, parameters))
+
+    @asynccontextmanager
+    async def attempt_folder(self, attempt: Attempt) -> AsyncIterator[Path]:
+        """A folder for the engine's files; removed at the end."""
+        job = attempt.job
+        folder = await asyncio.to_thread(self.spool.begin_attempt, job.id, job.attempt)
+        try:
+            yield folder
+        finally:
+            await asyncio.to_thread(self.spool.end_attempt, job.id, job.attempt)
+
+    async def run(self, task: messages.Task, follower: Follower) -> messages.Done:
+        """Run a task; when it fails, nothing more of it appears after this."""
+        try:
+            return await self.engine.run(task, follower.heard)
+        except BaseException:
+            await follower.abandon()
+            raise
 
 
 class GenerationExecutor:
     """Runs picture jobs on the engine and writes what it makes."""
 
-    def __init__(self, engine: Engine, spool: Spool, output_dir: Path, context: ContextBuilder) -> None:
-        self._engine = engine
-        self._spool = spool
-        self._output_dir = output_dir
-        self._context = context
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
 
     def cancel(self, job_id: str) -> None:
         """See :class:`sdrest.jobs.worker.Executor`."""
-        self._engine.cancel(job_id)
+        self._workshop.engine.cancel(job_id)
 
     async def execute(self, attempt: Attempt) -> Result:
         """See :class:`sdrest.jobs.worker.Executor`."""
-        job = attempt.job
+        job, workshop = attempt.job, self._workshop
         parameters = msgspec.convert(job.parameters, GenerationParameters)
-        context = self._context(job.model_id, parameters)
-        folder = await asyncio.to_thread(self._spool.begin_attempt, job.id, job.attempt)
-        task = messages.Generate(
-            task=job.id,
-            context=context,
-            parameters=parameters,
-            seeds=tuple(parameters.seed + index for index in range(parameters.batch_count)),
-            folder=str(folder),
-        )
-        pictures = _Pictures(attempt, parameters, self._output_dir / job.id)
-        try:
-            done = await self._engine.run(task, pictures.heard)
-            outputs = await pictures.finish()
-        except BaseException:
-            await pictures.abandon()
-            raise
-        finally:
-            await asyncio.to_thread(self._spool.end_attempt, job.id, job.attempt)
+        planned = await asyncio.to_thread(workshop.plan, job.model_id, parameters)
+        async with workshop.attempt_folder(attempt) as folder:
+            pictures = await asyncio.to_thread(prepare_inputs, parameters, workshop.spool.input_folder(job.id), folder)
+            task = messages.Generate(
+                task=job.id,
+                context=planned.context.spec,
+                parameters=cleaned(parameters, planned.adapters),
+                seeds=tuple(parameters.seed + index for index in range(parameters.batch_count)),
+                folder=str(folder),
+                pictures=pictures,
+                loras=planned.adapters.loras,
+                hires_model=self._upscaler(parameters.hires.upscale_model if parameters.hires.enabled else ""),
+                upscale_model=self._upscaler(parameters.upscale_model),
+                demand=planned.demand,
+            )
+            follower = Follower(
+                attempt, parameters.batch_count, PictureWriter(attempt, parameters, workshop.output_dir / job.id)
+            )
+            done = await workshop.run(task, follower)
+            outputs = await follower.finish()
+        await asyncio.to_thread(workshop.memory.learn, planned.context, parameters, done.result.get("compute_bytes", 0))
         return Result(outputs, done.seconds)
 
-
-class _Pictures:
-    """Follows one attempt: progress and previews at once, each picture written while the next one is made."""
-
-    def __init__(self, attempt: Attempt, parameters: GenerationParameters, folder: Path) -> None:
-        self._attempt = attempt
-        self._parameters = parameters
-        self._folder = folder
-        self._tracker = ProgressTracker(parameters.batch_count)
-        self._writing: list[asyncio.Task[Output]] = []
-        self._preview: asyncio.Task[None] | None = None
-
-    def heard(self, report: messages.Report) -> None:
-        """One report of the engine."""
-        match report:
-            case messages.Progressed():
-                self._attempt.progress(
-                    self._tracker.advance(Phase(report.phase), report.step, report.steps, report.image)
-                )
-            case messages.PictureMade():
-                self._writing.append(asyncio.create_task(self._keep(report)))
-            case messages.Previewed() if self._preview is None or self._preview.done():
-                # A preview that comes while the last one is still being encoded is dropped: the next one is newer.
-                self._preview = asyncio.create_task(self._publish_preview(report))
-            case _:
-                pass
-
-    async def finish(self) -> tuple[Output, ...]:
-        """All pictures, written, in order.
-
-        Raises:
-            GenerationFailed: a picture is one flat colour.
-            InsufficientStorage: the disk is full.
-        """
-        outputs = await asyncio.gather(*self._writing)
-        return tuple(sorted(outputs, key=lambda output: output.file))
-
-    async def abandon(self) -> None:
-        """Wait for what is being written, so that nothing appears after the attempt has ended."""
-        await asyncio.gather(*self._writing, return_exceptions=True)
-
-    async def _keep(self, made: messages.PictureMade) -> Output:
-        output = await asyncio.to_thread(self._write, made)
-        self._attempt.made(output)
-        return output
-
-    def _write(self, made: messages.PictureMade) -> Output:
-        job, parameters = self._attempt.job, self._parameters
-        pixels = read_rgb(Path(made.path), made.width, made.height)
-        if made.width * made.height >= _FLAT_CHECK_PIXELS and is_flat(pixels):
-            raise GenerationFailed(
-                f"picture {made.index} came out as one flat colour: the model's numbers overflowed (NaN); "
-                "try another sampler, scheduler or VAE, or another quantization of the model"
-            )
-        text = infotext(
-            dataclasses.replace(parameters, width=made.width, height=made.height),
-            seed=made.seed,
-            width=made.width,
-            height=made.height,
-            model_name=job.model_name,
-            version=__version__,
-        )
-        file = f"image_{made.index}.png"
-        size = write_png(self._folder / file, pixels, text if parameters.embed_metadata else "")
-        Path(made.path).unlink(missing_ok=True)
-        return Output(
-            file=file,
-            media_type="image/png",
-            size_bytes=size,
-            width=made.width,
-            height=made.height,
-            seed=made.seed,
-            infotext=text,
-        )
-
-    async def _publish_preview(self, preview: messages.Previewed) -> None:
-        jpeg = await asyncio.to_thread(jpeg_bytes, preview.width, preview.height, preview.rgb)
-        job = self._attempt.job
-        self._attempt.publish(JobPreviewed(job.id, job.principal, preview.step, preview.width, preview.height, jpeg))
+    def _upscaler(self, name: str) -> str:
+        return str(find_upscaler(self._workshop.registry, name).path) if name else ""

@@ -7,48 +7,44 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable
+from typing import TypeVar
 
-from sdrest.core.errors import FieldProblem, InvalidInput, Unsupported
-from sdrest.core.model import MAIN_TYPES, Component, Loading, Model
-from sdrest.core.names import Scheduler
-from sdrest.core.parameters import Components, GenerationParameters
+from sdrest.core.errors import FieldProblem, InvalidInput
+from sdrest.core.model import MAIN_TYPES, Family, Model
+from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.core.principal import Principal
-from sdrest.engine.messages import ContextSpec
+from sdrest.jobs.adapters import AdapterFinder
+from sdrest.jobs.checks import encoder_problems, mode_problems, number_problems
+from sdrest.jobs.contexts import ContextBuilder
 from sdrest.jobs.default_model import DefaultModel
+from sdrest.jobs.memory import MemoryPlanner
+from sdrest.jobs.sizes import with_picture_size
 from sdrest.jobs.submission import Parameters, Submission
-from sdrest.registry.defaults import Defaults, defaults_of
+from sdrest.jobs.upscalers import enlargement_problems, find_upscaler
+from sdrest.registry.defaults import defaults_of
 from sdrest.registry.registry import Registry
 
-#: Parameter field by component.
-_COMPONENT_FIELDS: Final = {
-    Component.VAE: "vae_model",
-    Component.TAESD: "taesd_model",
-    Component.CLIP_L: "clip_l_model",
-    Component.CLIP_G: "clip_g_model",
-    Component.T5XXL: "t5xxl_model",
-    Component.LLM: "llm_model",
-    Component.LLM_VISION: "llm_vision_model",
-    Component.CLIP_VISION: "clip_vision_model",
-    Component.HIGH_NOISE: "high_noise_model",
-    Component.CONTROLNET: "control_net_model",
-    Component.PHOTOMAKER: "photo_maker_model",
-}
+T = TypeVar("T")
 
 
 class ModelPreparer:
     """The :class:`sdrest.jobs.service.Preparer` over the registry."""
 
-    def __init__(self, registry: Registry, default_model: DefaultModel) -> None:
+    def __init__(
+        self, registry: Registry, default_model: DefaultModel, contexts: ContextBuilder, memory: MemoryPlanner
+    ) -> None:
         self._registry = registry
         self._default_model = default_model
+        self._contexts = contexts
+        self._memory = memory
+        self._adapters = AdapterFinder(registry)
 
     async def prepare(self, submission: Submission) -> tuple[Parameters, Model | None, tuple[str, ...]]:
         """See :class:`sdrest.jobs.service.Preparer`."""
         parameters = submission.parameters
-        if not isinstance(parameters, GenerationParameters):
-            raise Unsupported(f"jobs of type {submission.type} are not carried out yet")
+        if isinstance(parameters, UpscaleParameters):
+            return await asyncio.to_thread(self._prepare_upscaling, parameters, submission)
         return await asyncio.to_thread(self._prepare, parameters, submission)
 
     def model(self, name: str, principal: Principal) -> Model:
@@ -66,70 +62,64 @@ class ModelPreparer:
         defaults = defaults_of(model)
         missing = {name: value for name, value in defaults.parameters().items() if name not in given}
         complete = dataclasses.replace(parameters, model=model.name, **missing)
-        problems = list(_problems(complete, defaults))
-        try:
-            self._registry.loading(model, chosen_components(complete))
-        except InvalidInput as error:
-            problems.extend(error.problems)
+        complete, warnings = with_picture_size(complete, given, submission.pictures, defaults)
+        complete = _with_frames(complete, model)
+
+        def has(field: str) -> bool:
+            return bool(submission.pictures.get(field) or getattr(complete, field, ""))
+
+        problems = [
+            *number_problems(complete, defaults),
+            *mode_problems(submission.type, complete, model, has),
+            *self._upscaler_problems(complete),
+        ]
+        adapters = _collect(problems, lambda: self._adapters.find(model, complete))
+        plan = _collect(problems, lambda: self._contexts.plan(model, complete, adapters))
+        if plan is not None and not plan.encodes:
+            problems.extend(encoder_problems(complete, model, has))
+        if problems or plan is None:
+            raise InvalidInput(problems)
+        self._memory.check(plan, complete)
+        return complete, model, warnings
+
+    def _upscaler_problems(self, parameters: GenerationParameters) -> list[FieldProblem]:
+        problems: list[FieldProblem] = []
+        hires = parameters.hires
+        if hires.enabled and hires.upscale_model:
+            _collect(problems, lambda: find_upscaler(self._registry, hires.upscale_model, field="hires.upscale_model"))
+        if parameters.upscale_model:
+            found = _collect(problems, lambda: find_upscaler(self._registry, parameters.upscale_model))
+            if found is not None:
+                grown = hires.scale if hires.enabled else 1
+                width = hires.target_width or round(parameters.width * grown)
+                height = hires.target_height or round(parameters.height * grown)
+                problems.extend(enlargement_problems(found, width, height, parameters.upscale_factor))
+        return problems
+
+    def _prepare_upscaling(
+        self, parameters: UpscaleParameters, submission: Submission
+    ) -> tuple[Parameters, Model, tuple[str, ...]]:
+        pictures = submission.pictures.get("image")
+        if not pictures:
+            raise InvalidInput("a picture is needed", field="image")
+        model = find_upscaler(self._registry, parameters.upscale_model)
+        problems = list(enlargement_problems(model, *pictures[0].size, parameters.upscale_factor))
         if problems:
             raise InvalidInput(problems)
-        return complete, model, ()
+        return dataclasses.replace(parameters, upscale_model=model.name), model, ()
 
 
-def chosen_components(parameters: Components) -> dict[Component, str]:
-    """The components that the parameters name."""
-    named = {component: getattr(parameters, field) for component, field in _COMPONENT_FIELDS.items()}
-    return {component: name for component, name in named.items() if name}
+def _collect(problems: list[FieldProblem], ask: Callable[[], T]) -> T | None:
+    """The answer, or None with its problems added to ``problems``."""
+    try:
+        return ask()
+    except InvalidInput as error:
+        problems.extend(error.problems)
+        return None
 
 
-def _problems(parameters: GenerationParameters, defaults: Defaults) -> Iterator[FieldProblem]:
-    for name in ("width", "height"):
-        value = getattr(parameters, name)
-        if value % defaults.multiple:
-            lower = max(defaults.multiple, value - value % defaults.multiple)
-            yield FieldProblem(
-                name,
-                f"must be a multiple of {defaults.multiple} for this model; {lower} or {lower + defaults.multiple} would do",
-            )
-    if parameters.scheduler is Scheduler.GITS and parameters.steps < 2:
-        yield FieldProblem("steps", "the scheduler gits needs at least 2 steps")
-    if parameters.custom_sigmas and len(parameters.custom_sigmas) < 2:
-        yield FieldProblem("custom_sigmas", "needs at least 2 values")
-    if parameters.seed + parameters.batch_count > 2**63:
-        yield FieldProblem("seed", "seed + batch_count passes 2⁶³")
-
-
-class ContextBuilder:
-    """Makes the engine's context for a job: which files, and how they are held."""
-
-    def __init__(self, registry: Registry, *, threads: int) -> None:
-        self._registry = registry
-        self._threads = threads
-
-    def __call__(self, model_id: str, parameters: GenerationParameters) -> ContextSpec:
-        """The context for a job on the model with that id.
-
-        Raises:
-            ModelNotFound, ModelUnusable: it has gone or changed since the job was submitted.
-        """
-        model = self._registry.resolve(model_id, MAIN_TYPES)
-        loading = self._registry.loading(model, chosen_components(parameters))
-        options: dict[str, bool | int | float | str] = {"lora_apply_mode": str(parameters.lora_apply_mode)}
-        if self._threads:
-            options["threads"] = self._threads
-        if not _encodes(parameters):
-            options["vae_decode_only"] = True
-        for name in ("circular_x", "circular_y"):
-            if getattr(parameters, name):
-                options[name] = True
-        return ContextSpec(files=_files(loading), options=tuple(sorted(options.items())))
-
-
-def _encodes(parameters: GenerationParameters) -> bool:
-    """Whether the job needs the VAE's encoder: a context without it ends the process when given a picture."""
-    return bool(parameters.init_image or parameters.ref_images or parameters.mask_image or parameters.control_image)
-
-
-def _files(loading: Loading) -> tuple[tuple[str, str], ...]:
-    names = [field.name for field in dataclasses.fields(loading) if field.name.endswith("_path")]
-    return tuple((name.removesuffix("_path"), str(getattr(loading, name))) for name in names if getattr(loading, name))
+def _with_frames(parameters: GenerationParameters, model: Model) -> GenerationParameters:
+    """Frame counts as the library makes them: Wan's latents hold four frames each, after the first."""
+    if isinstance(parameters, VideoParameters) and model.architecture and model.architecture.family is Family.WAN:
+        return dataclasses.replace(parameters, video_frames=(parameters.video_frames - 1) // 4 * 4 + 1)
+    return parameters

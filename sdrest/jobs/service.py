@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound
-from sdrest.core.events import Event, JobChanged, JobProgressed, JobRemoved, OutputMade
+from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, JobRemoved, OutputMade
 from sdrest.core.job import Job, JobState, JobType, Output, Progress
 from sdrest.core.model import Model
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
@@ -61,6 +61,7 @@ class JobService:
         self._clock = clock
         self._progress: dict[str, Progress] = {}
         self._made: dict[str, dict[str, Output]] = {}
+        self._previews: dict[str, JobPreviewed] = {}
         self._wakers: list[asyncio.Event] = []
         #: Called with the id of a running job that is to be cancelled; set by the worker that runs it.
         self.cancellers: dict[str, Callable[[], None]] = {}
@@ -184,6 +185,10 @@ class JobService:
         if job.is_finished:
             return job.outputs
         return tuple(sorted(self._made.get(job.id, {}).values(), key=lambda output: output.file))
+
+    def preview(self, job: Job) -> JobPreviewed | None:
+        """The newest preview of a running job, or None."""
+        return self._previews.get(job.id)
 
     async def wait(self, job_id: str, principal: Principal, timeout_seconds: float | None = None) -> Job:
         """The job after it has ended, or as it is when the time is over. Going away does not stop the job.
@@ -335,7 +340,9 @@ class JobService:
         self.broadcast.publish(OutputMade(job.id, job.principal, output))
 
     def report(self, event: Event) -> None:
-        """Publish any other event of a running job."""
+        """Publish any other event of a running job; its newest preview is kept."""
+        if isinstance(event, JobPreviewed):
+            self._previews[event.job_id] = event
         self.broadcast.publish(event)
 
     def report_state(self, job: Job, previous: JobState) -> None:
@@ -350,6 +357,7 @@ class JobService:
         """What every ending, of whatever kind, brings with it."""
         self._progress.pop(job.id, None)
         self._made.pop(job.id, None)
+        self._previews.pop(job.id, None)
         self.cancellers.pop(job.id, None)
         self.broadcast.publish(JobChanged(job, previous))
 

@@ -74,12 +74,19 @@ class JobStore(Protocol):
         ...
 
     async def claim(
-        self, types: Collection[JobType], *, now: datetime, lease_seconds: float, worker: str, preferred_model: str = ""
+        self,
+        types: Collection[JobType],
+        *,
+        now: datetime,
+        lease_seconds: float,
+        worker: str,
+        preferred_models: Collection[str] = (),
     ) -> Job | None:
         """Take the next pending job of ``types``: highest priority first, then principals in turn, then oldest first.
 
-        The job becomes running with its attempt counted up, leased to ``worker``. Jobs for ``preferred_model`` may go before
-        others, within a bound that the implementation keeps so that nobody waits for ever.
+        The job becomes running with its attempt counted up, leased to ``worker``. Jobs for ``preferred_models`` may
+        go before others of the same priority, whoever's they are, within a bound that the implementation keeps so that nobody
+        waits for ever.
         """
         ...
 

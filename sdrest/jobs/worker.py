@@ -71,14 +71,14 @@ class Worker:
         executors: Mapping[JobType, Executor],
         *,
         max_attempts: int,
-        preferred_model: Callable[[], str] = lambda: "",
+        preferred_models: Callable[[], Collection[str]] = tuple,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
         self._service = service
         self._executors = executors
         self._max_attempts = max_attempts
-        self._preferred_model = preferred_model
+        self._preferred_models = preferred_models
         self._clock = clock
         self._waker = service.new_waker()
         self._runner: asyncio.Task[None] | None = None
@@ -130,7 +130,7 @@ class Worker:
             now=self._clock(),
             lease_seconds=_LEASE_SECONDS,
             worker=self.name,
-            preferred_model=self._preferred_model(),
+            preferred_models=self._preferred_models(),
         )
 
     async def _work(self, job: Job) -> None:

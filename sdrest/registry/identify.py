@@ -163,6 +163,8 @@ def _main_traits(names: Names) -> dict[str, int]:
     channels = _latent_channels(names)
     if channels:
         traits["latent_channels"] = channels
+    if names.any_of("first_stage_model.", "vae.", "tae.") and not _has_encoder(names):
+        traits["decoder_only"] = 1
     return traits
 
 
@@ -205,22 +207,26 @@ def _latent_channels(names: Names) -> int:
     return isqrt(square[0] * square[1] if len(square) == 5 else square[0]) if square else 0
 
 
+def _has_encoder(names: Names) -> bool:
+    """Whether an autoencoder in these tensors (KL, Wan's, TAESD, TAEHV) turns pictures into latents too."""
+    return names.any_of("encoder.conv_in.weight", "encoder.conv1.weight", "encoder.layers.0.weight", "encoder.0.weight")
+
+
 def _match_autoencoder(names: Names, _: Header) -> Identity | None:
+    half = {} if _has_encoder(names) else {"decoder_only": 1}
     tiny = names.find("decoder.layers.0.weight")
     if tiny is not None and len(tiny) == 4:
-        return Identity(ModelType.TAESD, variant="TAESD", traits={"latent_channels": tiny[1]})
+        return Identity(ModelType.TAESD, variant="TAESD", traits={"latent_channels": tiny[1]} | half)
     video = names.find("decoder.1.weight")
     if video is not None and len(video) == 4 and names.has("decoder.3.conv.0.weight"):
-        return Identity(ModelType.TAESD, variant="TAEHV", traits={"latent_channels": video[1], "video": 1})
+        return Identity(ModelType.TAESD, variant="TAEHV", traits={"latent_channels": video[1], "video": 1} | half)
     if names.starting("1.weight") and names.starting("3.conv.0.weight"):
         problem = Problem("unsupported_layout", "a TAESD half without its decoder.layers names; use the diffusers file")
         return Identity(ModelType.TAESD, problems=(problem,))
     channels = _latent_channels(names)
     if not channels:
         return None
-    traits = {"latent_channels": channels}
-    if not names.has("encoder.conv_in.weight") and not names.has("encoder.conv1.weight"):
-        traits["decoder_only"] = 1
+    traits = {"latent_channels": channels} | half
     if names.has("decoder.conv1.weight"):
         return Identity(ModelType.VAE, variant="Wan VAE", traits=traits | {"video": 1})
     return Identity(ModelType.VAE, variant="KL", traits=traits)

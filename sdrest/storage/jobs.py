@@ -25,18 +25,20 @@ _COLUMNS: Final = (
 
 #: The next job: highest priority, then the principal who waited longest for a turn, then the oldest.
 CLAIM_ORDER: Final = """
-    SELECT jobs.sequence, jobs.priority, jobs.principal, jobs.model_id, jobs.passed_over
+    SELECT jobs.sequence, jobs.type, jobs.priority, jobs.principal, jobs.model_id, jobs.passed_over
     FROM jobs LEFT JOIN turns ON turns.principal = jobs.principal
     WHERE jobs.state = 'pending' AND jobs.type IN ({types})
     ORDER BY jobs.priority DESC, coalesce(turns.served, 0), jobs.sequence
     LIMIT 1
 """
 
-#: A job for the loaded model that may go before it: same principal and priority, so nobody's turn is taken.
+#: A job for a loaded model that may go before it: same priority; then in turn, as always.
 PREFERRED: Final = """
-    SELECT sequence FROM jobs
-    WHERE state = 'pending' AND type IN ({types}) AND priority = ? AND principal = ? AND model_id = ?
-    ORDER BY sequence LIMIT 1
+    SELECT jobs.sequence, jobs.principal
+    FROM jobs LEFT JOIN turns ON turns.principal = jobs.principal
+    WHERE jobs.state = 'pending' AND jobs.type IN ({types}) AND jobs.priority = ? AND jobs.model_id IN ({models})
+    ORDER BY coalesce(turns.served, 0), jobs.sequence
+    LIMIT 1
 """
 
 
@@ -125,7 +127,13 @@ class SqliteJobStore:
         return await self._database.read(query)
 
     async def claim(
-        self, types: Collection[JobType], *, now: datetime, lease_seconds: float, worker: str, preferred_model: str = ""
+        self,
+        types: Collection[JobType],
+        *,
+        now: datetime,
+        lease_seconds: float,
+        worker: str,
+        preferred_models: Collection[str] = (),
     ) -> Job | None:
         """See :meth:`JobStore.claim`."""
         names = ", ".join(f"'{job_type.value}'" for job_type in types)
@@ -134,23 +142,27 @@ class SqliteJobStore:
             first = db.execute(CLAIM_ORDER.format(types=names)).fetchone()
             if first is None:
                 return None
-            chosen = first["sequence"]
-            if preferred_model and first["model_id"] != preferred_model and first["passed_over"] < MAX_PASSED_OVER:
+            chosen = first
+            loaded = tuple(preferred_models)
+            # Upscalers are loaded beside the models: such a job drives no model out, so there is nothing to gain.
+            is_switch = first["type"] != JobType.UPSCALE and first["model_id"] not in loaded
+            if loaded and is_switch and first["passed_over"] < MAX_PASSED_OVER:
+                places = ", ".join("?" * len(loaded))
                 other = db.execute(
-                    PREFERRED.format(types=names), (first["priority"], first["principal"], preferred_model)
+                    PREFERRED.format(types=names, models=places), (first["priority"], *loaded)
                 ).fetchone()
                 if other is not None:
-                    db.execute("UPDATE jobs SET passed_over = passed_over + 1 WHERE sequence = ?", (chosen,))
-                    chosen = other["sequence"]
+                    db.execute("UPDATE jobs SET passed_over = passed_over + 1 WHERE sequence = ?", (first["sequence"],))
+                    chosen = other
             row = db.execute(
                 f"UPDATE jobs SET state = 'running', attempt = attempt + 1, started_at = ?, lease_worker = ?, lease_until = ? "  # noqa: S608 - constant columns
                 f"WHERE sequence = ? AND state = 'pending' RETURNING {_COLUMNS}",
-                (_text(now), worker, _text(now + timedelta(seconds=lease_seconds)), chosen),
+                (_text(now), worker, _text(now + timedelta(seconds=lease_seconds)), chosen["sequence"]),
             ).fetchone()
             db.execute(
                 "INSERT INTO turns SELECT ?, coalesce(max(served), 0) + 1 FROM turns WHERE true "
                 "ON CONFLICT (principal) DO UPDATE SET served = excluded.served",
-                (first["principal"],),
+                (chosen["principal"],),
             )
             return _job(row)
 

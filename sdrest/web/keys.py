@@ -11,6 +11,8 @@ from sdrest.auth.setup import Access
 from sdrest.core.principal import Principal
 from sdrest.engine.client import Engine
 from sdrest.jobs.default_model import DefaultModel
+from sdrest.jobs.memory import MemoryPlanner
+from sdrest.jobs.residency import Residency
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingStore
 from sdrest.jobs.worker import Worker
@@ -24,6 +26,8 @@ JOBS: Final = web.AppKey("jobs", JobService)
 ENGINE: Final = web.AppKey("engine", Engine)
 DEFAULT_MODEL: Final = web.AppKey("default_model", DefaultModel)
 MODELS: Final = web.AppKey("models", Registry)
+MEMORY: Final = web.AppKey("memory", MemoryPlanner)
+RESIDENCY: Final = web.AppKey("residency", Residency)
 WORKERS: Final = web.AppKey("workers", list[Worker])
 TIMINGS: Final = web.AppKey("timings", TimingStore)
 FETCHER: Final = web.AppKey("fetcher", Fetcher)

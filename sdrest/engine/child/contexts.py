@@ -1,9 +1,13 @@
-"""The models that the child holds in memory."""
+"""The models that the child holds in memory, within a budget."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 import psutil
 
@@ -11,41 +15,87 @@ from sdrest.engine import messages
 from sdrest.engine.child import binding
 from sdrest.engine.child.translate import context_params
 
+#: What a context takes beside its weights: vocabularies, graphs, the library's own tables (measured: 60 to 140 MB).
+_CONTEXT_OVERHEAD_BYTES: Final = 128 << 20
+
+
+class OutOfBudget(Exception):
+    """A task needs more memory than the budget allows, even alone; the text says how much."""
+
+
+@dataclass(slots=True)
+class _Held:
+    context: binding.Context
+    #: What loading it added to the process, in bytes.
+    nbytes: int
+    weights_bytes: int
+
+
+def memory_bytes() -> int:
+    """Resident memory of this process."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def trim() -> None:
+    """Give freed memory back to the system: glibc keeps it otherwise."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
 
 class Contexts:
-    """Loaded contexts by their spec. At present one is held: the last used."""
+    """Loaded contexts by their spec, the least recently used first."""
 
     def __init__(self, library: binding.NativeLibrary, changed: Callable[[messages.ContextChanged], None]) -> None:
         self._library = library
         self._changed = changed
-        self._held: dict[messages.ContextSpec, binding.Context] = {}
+        self._held: dict[messages.ContextSpec, _Held] = {}
 
     @property
     def loaded(self) -> tuple[str, ...]:
-        """Main files of the held contexts."""
-        return tuple(spec.main for spec in self._held)
+        """Main files of the held contexts, the least recently used first."""
+        return tuple(spec.main for spec in tuple(self._held))
 
-    def get(self, spec: messages.ContextSpec) -> tuple[binding.Context, float]:
+    def get(self, spec: messages.ContextSpec, demand: messages.Demand) -> tuple[binding.Context, float]:
         """The context of ``spec``, loaded if need be, and the seconds that loading took.
 
+        Others are freed, least recently used first, until it fits the budget.
+
         Raises:
-            binding.NativeError: it cannot be loaded; the contexts held before may be gone.
+            OutOfBudget: it does not fit the budget even alone.
+            binding.NativeError: it cannot be loaded; contexts held before may be gone.
         """
         if spec in self._held:
-            return self._held[spec], 0.0
-        self.close()
+            held = self._held[spec] = self._held.pop(spec)  # now the most recently used
+            self.make_room(demand, spec)
+            return held.context, 0.0
+        self._make_room(demand.budget, demand.weights + demand.compute + _CONTEXT_OVERHEAD_BYTES)
+        before = memory_bytes()
         started_at = time.monotonic()
         context = self._library.open_context(context_params(spec))
         seconds = time.monotonic() - started_at
-        self._held[spec] = context
+        weights = sum(buffer.bytes for buffer in context.weights.weights)
+        self._held[spec] = _Held(context, max(weights, memory_bytes() - before), weights)
         self._tell(spec, loaded=True, seconds=seconds)
         return context, seconds
 
+    def make_room(self, demand: messages.Demand, keep: messages.ContextSpec) -> None:
+        """Free others until what ``keep`` computes fits beside it.
+
+        Raises:
+            OutOfBudget: it does not fit even alone.
+        """
+        self._make_room(demand.budget, demand.compute, keep)
+
+    def weights_bytes(self, spec: messages.ContextSpec) -> int:
+        """Memory of the weights of a held context."""
+        return self._held[spec].weights_bytes
+
     def discard(self, spec: messages.ContextSpec) -> None:
-        """Free a context that a failure may have spoilt."""
-        context = self._held.pop(spec, None)
-        if context is not None:
-            context.close()
+        """Free a context that is not needed, or that a failure may have spoilt."""
+        held = self._held.pop(spec, None)
+        if held is not None:
+            held.context.close()
+            trim()
             self._tell(spec, loaded=False)
 
     def close(self, main: str = "") -> int:
@@ -55,9 +105,22 @@ class Contexts:
             self.discard(spec)
         return len(chosen)
 
+    def _make_room(self, budget: int, needed: int, keep: messages.ContextSpec | None = None) -> None:
+        while budget and sum(held.nbytes for held in self._held.values()) + needed > budget:
+            oldest = next((spec for spec in self._held if spec != keep), None)
+            if oldest is None:
+                total = needed + (self._held[keep].nbytes if keep else 0)
+                raise OutOfBudget(
+                    f"this needs about {_mib(total)} MiB and the memory budget is {_mib(budget)} MiB; choose a smaller size, "
+                    "VAE tiling, or a smaller quantization of the model, or raise memory_budget_bytes"
+                )
+            self.discard(oldest)
+
     def _tell(self, spec: messages.ContextSpec, *, loaded: bool, seconds: float = 0.0) -> None:
         self._changed(
-            messages.ContextChanged(
-                path=spec.main, loaded=loaded, seconds=seconds, memory_bytes=psutil.Process().memory_info().rss
-            )
+            messages.ContextChanged(path=spec.main, loaded=loaded, seconds=seconds, memory_bytes=memory_bytes())
         )
+
+
+def _mib(nbytes: int) -> int:
+    return -(-nbytes // (1 << 20))

@@ -16,8 +16,8 @@ _ENTERED: Final = (
     ("upscale", re.compile(r"^upscaling from|^hires fix: upscaling to")),
 )
 
-#: ``report(phase, step, steps)``.
-Report = Callable[[str, int, int], None]
+#: ``report(phase, step, steps, image, images)``.
+Report = Callable[[str, int, int, int, int], None]
 
 
 class Phases:
@@ -26,12 +26,20 @@ class Phases:
     def __init__(self, report: Report) -> None:
         self._report = report
         self.phase = ""
+        self._image = (0, 0)
+        #: True while a dry run goes through all phases without doing anything.
+        self.muted = False
+
+    def picture(self, number: int, count: int) -> None:
+        """Picture ``number`` (from 1) of ``count`` is made from now on."""
+        self._image = (number, count)
+        self.phase = ""
 
     def enter(self, phase: str) -> None:
         """Begin a phase; beginning the current one again reports nothing."""
-        if phase != self.phase:
+        if not self.muted and phase != self.phase:
             self.phase = phase
-            self._report(phase, 0, 0)
+            self._report(phase, 0, 0, *self._image)
 
     def log_line(self, text: str) -> None:
         """One line of the library's log."""
@@ -42,4 +50,5 @@ class Phases:
 
     def progress(self, step: int, steps: int) -> None:
         """One call of the progress callback: ``step`` of ``steps`` of whatever runs now."""
-        self._report(self.phase, step, steps)
+        if not self.muted:
+            self._report(self.phase, step, steps, *self._image)

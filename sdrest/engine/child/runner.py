@@ -5,23 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from sdrest.engine import messages
 from sdrest.engine.child import binding
-from sdrest.engine.child.contexts import Contexts
+from sdrest.engine.child.contexts import Contexts, OutOfBudget, memory_bytes, trim
+from sdrest.engine.child.painting import Painter, Send
 from sdrest.engine.child.phases import Phases
-from sdrest.engine.child.translate import image_params, load_pictures
+from sdrest.engine.child.upscaling import Upscalers
 
 _LAST_WORDS_LINES: Final = 30
 #: The native library reports debug lines with the prompt in them: they stay in the child.
 _FORWARDED_LEVELS: Final = frozenset({"info", "warning", "error"})
-
-Send = Callable[[messages.Report], None]
 
 
 class Runner:
@@ -35,8 +32,9 @@ class Runner:
         self._current = ""
         self._cancelled: set[str] = set()
         self._words: deque[str] = deque(maxlen=_LAST_WORDS_LINES)
-        self._phases = Phases(lambda *_: None)
-        self._image = (0, 0)
+        self._phases = Phases(self._progressed)
+        self._upscalers = Upscalers(library)
+        self._painter = Painter(library, self._contexts, self._upscalers, self._phases, send)
         library.on_log(self._log_line)
         library.on_progress(lambda step, steps, _seconds: self._phases.progress(step, steps))
 
@@ -59,8 +57,7 @@ class Runner:
     def run(self, task: messages.Task) -> None:
         """Run one task and report its ending, whatever it is."""
         self._words.clear()
-        self._image = (0, 0)
-        self._phases = Phases(lambda phase, step, steps: self._progressed(task.task, phase, step, steps))
+        self._phases.picture(0, 0)
         started_at = time.monotonic()
         try:
             with self._lock:
@@ -75,6 +72,8 @@ class Runner:
             if error.spoils_context and not isinstance(task, messages.Unload | messages.Upscale):
                 self._contexts.discard(task.context)
             self._failed(task, _slug(self._phases.phase), str(error))
+        except OutOfBudget as error:
+            self._failed(task, "insufficient_memory", str(error))
         except MemoryError:
             self._failed(task, "insufficient_memory", "the machine has not enough memory for this")
         except (OSError, ValueError) as error:
@@ -89,50 +88,49 @@ class Runner:
     def _dispatch(self, task: messages.Task) -> messages.Done:
         match task:
             case messages.Generate():
-                return self._generate(task)
+                return self._painter.image(task)
+            case messages.GenerateVideo():
+                return self._painter.video(task)
+            case messages.Upscale():
+                return self._painter.upscale(task)
+            case messages.Estimate():
+                return self._painter.estimate(task)
             case messages.Load():
-                self._phases.enter("load")
-                _, seconds = self._contexts.get(task.context)
-                return messages.Done(task=task.task, seconds=0, load_seconds=seconds)
+                return self._load(task)
             case messages.Unload():
-                return messages.Done(task=task.task, seconds=0, result={"unloaded": self._contexts.close(task.path)})
-            case _:
-                raise ValueError(f"{type(task).__name__} is not known to this engine")
+                return self._unload(task)
 
-    def _generate(self, task: messages.Generate) -> messages.Done:
+    def _load(self, task: messages.Load) -> messages.Done:
         self._phases.enter("load")
-        context, load_seconds = self._contexts.get(task.context)
-        pictures = load_pictures(task.pictures)
-        for index, seed in enumerate(task.seeds):
-            self._image = (index + 1, len(task.seeds))
-            self._phases.enter("encode")
-            params = image_params(
-                task.parameters, seed=seed, pictures=pictures, loras=task.loras, hires_model=task.hires_model
-            )
-            (picture,) = context.generate_image(params)
-            self._deliver(task.task, Path(task.folder), index, seed, picture)
+        before = memory_bytes()
+        _, seconds = self._contexts.get(task.context, task.demand)
         return messages.Done(
             task=task.task,
             seconds=0,
-            load_seconds=load_seconds,
-            sampler=task.parameters.sampler,
-            scheduler=task.parameters.scheduler,
+            load_seconds=seconds,
+            result={
+                "weights_bytes": self._contexts.weights_bytes(task.context),
+                "memory_before_bytes": before,
+                "memory_after_bytes": memory_bytes(),
+            },
         )
 
-    def _deliver(self, task: str, folder: Path, index: int, seed: int, picture: binding.Picture) -> None:
-        """Lay a finished picture down for the parent; whole before it is announced."""
-        height, width, channels = picture.shape
-        path = folder / f"{index}.rgb"
-        picture.tofile(path)
+    def _unload(self, task: messages.Unload) -> messages.Done:
+        before = memory_bytes()
+        number = self._contexts.close(task.path)
+        if not task.path:
+            self._upscalers.close()
+            trim()
+        return messages.Done(
+            task=task.task,
+            seconds=0,
+            result={"unloaded": number, "memory_before_bytes": before, "memory_after_bytes": memory_bytes()},
+        )
+
+    def _progressed(self, phase: str, step: int, steps: int, image: int, images: int) -> None:
         self._send(
-            messages.PictureMade(
-                task=task, index=index, path=str(path), width=width, height=height, channels=channels, seed=seed
-            )
+            messages.Progressed(task=self._current, phase=phase, step=step, steps=steps, image=image, images=images)
         )
-
-    def _progressed(self, task: str, phase: str, step: int, steps: int) -> None:
-        image, images = self._image
-        self._send(messages.Progressed(task=task, phase=phase, step=step, steps=steps, image=image, images=images))
 
     def _failed(self, task: messages.Task, slug: str, message: str) -> None:
         self._send(messages.Failed(task=task.task, slug=slug, message=message, log_tail=tuple(self._words)))

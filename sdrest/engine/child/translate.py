@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sdrest.core.parameters import GenerationParameters
+from sdrest.core.parameters import GenerationParameters, HighNoise, VideoParameters
 from sdrest.engine import messages
 from sdrest.engine.child import binding
 
@@ -46,6 +46,18 @@ def sample_params(parameters: GenerationParameters) -> binding.SampleParams:
         shifted_timestep=parameters.shifted_timestep,
         custom_sigmas=parameters.custom_sigmas,
         flow_shift=parameters.flow_shift,
+    )
+
+
+def high_noise_params(high_noise: HighNoise) -> binding.SampleParams:
+    """How to sample with the high-noise model of a video architecture."""
+    return binding.SampleParams(
+        guidance=binding.Guidance(cfg_scale=high_noise.cfg_scale, distilled=high_noise.guidance),
+        sampler=high_noise.sampler,
+        scheduler=high_noise.scheduler,
+        steps=high_noise.steps,
+        eta=high_noise.eta,
+        flow_shift=high_noise.flow_shift,
     )
 
 
@@ -92,6 +104,32 @@ def image_params(
             strength=hires.strength,
             tile_size=hires.tile_size,
         ),
+    )
+
+
+def video_params(
+    parameters: VideoParameters, *, pictures: Pictures, loras: Sequence[messages.LoraFile] = ()
+) -> binding.VideoParams:
+    """A video job."""
+    return binding.VideoParams(
+        prompt=parameters.prompt,
+        negative_prompt=parameters.negative_prompt,
+        width=parameters.width,
+        height=parameters.height,
+        video_frames=parameters.video_frames,
+        seed=parameters.seed,
+        clip_skip=_clip_skip(parameters),
+        strength=parameters.strength,
+        sample=sample_params(parameters),
+        high_noise_sample=high_noise_params(parameters.high_noise),
+        moe_boundary=parameters.moe_boundary,
+        vace_strength=parameters.vace_strength,
+        loras=lora_params(loras),
+        init_image=_single(pictures, "init_image"),
+        end_image=_single(pictures, "end_image"),
+        control_frames=tuple(pictures.get("control_frames", ())),
+        vae_tiling=binding.Tiling(**dataclasses.asdict(parameters.vae_tiling)),
+        cache=binding.CacheParams(**dataclasses.asdict(parameters.cache)),
     )
 
 

@@ -49,7 +49,25 @@ async def output(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(path, headers={"Cache-Control": _CACHE_CONTROL, "Content-Type": known[file].media_type})
 
 
+@operation("outputs", reply=Reply(None, "image/jpeg", "The preview"))
+async def preview(request: web.Request) -> web.Response:
+    """The newest preview of a running job; 404 while there is none. Headers tell its size and step."""
+    jobs = request.app[JOBS]
+    job = await jobs.get(request.match_info["job_id"], request[PRINCIPAL])
+    newest = jobs.preview(job)
+    if newest is None:
+        raise NotFound(f"job {job.id} has no preview")
+    headers = {
+        "X-Preview-Width": str(newest.width),
+        "X-Preview-Height": str(newest.height),
+        "X-Preview-Step": str(newest.step),
+        "Cache-Control": "no-store",
+    }
+    return web.Response(body=newest.jpeg, content_type="image/jpeg", headers=headers)
+
+
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/queue/job/{job_id}/output/{filename}", output),
     ("GET", "/jobs/{job_id}/output/{filename}", output),
+    ("GET", "/jobs/{job_id}/preview", preview),
 )

@@ -1,0 +1,149 @@
+"""LoRAs and embeddings of a job: which files, and whether they fit the model.
+
+The library ends the process on a LoRA of another width, and paints one flat colour with an embedding that is not in F32: both
+are seen in the headers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound
+from sdrest.core.model import Component, Model, ModelType
+from sdrest.core.names import LoraApplyMode
+from sdrest.core.parameters import GenerationParameters, Lora
+from sdrest.core.tensor_types import TensorType
+from sdrest.engine.messages import LoraFile
+from sdrest.jobs.prompts import extract_loras, words_in
+from sdrest.registry.header import HeaderError
+from sdrest.registry.lora import LoraFit, lora_fit
+from sdrest.registry.registry import Registry
+
+#: Comparisons kept: each reads two headers.
+_FITS_KEPT: Final = 1000
+
+_FileState = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What a job adds to its model: the prompt without tags, LoRA files, and embeddings as (word, file)."""
+
+    prompt: str
+    loras: tuple[LoraFile, ...] = ()
+    embeddings: tuple[tuple[str, str], ...] = ()
+
+
+class AdapterFinder:
+    """Finds and checks the adapters that parameters name."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._fits: dict[tuple[_FileState, _FileState], LoraFit] = {}
+
+    def find(self, model: Model, parameters: GenerationParameters) -> Adapters:
+        """The adapters of a job. Reads headers: not for the event loop.
+
+        Raises:
+            InvalidInput: with one problem for each that is unknown, broken or does not fit.
+        """
+        problems: list[FieldProblem] = []
+        prompt = parameters.prompt
+        tagged: tuple[Lora, ...] = ()
+        try:
+            prompt, tagged = extract_loras(parameters.prompt)
+        except InvalidInput as error:
+            problems.extend(error.problems)
+        files: list[LoraFile] = []
+        named = [(f"loras.{index}.name", lora) for index, lora in enumerate(parameters.loras)]
+        for field, lora in (*named, *(("prompt", lora) for lora in tagged)):
+            try:
+                files.append(self._lora(model, lora))
+            except (ModelNotFound, InvalidInput) as error:
+                problems.append(FieldProblem(field, error.message.removeprefix("body: ")))
+        if files and parameters.lora_apply_mode is LoraApplyMode.IMMEDIATELY and _is_quantized(model):
+            problems.append(
+                FieldProblem(
+                    "lora_apply_mode", f"{model.name} is quantized: LoRAs can only be applied at_runtime to it"
+                )
+            )
+        embeddings: list[tuple[str, str]] = []
+        for word, embedding in self._embeddings(model, prompt, parameters.negative_prompt):
+            problem = _embedding_problem(embedding)
+            if problem:
+                problems.append(FieldProblem("prompt", f"the word {word!r} means an embedding: {problem}"))
+            embeddings.append((word, str(embedding.path)))
+        if problems:
+            raise InvalidInput(problems)
+        return Adapters(prompt, tuple(files), tuple(embeddings))
+
+    def _lora(self, model: Model, lora: Lora) -> LoraFile:
+        found = self._registry.resolve(lora.name, ModelType.LORA)
+        broken = next((problem.message for problem in found.problems if problem.fatal), None)
+        if broken:
+            raise InvalidInput(f"{found.name}: {broken}")
+        fit = self._fit(found, model)
+        label = model.architecture.label if model.architecture else model.name
+        if fit.conflict:
+            raise InvalidInput(f"{found.name} does not fit {model.name}: {fit.conflict}")
+        of_other_family = (
+            found.architecture is not None
+            and model.architecture is not None
+            and found.architecture.family is not model.architecture.family
+        )
+        if not fit.matched and of_other_family and found.architecture is not None:
+            raise InvalidInput(f"{found.name} is for {found.architecture.label}, not for {label}")
+        return LoraFile(path=str(found.path), multiplier=lora.multiplier, high_noise=lora.high_noise)
+
+    def _fit(self, lora: Model, model: Model) -> LoraFit:
+        key = (_state(lora), _state(model))
+        if key not in self._fits:
+            try:
+                fit = lora_fit(self._registry.header(lora), self._registry.header(model))
+            except HeaderError as error:
+                raise InvalidInput(error.message) from None
+            if len(self._fits) >= _FITS_KEPT:
+                self._fits.clear()
+            self._fits[key] = fit
+        return self._fits[key]
+
+    def _embeddings(self, model: Model, *prompts: str) -> Iterator[tuple[str, Model]]:
+        """Embeddings for the model's text encoders whose names occur in the prompts; others are plain words."""
+        if Component.CLIP_L not in {state.requirement.component for state in self._registry.components(model)}:
+            return
+        known = {
+            embedding.name: embedding
+            for embedding in self._registry.catalogue.of_type(ModelType.EMBEDDING)
+            if embedding.architecture is None
+            or model.architecture is None
+            or embedding.architecture.family is model.architecture.family
+        }
+        used = set[str]().union(*(words_in(prompt, known) for prompt in prompts))
+        for name in sorted(used):
+            yield name, known[name]
+
+
+def cleaned(parameters: GenerationParameters, adapters: Adapters) -> GenerationParameters:
+    """The parameters as the engine takes them: without tags in the prompt."""
+    return dataclasses.replace(parameters, prompt=adapters.prompt)
+
+
+def _state(model: Model) -> _FileState:
+    return model.id, model.size, model.mtime_ns
+
+
+def _is_quantized(model: Model) -> bool:
+    return any(kind.is_quantized for kind in model.types)
+
+
+def _embedding_problem(embedding: Model) -> str:
+    broken = next((problem.message for problem in embedding.problems if problem.fatal), "")
+    if broken:
+        return broken
+    others = [kind.value for kind in embedding.types if kind is not TensorType.F32]
+    if others:
+        return f"{embedding.file_name} is in {', '.join(map(str, others))}; the library needs F32, convert it"
+    return ""

@@ -1,0 +1,138 @@
+"""The models in the engine's memory: who is there, loading and unloading by request, unloading when nobody needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn
+
+import structlog
+
+from sdrest.core.errors import SdrestError
+from sdrest.core.events import Event, ModelChanged
+from sdrest.core.model import Model
+from sdrest.core.parameters import GenerationParameters
+from sdrest.engine import messages
+from sdrest.engine.client import Engine
+from sdrest.jobs.following import Follower
+from sdrest.jobs.generation import Workshop
+from sdrest.jobs.worker import Attempt, Result
+from sdrest.registry.registry import Registry
+
+log = structlog.get_logger(__name__)
+
+#: Shortest pause between two looks at the clock.
+_LEAST_PAUSE_SECONDS: Final = 0.05
+
+
+class Residency:
+    """Follows what the engine has loaded, and publishes each change."""
+
+    def __init__(
+        self, engine: Engine, registry: Registry, publish: Callable[[Event], None], *, idle_unload_seconds: float
+    ) -> None:
+        self._engine = engine
+        self._registry = registry
+        self._publish = publish
+        self._idle_seconds = idle_unload_seconds
+        #: Contexts by main file.
+        self._contexts: Counter[str] = Counter()
+        self._idle: asyncio.Task[None] | None = None
+        #: Resident memory of the engine after the last change, in bytes.
+        self.memory_bytes = 0
+
+    @property
+    def model_ids(self) -> frozenset[str]:
+        """Ids of the loaded models; the queue takes their jobs first, within its bound."""
+        return frozenset(model.id for path in self._contexts if (model := self._model(path)))
+
+    def heard(self, report: messages.Report) -> None:
+        """A context was loaded or freed (called by the engine)."""
+        if not isinstance(report, messages.ContextChanged):
+            return
+        self.memory_bytes = report.memory_bytes
+        was_loaded = self._contexts[report.path] > 0
+        self._contexts[report.path] += 1 if report.loaded else -1
+        if self._contexts[report.path] <= 0:
+            del self._contexts[report.path]
+        is_loaded = report.path in self._contexts
+        if is_loaded is not was_loaded:
+            self._tell(report.path, "loaded" if is_loaded else "unloaded")
+
+    def lost(self) -> None:
+        """The engine process has ended, and every model with it."""
+        paths = list(self._contexts)
+        self._contexts.clear()
+        self.memory_bytes = 0
+        for path in paths:
+            self._tell(path, "unloaded", "the engine process ended")
+
+    async def unload(self, model: Model | None = None) -> messages.Done:
+        """Free a model, or all; waits for the running job. ``result`` tells the number and the memory before and after.
+
+        Raises:
+            EngineDied, Unavailable: as :meth:`Engine.run`.
+        """
+        path = str(model.path) if model else ""
+        return await self._engine.run(messages.Unload(task=f"unload-{uuid.uuid4()}", path=path), lambda _report: None)
+
+    def start(self) -> None:
+        """Begin to unload models that nobody has used for the set time; nothing to do when that is 0."""
+        if self._idle_seconds > 0:
+            self._idle = asyncio.create_task(self._unload_idle(), name="idle-unload")
+
+    async def stop(self) -> None:
+        """End what :meth:`start` began."""
+        if self._idle is not None:
+            self._idle.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._idle
+
+    async def _unload_idle(self) -> None:
+        while True:
+            idle = self._engine.idle_seconds
+            if self._contexts and idle >= self._idle_seconds:
+                with contextlib.suppress(SdrestError):
+                    done = await self.unload()
+                    log.info("idle models unloaded", number=done.result.get("unloaded", 0))
+                    continue
+            await asyncio.sleep(max(_LEAST_PAUSE_SECONDS, min(self._idle_seconds - idle, self._idle_seconds)))
+
+    def _model(self, path: str) -> Model | None:
+        return next((model for model in self._registry.catalogue.models if str(model.path) == path), None)
+
+    def _tell(self, path: str, state: str, message: str = "") -> None:
+        model = self._model(path)
+        name = model.name if model else Path(path).stem
+        self._publish(ModelChanged(model.id if model else "", name, state, 1.0 if state == "loaded" else 0.0, message))
+
+
+class LoadExecutor:
+    """Loads the model of a job as a plain text-to-picture job would, and keeps it."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+
+    def cancel(self, job_id: str) -> None:
+        """See :class:`sdrest.jobs.worker.Executor`."""
+        self._workshop.engine.cancel(job_id)
+
+    async def execute(self, attempt: Attempt) -> Result:
+        """See :class:`sdrest.jobs.worker.Executor`."""
+        job, workshop = attempt.job, self._workshop
+        try:
+            planned = await asyncio.to_thread(workshop.plan, job.model_id, GenerationParameters())
+            task = messages.Load(task=job.id, context=planned.context.spec, demand=planned.demand)
+            done = await workshop.run(task, Follower(attempt, 1, _no_pictures))
+        except SdrestError as error:
+            attempt.publish(ModelChanged(job.model_id, job.model_name, "failed", 0.0, error.message))
+            raise
+        return Result(seconds=done.seconds)
+
+
+def _no_pictures(_made: messages.PictureMade) -> NoReturn:
+    raise AssertionError("loading makes no pictures")
