@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.job import JobType
 from sdrest.core.parameters import GenerationParameters, to_json
-from sdrest.jobs.preparation import chosen_components
+from sdrest.jobs.contexts import chosen_components
 from sdrest.jobs.timings import estimate_seconds
 from sdrest.web.api.generate import SUBMIT_ERRORS, Text2ImgBody, submission_from
 from sdrest.web.bodies import Body, parse_json, validate
