@@ -14,7 +14,6 @@ from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound
 from sdrest.core.job import Job
 from sdrest.core.model import MAIN_TYPES, Architecture, Model
 from sdrest.core.parameters import GenerationParameters, limits_of
-from sdrest.registry.defaults import defaults_of
 from sdrest.web.dialects import openai_replies as replies
 from sdrest.web.dialects.loose import take_extra_args
 from sdrest.web.dialects.openai_inputs import Request, read_request, repeated, transparency
@@ -203,7 +202,6 @@ async def edits(request: web.Request) -> web.StreamResponse:
     if not images:
         raise InvalidInput("a picture is needed", field="image")
     values = plain_values(request, incoming.fields)
-    model = chosen_model(request, values["model"])
     mask = incoming.mask
     if mask is None and len(images) == 1:
         mask = transparency(images[0])
@@ -211,11 +209,10 @@ async def edits(request: web.Request) -> web.StreamResponse:
     if mask is not None:
         pictures = {"init_image": [images[0].convert("RGB")], "mask_image": [mask], "ref_images": images[1:]}
         values.setdefault("strength", 1.0)
-    elif len(images) > 1 or edits_by_reference(model):
+    elif len(images) > 1 or edits_by_reference(chosen_model(request, values["model"])):
         pictures = {"ref_images": images}
     else:
         pictures = {"init_image": [images[0].convert("RGB")]}
-    _size_from(values, images[0], model)
     return await answer(request, incoming, values, pictures, "image_edit")
 
 
@@ -227,24 +224,12 @@ async def variations(request: web.Request) -> web.StreamResponse:
     if not images:
         raise InvalidInput("a picture is needed", field="image")
     values = {"strength": _VARIATION_STRENGTH, **plain_values(request, incoming.fields)}
-    _size_from(values, images[0], chosen_model(request, values["model"]))
     return await answer(request, incoming, values, {"init_image": [images[0].convert("RGB")]}, "image_variation")
 
 
 def edits_by_reference(model: Model) -> bool:
     """Whether the model changes a picture by instruction."""
     return model.architecture in _EDITING or _EDITING_NAMES.search(model.name) is not None
-
-
-def _size_from(values: dict[str, Any], picture: Image.Image, model: Model) -> None:
-    """Without a size: that of the picture, scaled down to the area that the model is made for."""
-    if "width" in values or "height" in values:
-        return
-    defaults = defaults_of(model)
-    scale = min(1.0, (defaults.width * defaults.height / (picture.width * picture.height)) ** 0.5)
-    values["width"], values["height"] = (
-        max(defaults.multiple, round(side * scale / defaults.multiple) * defaults.multiple) for side in picture.size
-    )
 
 
 @operation("OpenAI", reply=dict[str, Any], error_schema=_ERROR)

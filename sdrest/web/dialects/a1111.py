@@ -1,0 +1,146 @@
+"""The AUTOMATIC1111 API under ``/sdapi/v1``: making and enlarging pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import web
+from PIL import Image
+
+from sdrest.core.errors import InvalidInput
+from sdrest.core.job import JobState
+from sdrest.core.parameters import UpscaleParameters
+from sdrest.outputs.infotext import parse_infotext
+from sdrest.outputs.pictures import png_bytes
+from sdrest.web.dialects import a1111_replies as replies
+from sdrest.web.dialects.a1111_options import stored_options
+from sdrest.web.dialects.a1111_request import add_init_image, wanted_from
+from sdrest.web.dialects.submit import LooseBody, Wanted, pictures_of, read_json, read_output, submit
+from sdrest.web.endings import JobEnded, wait_until_completed
+from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.operations import operation
+from sdrest.web.pictures import read_picture
+from sdrest.web.replies import json_reply
+from sdrest.web.routing import Route
+
+ERROR: Final = dict[str, Any]
+SUBMIT_ERRORS: Final = (404, 409, 422, 507)
+#: Upscalers that need no model.
+RESAMPLING: Final = {
+    "none": Image.Resampling.LANCZOS,
+    "lanczos": Image.Resampling.LANCZOS,
+    "nearest": Image.Resampling.NEAREST,
+}
+_BY_FACTOR: Final = 0
+_MAX_FACTOR: Final = 16
+_MAX_SIDE_PX: Final = 16_384
+
+
+@operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
+async def txt2img(request: web.Request) -> web.Response:
+    """Make pictures from a prompt, with the hires fix and ControlNet if asked."""
+    body = await read_json(request)
+    return await _made(request, body, await wanted_from(request, body, await stored_options(request)))
+
+
+@operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
+async def img2img(request: web.Request) -> web.Response:
+    """Make pictures from a picture, with a mask if given."""
+    body = await read_json(request)
+    wanted = await wanted_from(request, body, await stored_options(request))
+    await add_init_image(request, body, wanted)
+    return await _made(request, body, wanted)
+
+
+async def _made(request: web.Request, body: Mapping[str, Any], wanted: Wanted) -> web.Response:
+    job = await submit(request, wanted)
+    try:
+        job = await wait_until_completed(request, job)
+        outputs = pictures_of(job)
+    except JobEnded:
+        # Interrupted: the pictures that were finished before are the answer, as in A1111.
+        job = await request.app[JOBS].get(job.id, request[PRINCIPAL])
+        outputs = pictures_of(job)
+        if job.state is not JobState.CANCELLED or not outputs:
+            raise
+    return await replies.images_reply(request, job, body, outputs)
+
+
+@operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
+async def extra_single_image(request: web.Request) -> web.Response:
+    """Enlarge one picture."""
+    body = await read_json(request)
+    picture = await read_picture(request, str(body.get("image") or ""), field="image")
+    return json_reply({"image": await _enlarged(request, body, picture), "html_info": ""})
+
+
+@operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
+async def extra_batch_images(request: web.Request) -> web.Response:
+    """Enlarge several pictures."""
+    body = await read_json(request)
+    items = body.get("imageList")
+    if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
+        raise InvalidInput("must be a list of {data, name}", field="imageList")
+    pictures = [
+        await read_picture(request, str(item.get("data") or ""), field=f"imageList.{index}")
+        for index, item in enumerate(items)
+    ]
+    return json_reply({"images": [await _enlarged(request, body, picture) for picture in pictures], "html_info": ""})
+
+
+async def _enlarged(request: web.Request, body: Mapping[str, Any], picture: Image.Image) -> str:
+    """Base64 of the enlarged picture as PNG: by a model as a job, otherwise resampled at once."""
+    upscaler = str(body.get("upscaler_1") or "None")
+    width, height = _target(body, picture)
+    if upscaler.lower() in RESAMPLING:
+        method = RESAMPLING[upscaler.lower()]
+        data = await asyncio.to_thread(lambda: png_bytes(picture.resize((width, height), method)))
+        return base64.b64encode(data).decode()
+    factor = min(float(_MAX_FACTOR), max(1.0, width / picture.width, height / picture.height))
+    wanted = Wanted(
+        dialect="a1111",
+        table=UpscaleParameters,
+        values={"upscale_model": upscaler, "upscale_factor": factor},
+        pictures={"image": [picture.convert("RGB")]},
+        names={"upscale_model": "upscaler_1", "upscale_factor": "upscaling_resize"},
+    )
+    job = await wait_until_completed(request, await submit(request, wanted))
+    data = await asyncio.to_thread(read_output, request, job, pictures_of(job)[0])
+    return base64.b64encode(data).decode()
+
+
+def _target(body: Mapping[str, Any], picture: Image.Image) -> tuple[int, int]:
+    """Width and height to reach, in pixels."""
+    try:
+        if int(body.get("resize_mode") or 0) == _BY_FACTOR:
+            factor = float(body.get("upscaling_resize") or 2)
+            size = round(picture.width * factor), round(picture.height * factor)
+        else:
+            size = int(body.get("upscaling_resize_w") or 512), int(body.get("upscaling_resize_h") or 512)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidInput("must be numbers", field="upscaling_resize") from None
+    if not all(1 <= side <= _MAX_SIDE_PX for side in size):
+        raise InvalidInput(f"the result would be {size[0]} × {size[1]} pixels", field="upscaling_resize")
+    return size
+
+
+@operation("A1111", reply=dict[str, Any], body=LooseBody, errors=(422,), error_schema=ERROR)
+async def png_info(request: web.Request) -> web.Response:
+    """The parameters written into a picture."""
+    body = await read_json(request)
+    picture = await read_picture(request, str(body.get("image") or ""), field="image")
+    items = {str(key): value for key, value in picture.info.items() if isinstance(value, str)}
+    text = items.get("parameters", "")
+    return json_reply({"info": text, "items": items, "parameters": parse_infotext(text) if text else {}})
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    ("POST", "/sdapi/v1/txt2img", txt2img),
+    ("POST", "/sdapi/v1/img2img", img2img),
+    ("POST", "/sdapi/v1/extra-single-image", extra_single_image),
+    ("POST", "/sdapi/v1/extra-batch-images", extra_batch_images),
+    ("POST", "/sdapi/v1/png-info", png_info),
+)
