@@ -1,0 +1,177 @@
+"""LoRAs, upscaling, hires, previews and sampling options on the tiny OVIS model, from HTTP to the real library."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from aiohttp.test_utils import TestClient, TestServer
+from PIL import Image
+
+from sdrest.app import build_app
+from sdrest.core.events import JobPreviewed
+from sdrest.settings import load_settings
+from sdrest.web.keys import JOBS
+from tests.integration.generation_modes import Client, base64_png, paint, picture, place, problems, submit
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+BASE: dict[str, Any] = {
+    "prompt": "a red circle",
+    "model": "ovis",
+    "width": 32,
+    "height": 32,
+    "steps": 1,
+    "cfg_scale": 1,
+    "seed": 5,
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
+    folder = tmp_path_factory.mktemp("adapters")
+    place(
+        folder / "models",
+        "ovis",
+        "tae16",
+        "esrgan",
+        "ovis_lora_wrong_width",
+        "ovis_lora_truncated",
+        ovis_lora="style/ink.safetensors",
+        sd1_lora="sd1_lora.safetensors",
+    )
+    settings = load_settings({"models_dir": folder / "models", "data_dir": folder / "data", "log_level": "error"})
+    async with TestClient(TestServer(build_app(settings))) as client:
+        yield client
+
+
+async def test_lora_in_the_prompt_and_in_the_list_are_the_same(client: Client) -> None:
+    plain = await paint(client, "text2img", BASE)
+    listed = await paint(client, "text2img", {**BASE, "loras": [{"name": "style/ink", "multiplier": 2}]})
+    tagged = await paint(client, "text2img", {**BASE, "prompt": "a red circle <lora:ink:2>"})
+    assert (plain != listed).any()
+    assert (listed == tagged).all()
+
+
+async def test_unknown_broken_and_ill_fitting_loras_are_refused_by_name(client: Client) -> None:
+    found = await problems(
+        client,
+        "text2img",
+        {
+            **BASE,
+            "prompt": "a <lora:imk:1>",
+            "loras": [{"name": "ovis_lora_wrong_width"}, {"name": "ovis_lora_truncated"}],
+        },
+    )
+    assert "did you mean 'ink'" in found["prompt"]
+    assert "160 → 128 wide, the model's is 128 → 128" in found["loras.0.name"]
+    assert "the file ends" in found["loras.1.name"]
+
+
+async def test_lora_is_not_merged_into_quantized_weights(client: Client) -> None:
+    body = {**BASE, "loras": [{"name": "ink"}], "lora_apply_mode": "immediately"}
+    assert set(await problems(client, "text2img", body)) == {"lora_apply_mode"}
+
+
+async def test_picture_is_enlarged_to_any_factor(client: Client) -> None:
+    image = base64_png(picture(16, 8, "RGBA"))
+    assert (await paint(client, "upscale", {"image": image, "upscale_factor": 2})).shape == (16, 32, 3)
+    assert (await paint(client, "upscale", {"image": image, "upscale_factor": 6, "esrgan_model": "esrgan"})).shape == (
+        48,
+        96,
+        3,
+    )
+    found = await problems(client, "upscale", {"image": image, "esrgan_model": "ovis"})
+    assert set(found) == {"esrgan_model"}
+
+
+async def test_too_large_an_enlargement_is_refused(client: Client) -> None:
+    body = {"image": base64_png(Image.new("L", (4000, 4000))), "upscale_factor": 16}
+    assert set(await problems(client, "upscale", body)) == {"upscale_factor"}
+
+
+async def test_finished_picture_is_enlarged(client: Client) -> None:
+    plain = await paint(client, "text2img", BASE)
+    large = await paint(client, "text2img", {**BASE, "upscale_model": "esrgan", "upscale_factor": 4})
+    assert (large == plain.repeat(4, 0).repeat(4, 1)).all(), "the tiny upscaler repeats each pixel"
+
+
+@pytest.mark.parametrize("upscaler", ["latent", "latent_bicubic_antialiased", "lanczos", "model"])
+async def test_second_pass_paints_at_a_larger_size(client: Client, upscaler: str) -> None:
+    hires = {
+        "enabled": True,
+        "upscaler": upscaler,
+        "scale": 2,
+        "upscale_model": "esrgan" if upscaler == "model" else "",
+    }
+    assert (await paint(client, "text2img", {**BASE, "hires": hires})).shape == (64, 64, 3)
+
+
+async def test_second_pass_without_its_upscaler_is_refused(client: Client) -> None:
+    hires = {"enabled": True, "upscaler": "model", "target_width": 40}
+    assert set(await problems(client, "text2img", {**BASE, "hires": hires})) == {
+        "hires.upscale_model",
+        "hires.target_width",
+    }
+
+
+@pytest.mark.parametrize("mode", ["proj", "tae"])
+async def test_previews_are_published_and_can_be_fetched(client: Client, mode: str) -> None:
+    assert client.app is not None
+    jobs = client.app[JOBS]
+    previews = jobs.broadcast.subscribe(lambda event: isinstance(event, JobPreviewed))
+    response = await client.post("/api/generate/text2img", json={**BASE, "steps": 6, "preview": mode})
+    job_id = (await response.json())["job_id"]
+    url = f"/api/jobs/{job_id}/preview"
+    assert (await client.get(url)).status == 404
+    async for event in previews:
+        assert isinstance(event, JobPreviewed)
+        assert event.job_id == job_id
+        assert event.jpeg.startswith(b"\xff\xd8")
+        reply = await client.get(url)
+        if reply.status == 200:  # the job may have ended meanwhile
+            assert reply.headers["X-Preview-Width"] == str(event.width)
+        break
+    jobs.broadcast.unsubscribe(previews)
+    await jobs.wait(job_id, _anyone())
+
+
+def _anyone() -> Any:
+    from sdrest.core.principal import ANYONE
+
+    return ANYONE
+
+
+CACHES = ["easycache", "ucache", "dbcache", "taylorseer", "cache-dit", "spectrum"]
+
+
+@pytest.mark.parametrize("mode", CACHES)
+async def test_caching_modes_are_carried_out_or_named_as_unfit(client: Client, mode: str) -> None:
+    job = await submit(client, "text2img", {**BASE, "steps": 3, "cache": {"mode": mode}})
+    assert job["status"] == "completed", job["failure"]
+
+
+async def test_options_of_sampling_reach_the_library(client: Client) -> None:
+    body = {**BASE, "steps": 3}
+    plain = await paint(client, "text2img", body)
+    for change in (
+        {"custom_sigmas": [1.0, 0.7, 0.2, 0.0]},
+        {"flow_shift": 5.0},
+        {"cfg_scale": 4.0, "skip_layers": {"layers": [0], "scale": 2.5, "start": 0.0, "end": 1.0}},
+        {"cfg_scale": 4.0},
+        {"sampling_method": "heun"},
+        {"scheduler": "karras"},
+    ):
+        assert (plain != await paint(client, "text2img", {**body, **change})).any(), change
+
+
+async def test_tiles_and_seamless_edges_still_make_a_picture(client: Client) -> None:
+    plain = await paint(client, "text2img", BASE)
+    tiled = await paint(
+        client, "text2img", {**BASE, "width": 64, "height": 64, "vae_tiling": {"enabled": True, "tile_size_x": 4}}
+    )
+    assert tiled.std() > 3
+    seamless = await paint(client, "text2img", {**BASE, "circular_x": True, "circular_y": True})
+    assert np.not_equal(plain, seamless).any()
