@@ -18,6 +18,7 @@ from sdrest.auth.setup import build_access
 from sdrest.core.errors import Conflict, InvalidInput
 from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
+from sdrest.core.principal import ANYONE
 from sdrest.engine.client import Engine
 from sdrest.jobs.broadcast import Broadcast
 from sdrest.jobs.contexts import ContextBuilder
@@ -127,6 +128,8 @@ def build_app(settings: Settings) -> web.Application:
         await engine.start()
         await default_model.restore()
         await jobs.restore()
+        if settings.delete_incomplete:
+            await jobs.clear_pending(ANYONE)
         recorder.start()
         for worker in workers:
             worker.start()

@@ -91,6 +91,11 @@ class Output:
     infotext: str = ""
 
 
+def in_order(output: Output) -> tuple[int, str]:
+    """Sort key of outputs: ``image_2.png`` before ``image_10.png``."""
+    return len(output.file), output.file
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why a job failed: a stable slug, a sentence, and the last words of the native library."""

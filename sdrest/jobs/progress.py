@@ -9,7 +9,7 @@ from typing import Final
 from sdrest.core.job import Phase, Progress
 
 #: Shares of the whole by phase; sampling, decoding and upscaling are shared by all pictures of the job.
-_LOAD_SHARE: Final = 0.05
+LOAD_SHARE: Final = 0.05
 _PICTURE_PHASES: Final = {
     Phase.ENCODE: (0.0, 0.05),
     Phase.SAMPLE: (0.05, 0.85),
@@ -32,11 +32,11 @@ class ProgressTracker:
         """The progress after step ``step`` of ``steps`` in ``phase`` of picture ``image`` (from 1)."""
         within = min(1.0, step / steps) if steps > 0 else 0.0
         if phase is Phase.LOAD:
-            fraction = _LOAD_SHARE * within
+            fraction = LOAD_SHARE * within
         elif phase in _PICTURE_PHASES:
             begin, end = _PICTURE_PHASES[phase]
             done = (max(1, image) - 1 + begin + (end - begin) * within) / self._images
-            fraction = _LOAD_SHARE + (1 - _LOAD_SHARE) * done
+            fraction = LOAD_SHARE + (1 - LOAD_SHARE) * done
         else:
             fraction = within
         fraction = min(1.0, max(self.current.fraction, fraction))

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound
 from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, JobRemoved, OutputMade
-from sdrest.core.job import Job, JobState, JobType, Output, Progress
+from sdrest.core.job import Job, JobState, JobType, Output, Progress, in_order
 from sdrest.core.model import Model
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
@@ -160,6 +160,10 @@ class JobService:
             raise NotFound(f"no job {job_id}")
         return job
 
+    async def by_key(self, key: str, principal: Principal) -> Job | None:
+        """The principal's own job that was submitted with an idempotency key."""
+        return await self.store.by_key(principal.name, key)
+
     async def find(self, wanted: JobFilter, principal: Principal) -> Sequence[Job]:
         """The jobs that match and that the principal may see."""
         return await self.store.find(self._visible(wanted, principal))
@@ -184,7 +188,7 @@ class JobService:
         """The finished files of the job; of a running one those that are there already."""
         if job.is_finished:
             return job.outputs
-        return tuple(sorted(self._made.get(job.id, {}).values(), key=lambda output: output.file))
+        return tuple(sorted(self._made.get(job.id, {}).values(), key=in_order))
 
     def preview(self, job: Job) -> JobPreviewed | None:
         """The newest preview of a running job, or None."""

@@ -57,6 +57,14 @@ class JobStore(Protocol):
         """The job, or None."""
         ...
 
+    async def by_key(self, principal: str, key: str) -> Job | None:
+        """The principal's job with that idempotency key, or None."""
+        ...
+
+    async def forget_key(self, job_id: str) -> None:
+        """Take the idempotency key from an ended job, so that the same request makes a new one."""
+        ...
+
     async def find(self, wanted: JobFilter) -> Sequence[Job]:
         """The jobs that match, in order of creation."""
         ...

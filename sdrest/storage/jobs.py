@@ -53,12 +53,9 @@ class SqliteJobStore:
 
         def change(db: sqlite3.Connection) -> Job:
             if job.idempotency_key:
-                known = db.execute(
-                    f"SELECT {_COLUMNS} FROM jobs WHERE principal = ? AND idempotency_key = ?",  # noqa: S608 - constant columns
-                    (job.principal, job.idempotency_key),
-                ).fetchone()
-                if known:
-                    return _job(known)
+                known = _by_key(db, job.principal, job.idempotency_key)
+                if known is not None:
+                    return known
             pending = _number(db, "SELECT coalesce(sum(number), 0) FROM job_counts WHERE state = 'pending'")
             if pending >= max_pending:
                 raise QueueFull(f"the queue is full: {pending} jobs are pending")
@@ -80,6 +77,21 @@ class SqliteJobStore:
     async def get(self, job_id: str) -> Job | None:
         """See :meth:`JobStore.get`."""
         return await self._database.read(lambda db: _get(db, job_id))
+
+    async def by_key(self, principal: str, key: str) -> Job | None:
+        """See :meth:`JobStore.by_key`."""
+        return await self._database.read(lambda db: _by_key(db, principal, key))
+
+    async def forget_key(self, job_id: str) -> None:
+        """See :meth:`JobStore.forget_key`."""
+        await self._database.write(
+            lambda db: (
+                db.execute(
+                    "UPDATE jobs SET idempotency_key = '' WHERE id = ? AND state IN ('completed', 'failed', 'cancelled')",
+                    (job_id,),
+                ).rowcount
+            )
+        )
 
     async def find(self, wanted: JobFilter) -> Sequence[Job]:
         """See :meth:`JobStore.find`."""
@@ -316,6 +328,12 @@ def _number(db: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> i
 
 def _get(db: sqlite3.Connection, job_id: str) -> Job | None:
     row = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()  # noqa: S608 - constant columns
+    return _job(row) if row else None
+
+
+def _by_key(db: sqlite3.Connection, principal: str, key: str) -> Job | None:
+    query = f"SELECT {_COLUMNS} FROM jobs WHERE principal = ? AND idempotency_key = ?"  # noqa: S608 - constant columns
+    row = db.execute(query, (principal, key)).fetchone()
     return _job(row) if row else None
 
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sdrest.web.dialects import a1111, a1111_lists, a1111_options, a1111_progress, a1111_replies, openai, openai_replies
+from sdrest.web.dialects import (
+    a1111,
+    a1111_lists,
+    a1111_options,
+    a1111_progress,
+    a1111_replies,
+    openai,
+    openai_replies,
+    server_b,
+)
 from sdrest.web.problems import Problems
 from sdrest.web.routing import add_dialect_routes
 
 
 def add_dialects(app: web.Application, problems: Problems) -> None:
     """Let ``app`` speak every dialect."""
-    for module in (openai, a1111, a1111_lists, a1111_options, a1111_progress):
+    for module in (openai, a1111, a1111_lists, a1111_options, a1111_progress, server_b):
         add_dialect_routes(app, module.ROUTES)
     problems.render_under("/v1/", openai_replies.render_error)
     for prefix in ("/sdapi/", "/controlnet/", "/internal/"):

@@ -1,0 +1,300 @@
+"""The form API of ``stable-diffusion-rest-api``: three endpoints, a redirect to the job, and its pictures by number.
+
+A job's id is a digest of everything that decides what it makes, so the same form posted twice is one job. A job that failed or was
+cancelled is queued again when it is posted again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Final, Literal, NotRequired
+
+import msgspec
+from aiohttp import web
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, NotFound
+from sdrest.core.job import Job, JobState, JobType
+from sdrest.core.model import MAIN_TYPES, Model
+from sdrest.core.parameters import GenerationParameters, to_json
+from sdrest.jobs.progress import LOAD_SHARE
+from sdrest.jobs.submission import Submission
+from sdrest.outputs.files import confined
+from sdrest.outputs.pictures import decode_picture
+from sdrest.web.bodies import body_model, to_parameters, validate
+from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
+from sdrest.web.operations import FORM, Reply, operation
+from sdrest.web.replies import json_reply
+from sdrest.web.routing import Route
+
+_DIALECT: Final = "server_b"
+_SIZE_STEP_PX: Final = 32
+_NAMES: Final = {"guidanceScale": "cfg_scale"}
+_PARAMETERS: Final = body_model("ServerBParameters", GenerationParameters)
+_SUBMIT_ERRORS: Final = (404, 409, 422, 507)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One of the three endpoints."""
+
+    path: str
+    job_type: JobType
+    defaults: Mapping[str, str]
+    pictures: tuple[tuple[str, str], ...] = ()
+
+
+_COMMON: Final = {"seed": "42", "iterations": "1", "batchSize": "1", "guidanceScale": "7.5"}
+KINDS: Final = (
+    Kind("/text-to-image", JobType.TXT2IMG, {**_COMMON, "steps": "8", "width": "512", "height": "512"}),
+    Kind(
+        "/image-to-image",
+        JobType.IMG2IMG,
+        {**_COMMON, "steps": "24", "strength": "0.75"},
+        (("image", "init_image"),),
+    ),
+    Kind(
+        "/inpaint-image",
+        JobType.INPAINT,
+        {"seed": "42", "steps": "32"},
+        (("image", "init_image"), ("mask", "mask_image")),
+    ),
+)
+
+
+class Form(BaseModel):
+    """The fields that all three forms may have; others are ignored."""
+
+    model_config = ConfigDict(extra="allow")
+
+    prompt: str = Field("", description="What the picture should show; required but for /inpaint-image.")
+    steps: int = Field(0, description="Sampling steps; 8, 24 or 32 by endpoint.")
+    seed: int = Field(42, description="Seed of the first picture.")
+    iterations: int = Field(1, description="Times the batch is made.")
+    batchSize: int = Field(1, description="Pictures in a batch.")  # noqa: N815 - the form's name
+    guidanceScale: float = Field(7.5, description="Classifier-free guidance.")  # noqa: N815 - the form's name
+    eta: float = Field(0.0, description="Noise added by ancestral samplers.")
+    strength: float = Field(0.75, description="How much of the picture may change.")
+    width: int = Field(512, description="Width in pixels; that of the picture where there is one.")
+    height: int = Field(512, description="Height in pixels; that of the picture where there is one.")
+
+
+class ImageProgress(TypedDict):
+    """Which picture is being made, counted from 1, and how far it is (0–1)."""
+
+    currentImageIndex: int
+    currentImageProgress: float
+    totalImages: int
+
+
+class TaskStatus(TypedDict):
+    """The state of a job and the paths of its pictures."""
+
+    status: Literal["QUEUED", "IN_PROGRESS", "COMPLETE", "FAILED", "CANCELLED"]
+    resultUrl: str
+    progress: NotRequired[ImageProgress]
+    imageUrls: NotRequired[list[str]]
+    error: NotRequired[str]
+
+
+class Endpoint:
+    """The handlers of one kind of job."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Its routes."""
+        path = self._kind.path
+        return (
+            ("POST", path, self.submit),
+            ("GET", path + "/{id}", self.status),
+            ("GET", path + "/{id}/{file}", self.picture),
+        )
+
+    @operation(
+        "server B",
+        body=Form,
+        body_type=FORM,
+        files=("image", "mask"),
+        status=302,
+        reply=Reply(TaskStatus, description="Where the job is; with its status"),
+        errors=_SUBMIT_ERRORS,
+    )
+    async def submit(self, request: web.Request) -> web.Response:
+        """Queue the job of a form, or find the one that was posted before."""
+        fields, pictures = await _read_form(request, self._kind)
+        submission, model = self._submission(request, fields, pictures)
+        jobs = request.app[JOBS]
+        complete, _, _ = await jobs.check(submission)
+        task_id = await asyncio.to_thread(digest, self._kind, to_json(complete), model, pictures)
+        key = f"{_DIALECT}:{task_id}"
+        job = await jobs.by_key(key, request[PRINCIPAL])
+        if job is not None and job.state in {JobState.FAILED, JobState.CANCELLED}:
+            await jobs.store.forget_key(job.id)
+            job = None
+        if job is None:
+            origin = {"dialect": _DIALECT, "id": task_id, "path": self._kind.path}
+            job = await jobs.submit(dataclasses.replace(submission, idempotency_key=key, origin=origin))
+        return json_reply(self._view(request, job), status=302, headers={"Location": self._url(job)})
+
+    @operation("server B", reply=TaskStatus)
+    async def status(self, request: web.Request) -> web.Response:
+        """The state of a job."""
+        return json_reply(self._view(request, await self._job(request)))
+
+    @operation("server B", reply=Reply(None, "image/png", "The picture"))
+    async def picture(self, request: web.Request) -> web.StreamResponse:
+        """A finished picture: `1.png`, `2.png` …, while the job runs as well."""
+        job = await self._job(request)
+        outputs = request.app[JOBS].outputs(job)
+        number = request.match_info["file"].removesuffix(".png")
+        if not number.isdecimal() or not 1 <= int(number) <= len(outputs):
+            raise NotFound(f"the job has no picture {request.match_info['file']!r}")
+        path = confined(request.app[SETTINGS].output_dir, job.id, outputs[int(number) - 1].file)
+        if not await asyncio.to_thread(path.is_file):
+            raise NotFound("the picture has been removed")
+        return web.FileResponse(path, headers={"Content-Type": "image/png"})
+
+    async def _job(self, request: web.Request) -> Job:
+        task_id = request.match_info["id"]
+        job = await request.app[JOBS].by_key(f"{_DIALECT}:{task_id}", request[PRINCIPAL])
+        if job is None or job.origin.get("path") != self._kind.path:
+            raise NotFound(f"no job {task_id}")
+        return job
+
+    def _submission(
+        self, request: web.Request, fields: Mapping[str, str], pictures: Mapping[str, Image.Image]
+    ) -> tuple[Submission, Model]:
+        settings = request.app[SETTINGS]
+        inpainting = self._kind.job_type is JobType.INPAINT
+        model = _model(request, settings.inpaint_image_model if inpainting else settings.text_to_image_model)
+        values = parameter_values(self._kind, fields)
+        if "init_image" in pictures:
+            source = pictures["init_image"]
+            values["width"] = max(_SIZE_STEP_PX, source.width - source.width % _SIZE_STEP_PX)
+            values["height"] = max(_SIZE_STEP_PX, source.height - source.height % _SIZE_STEP_PX)
+        values["model"] = model.id
+        try:
+            parameters, given, _ = to_parameters(validate(_PARAMETERS, values), GenerationParameters)
+        except InvalidInput as error:
+            back = {there: here for here, there in _NAMES.items()}
+            raise InvalidInput(
+                FieldProblem(back.get(item.field, item.field), item.message) for item in error.problems
+            ) from None
+        submission = Submission(
+            type=self._kind.job_type,
+            parameters=parameters,
+            given=given,
+            pictures={name: [picture] for name, picture in pictures.items()},
+            principal=request[PRINCIPAL],
+        )
+        return submission, model
+
+    def _url(self, job: Job) -> str:
+        return f"{self._kind.path}/{job.origin['id']}"
+
+    def _view(self, request: web.Request, job: Job) -> TaskStatus:
+        url = self._url(job)
+        jobs = request.app[JOBS]
+        pictures = [f"{url}/{number}.png" for number in range(1, len(jobs.outputs(job)) + 1)]
+        match job.state:
+            case JobState.PENDING:
+                return {"status": "QUEUED", "resultUrl": url}
+            case JobState.RUNNING:
+                total = max(1, int(job.parameters.get("batch_count", 1)))
+                done = max(0.0, jobs.progress(job).fraction - LOAD_SHARE) / (1 - LOAD_SHARE) * total
+                current = min(total, max(len(pictures), int(done)) + 1)
+                progress: ImageProgress = {
+                    "currentImageIndex": current,
+                    "currentImageProgress": round(min(1.0, max(0.0, done - (current - 1))), 3),
+                    "totalImages": total,
+                }
+                return {"status": "IN_PROGRESS", "resultUrl": url, "progress": progress, "imageUrls": pictures}
+            case JobState.COMPLETED:
+                return {"status": "COMPLETE", "resultUrl": url, "imageUrls": pictures}
+            case JobState.FAILED:
+                return {"status": "FAILED", "resultUrl": url, "error": job.failure.message if job.failure else ""}
+            case JobState.CANCELLED:
+                return {"status": "CANCELLED", "resultUrl": url}
+
+
+async def _read_form(request: web.Request, kind: Kind) -> tuple[dict[str, str], dict[str, Image.Image]]:
+    """The text fields of the form, and its pictures under the parameters' names."""
+    try:
+        form = await request.post()
+    except ValueError as error:
+        raise InvalidInput(f"the form cannot be read: {error}") from None
+    max_pixels = request.app[SETTINGS].max_image_pixels
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    pictures: dict[str, Image.Image] = {}
+    problems: list[FieldProblem] = []
+    for name, parameter in kind.pictures:
+        part = form.get(name)
+        if not isinstance(part, web.FileField):
+            problems.append(FieldProblem(name, "a picture file is required"))
+            continue
+        data = await asyncio.to_thread(part.file.read)
+        try:
+            pictures[parameter] = await asyncio.to_thread(decode_picture, data, field=name, max_pixels=max_pixels)
+        except InvalidInput as error:
+            problems.extend(error.problems)
+    if kind.job_type is not JobType.INPAINT and not fields.get("prompt", "").strip():
+        problems.append(FieldProblem("prompt", "is required"))
+    for name, only in (("channels", "4"), ("downsamplingFactor", "8")):
+        if fields.get(name, only) != only:
+            problems.append(FieldProblem(name, f"only {only} has a meaning here"))
+    if problems:
+        raise InvalidInput(problems)
+    return fields, pictures
+
+
+def parameter_values(kind: Kind, fields: Mapping[str, str]) -> dict[str, Any]:
+    """The form's values in the core's names, its defaults filled in.
+
+    Raises:
+        InvalidInput: iterations or batchSize are not numbers.
+    """
+    given = {**kind.defaults, **{name: text for name, text in fields.items() if text != ""}}
+    count = 1
+    for name in ("iterations", "batchSize"):
+        text = given.pop(name, "1")
+        if not text.isdecimal() or not 1 <= int(text) <= 64:
+            raise InvalidInput("must be a whole number from 1 to 64", field=name)
+        count *= int(text)
+    wanted = ("prompt", "steps", "seed", "guidanceScale", "eta", "strength", "width", "height")
+    values: dict[str, Any] = {_NAMES.get(name, name): given[name] for name in wanted if name in given}
+    return {**values, "batch_count": count}
+
+
+def digest(kind: Kind, parameters: Mapping[str, Any], model: Model, pictures: Mapping[str, Image.Image]) -> str:
+    """32 hexadecimal digits that are the same for the same parameters, pictures and model, and else different."""
+    found = hashlib.blake2b(digest_size=16)
+    identity = (kind.path, parameters, model.id, model.size, model.mtime_ns)
+    found.update(msgspec.json.encode(identity, order="sorted"))
+    for name, picture in sorted(pictures.items()):
+        found.update(f"{name} {picture.mode} {picture.size}".encode())
+        found.update(picture.tobytes())
+    return found.hexdigest()
+
+
+def _model(request: web.Request, name: str) -> Model:
+    """The configured model, by any name or by the path of its file; the caller's default one when none is configured."""
+    registry = request.app[MODELS]
+    if not name:
+        return request.app[DEFAULT_MODEL].model(request[PRINCIPAL])
+    try:
+        return registry.resolve(name, MAIN_TYPES)
+    except ModelNotFound:
+        return registry.resolve(PurePath(name).name, MAIN_TYPES)
+
+
+ROUTES: Final[tuple[Route, ...]] = tuple(route for kind in KINDS for route in Endpoint(kind).routes)
