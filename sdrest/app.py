@@ -20,6 +20,7 @@ from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
 from sdrest.engine.client import Engine
+from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.broadcast import Broadcast
 from sdrest.jobs.contexts import ContextBuilder
 from sdrest.jobs.default_model import DefaultModel
@@ -94,7 +95,14 @@ def build_app(settings: Settings) -> web.Application:
         engine=lambda: engine.supervisor.info,
     )
     preparer = ModelPreparer(registry, default_model, contexts, memory)
-    jobs = app[keys.JOBS] = JobService(store, Broadcast(), spool, preparer, max_pending=settings.max_pending_jobs)
+    jobs = app[keys.JOBS] = JobService(
+        store,
+        Broadcast(),
+        spool,
+        preparer,
+        max_pending=settings.max_pending_jobs,
+        allowances=allowances_from(settings),
+    )
     timings = app[keys.TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
     workshop = Workshop(engine, spool, settings.output_dir, registry, contexts, memory)
@@ -116,6 +124,8 @@ def build_app(settings: Settings) -> web.Application:
         async with open_data_dir(settings):
             await database.open()
             await asyncio.to_thread(access.ring.open)
+            for warning in await access.warnings_at_start(settings):
+                log.warning(warning)
             yield
             await database.close()
 
@@ -167,6 +177,19 @@ def _engine_executors(workshop: Workshop, settings: Settings) -> dict[JobType, E
         JobType.UPSCALE: UpscalingExecutor(workshop, threads=settings.threads),
         JobType.LOAD: LoadExecutor(workshop),
     }
+
+
+def allowances_from(settings: Settings) -> Allowances:
+    """How much users and guests may ask for."""
+    return Allowances(
+        user=Allowance(max_pending=settings.max_pending_jobs_per_user or None),
+        guest=Allowance(
+            max_pending=settings.guest_max_pending,
+            max_pixels=settings.guest_max_pixels,
+            max_steps=settings.guest_max_steps,
+            max_images=settings.guest_max_images,
+        ),
+    )
 
 
 def check_exposure(settings: Settings) -> None:

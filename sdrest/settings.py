@@ -91,9 +91,7 @@ class Settings(BaseSettings):
     auth: AuthMode = Field(AuthMode.NONE, description="Who may use the server.")
     allow_anonymous: bool = Field(False, description="Allow a non-local address without authentication.")
     socket: Path | None = Field(None, description="UNIX socket to listen on as well.")
-    admin_users: str = Field(
-        "", description="System accounts that are admins (unix, pam), with commas; root always is."
-    )
+    admin_users: Names = Field((), description="System accounts that are admins (unix, pam); root always is.")
     admin_group: str = Field("", description="System group whose members are admins (unix, pam).")
     allowed_group: str = Field("", description="System group whose members may log in (unix, pam); empty: everybody.")
     pam_service: str = Field("sdrest", pattern=r"^[\w.-]+$", description="PAM service that checks passwords.")

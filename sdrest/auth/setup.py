@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,12 +37,21 @@ class Access:
     signer: UrlSigner
     rate_limit: RateLimit
 
+    async def warnings_at_start(self, settings: Settings) -> list[str]:
+        """What keeps people from logging in, for the log."""
+        found = await asyncio.to_thread(lambda: what_is_missing(settings) + what_to_know(settings))
+        if settings.auth is AuthMode.JWT and not await self.directory.list():
+            found.append("nobody can log in yet: make an account with `sdrest user add NAME --role admin`")
+        if settings.auth is AuthMode.API_KEY and not await self.authentication.api_keys.list():
+            found.append("nobody can get in yet: make a key with `sdrest token create NAME --scope admin`")
+        return found
+
 
 def build_access(settings: Settings, store: AccountStore, *, hasher: PasswordHasher | None = None) -> Access:
     """The parts, wired for the mode; nothing is opened yet."""
     ring = KeyRing(settings.secrets_file)
     system = SystemAccounts(
-        admin_users=[name.strip() for name in settings.admin_users.split(",") if name.strip()],
+        admin_users=settings.admin_users,
         admin_group=settings.admin_group,
         allowed_group=settings.allowed_group,
     )
@@ -89,15 +99,25 @@ def build_access(settings: Settings, store: AccountStore, *, hasher: PasswordHas
     )
 
 
-def warnings_at_start(settings: Settings) -> list[str]:
-    """What is missing here for the mode to work, for the log and for ``sdrest doctor``."""
+def what_is_missing(settings: Settings) -> list[str]:
+    """Why nobody could log in on this machine in the mode chosen, for the log and for ``sdrest doctor``; may read files."""
     match settings.auth:
         case AuthMode.PAM:
-            found = pam.why_unavailable(settings.pam_service) or pam.limits_of_this_user(settings.pam_service)
-        case AuthMode.UNIX:
+            found = pam.why_unavailable(settings.pam_service)
+        case AuthMode.UNIX if settings.socket is None:
             found = unix.why_unavailable()
-            if found and settings.socket:
-                found += f"; callers on {settings.socket} need none"
+        case _:
+            found = None
+    return [found] if found else []
+
+
+def what_to_know(settings: Settings) -> list[str]:
+    """What works less than one may expect on this machine in the mode chosen."""
+    match settings.auth:
+        case AuthMode.PAM:
+            found = pam.limits_of_this_user(settings.pam_service)
+        case AuthMode.UNIX if settings.socket is not None and (why := unix.why_unavailable()):
+            found = f"{why}; only callers on {settings.socket}, who need no password, get in"
         case _:
             found = None
     return [found] if found else []

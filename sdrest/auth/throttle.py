@@ -27,7 +27,8 @@ class LoginThrottle:
     """Counts failures. An attempt is counted when it begins, so that parallel attempts cannot slip through.
 
     After ``max_failures`` in a row the account is locked for a sixteenth of ``lockout_seconds``, then, with every further
-    failure, for twice as long as before, up to ``lockout_seconds``. Failures are forgotten after ``lockout_seconds`` without one.
+    failure, for twice as long as before, up to ``lockout_seconds``. They are forgotten ``lockout_seconds`` after the last of
+    them or the end of the lock.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class LoginThrottle:
 
     def _entry(self, key: tuple[str, str], now: float) -> _Failures:
         entry = self._failures.get(key)
-        if entry is None or (now - entry.last > self._lockout_seconds and now >= entry.locked_until):
+        if entry is None or now > max(entry.last, entry.locked_until) + self._lockout_seconds:
             entry = self._failures[key] = _Failures()
         self._failures.move_to_end(key)
         while len(self._failures) > _REMEMBERED:

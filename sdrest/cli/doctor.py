@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sdrest import __version__
+from sdrest.auth.setup import what_is_missing, what_to_know
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from, settings_options
 from sdrest.core.errors import SdrestError
@@ -32,20 +33,27 @@ _GGML_NAMES = {
 
 
 @click.command()
-@settings_options("models_dir", "data_dir", "output", "backend")
+@settings_options("models_dir", "data_dir", "output", "backend", "auth", "pam_service", "socket")
 def doctor(config: Path | None, **flags: Any) -> None:
-    """Check the installation: native library, devices, model folders, write access.
+    """Check the installation: native library, devices, model folders, write access, logins.
 
     Exits with 1 when the configured backend or anything else that the server needs is not there.
     """
     settings = settings_from(config, flags)
     configure_logging(LogLevel.ERROR, as_json=False)
-    problems = [*_engine_problems(settings), *_folder_problems(settings)]
+    problems = [*_engine_problems(settings), *_folder_problems(settings), *_login_problems(settings)]
     for problem in problems:
         click.secho(f"problem: {problem}", fg="red")
     if problems:
         raise click.exceptions.Exit(1)
     click.secho("all is well", fg="green")
+
+
+def _login_problems(settings: Settings) -> list[str]:
+    click.echo(f"auth                  {settings.auth}")
+    for caution in what_to_know(settings):
+        click.secho(f"note: {caution}", fg="yellow")
+    return what_is_missing(settings)
 
 
 def _engine_problems(settings: Settings) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Final
 
 _FIRST_FD: Final = 3
@@ -62,6 +63,41 @@ def listen(host: str, port: int) -> Listening:
         raise
     listener.setblocking(False)
     return Listening(listener)
+
+
+def listen_locally(path: Path) -> socket.socket:
+    """Listen on a UNIX socket that the owner and the group of this process may use; one left by a dead server is replaced.
+
+    Raises:
+        OSError: the path cannot be used, or something else lies there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o117)
+    try:
+        if path.is_socket() and not _answers(path):
+            path.unlink()
+        listener.bind(str(path))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        error.filename = str(path)
+        raise
+    finally:
+        os.umask(before)
+    listener.setblocking(False)
+    return listener
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens on the socket at ``path``."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        return True
 
 
 def run_again(listening: Listening) -> None:

@@ -9,6 +9,8 @@ from sdrest.cli.doctor import doctor
 from sdrest.cli.generate import generate
 from sdrest.cli.openapi import openapi
 from sdrest.cli.serve import serve
+from sdrest.cli.token import token
+from sdrest.cli.user import user
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -21,3 +23,5 @@ main.add_command(serve)
 main.add_command(generate)
 main.add_command(doctor)
 main.add_command(openapi)
+main.add_command(user)
+main.add_command(token)

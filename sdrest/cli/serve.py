@@ -16,7 +16,7 @@ from aiohttp import web
 
 from sdrest import __version__
 from sdrest.app import build_app
-from sdrest.cli.listening import Listening, listen, run_again
+from sdrest.cli.listening import Listening, listen, listen_locally, run_again
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from, settings_options
 from sdrest.core.errors import InvalidInput, SdrestError
@@ -30,12 +30,17 @@ _SHUTDOWN_SECONDS = 5.0
 @click.command()
 @settings_options()
 @click.option("--repository", hidden=True, help="Accepted for older command lines; has no meaning here.")
+@click.option("--enable-unix-auth", is_flag=True, help="Deprecated: use --auth unix.")
+@click.option("--enable-pam-auth", is_flag=True, help="Deprecated: use --auth pam.")
 @click.version_option(__version__, "-v", "--version")
-def serve(config: Path | None, repository: str | None, **flags: Any) -> None:
+def serve(
+    config: Path | None, repository: str | None, enable_unix_auth: bool, enable_pam_auth: bool, **flags: Any
+) -> None:
     """Start the server.
 
     Every option can also be set in the environment (SDREST_PORT=8080) or in the configuration file.
     """
+    _use_deprecated_flags(flags, unix=enable_unix_auth, pam=enable_pam_auth)
     settings = settings_from(config, flags)
     configure_logging(settings.log_level, as_json=settings.log_json)
     if repository:
@@ -47,9 +52,25 @@ def serve(config: Path | None, repository: str | None, **flags: Any) -> None:
     except SdrestError as error:
         raise click.ClickException(error.message) from None
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+        where = error.filename or f"{settings.host}:{settings.port}"
+        raise click.ClickException(f"cannot listen on {where}: {error.strerror}") from None
     if listening is not None:
         run_again(listening)
+
+
+def _use_deprecated_flags(flags: dict[str, Any], *, unix: bool, pam: bool) -> None:
+    """Set ``auth`` from the flags of the older server, with a warning.
+
+    Raises:
+        click.UsageError: they contradict each other or ``--auth``.
+    """
+    for name, given in (("unix", unix), ("pam", pam)):
+        if not given:
+            continue
+        click.echo(f"--enable-{name}-auth is deprecated; use --auth {name}", err=True)
+        if flags.get("auth") not in {None, name}:
+            raise click.UsageError(f"--enable-{name}-auth contradicts --auth {flags['auth']}")
+        flags["auth"] = name
 
 
 async def run_server(settings: Settings) -> Listening | None:
@@ -98,12 +119,17 @@ async def serving(settings: Settings, listening: Listening | None = None) -> Asy
     owned = None if listening else listen(settings.host, settings.port)
     used = listening or owned
     assert used is not None
+    cleanup = contextlib.ExitStack()
     try:
         await runner.setup()
         await web.SockSite(runner, used.duplicate(), ssl_context=tls).start()
+        if settings.socket is not None and listening is not None:
+            await web.SockSite(runner, listen_locally(settings.socket)).start()
+            cleanup.callback(settings.socket.unlink, missing_ok=True)
         yield Server(used.url("https" if tls else "http"), app[LIFECYCLE])
     finally:
         await runner.cleanup()
+        cleanup.close()
         if owned is not None:
             owned.close()
 

@@ -16,6 +16,7 @@ from sdrest.core.job import Job, JobState, JobType, Output, Progress, in_order
 from sdrest.core.model import Model
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
+from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.broadcast import Broadcast
 from sdrest.jobs.spool import Spool
 from sdrest.jobs.store import JobFilter, JobStore
@@ -51,6 +52,7 @@ class JobService:
         preparer: Preparer,
         *,
         max_pending: int,
+        allowances: Allowances | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
@@ -58,6 +60,7 @@ class JobService:
         self._spool = spool
         self._preparer = preparer
         self._max_pending = max_pending
+        self._allowances = allowances or Allowances()
         self._clock = clock
         self._progress: dict[str, Progress] = {}
         self._made: dict[str, dict[str, Output]] = {}
@@ -89,7 +92,10 @@ class JobService:
         """
         if not submission.principal.may(Permission.GENERATE):
             raise Forbidden("generating needs the permission 'generate'")
+        if submission.priority > 0 and not submission.principal.may(Permission.MANAGE_QUEUE):
+            raise Forbidden("a priority above 0 needs the permission 'manage_queue'")
         parameters, model, warnings = await self._preparer.prepare(submission)
+        self._allowances.of(submission.principal).check(parameters)
         if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
             parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
         job_id = str(uuid.uuid4())
@@ -111,7 +117,7 @@ class JobService:
             warnings=(*submission.warnings, *warnings),
         )
         try:
-            stored = await self.store.add(job, max_pending=self._max_pending)
+            stored = await self._add(job, submission.principal)
         except BaseException:
             await asyncio.to_thread(self._spool.remove, job_id)
             raise
@@ -134,7 +140,7 @@ class JobService:
             created_at=self._clock(),
             **fields,
         )
-        stored = await self.store.add(job, max_pending=self._max_pending)
+        stored = await self._add(job, principal)
         self.broadcast.publish(JobChanged(stored, None))
         self.wake_workers()
         return stored
@@ -146,6 +152,11 @@ class JobService:
             InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, Unsupported: as :meth:`submit`.
         """
         return await self._preparer.prepare(submission)
+
+    async def _add(self, job: Job, principal: Principal) -> Job:
+        """Store a job within the principal's allowance."""
+        allowance = self._allowances.of(principal)
+        return await self.store.add(job, max_pending=self._max_pending, max_pending_of_principal=allowance.max_pending)
 
     # ------------------------------------------------------------------ look
 
@@ -252,6 +263,8 @@ class JobService:
             NotFound: as :meth:`get`.
             Conflict: it has not ended.
         """
+        if not principal.may(Permission.GENERATE):
+            raise Forbidden("generating needs the permission 'generate'")
         old = await self.get(job_id, principal)
         if not old.is_finished:
             raise Conflict("only a job that has ended can be tried again", state=str(old.state))
@@ -272,7 +285,7 @@ class JobService:
             failure=None,
             idempotency_key="",
         )
-        stored = await self.store.add(job, max_pending=self._max_pending)
+        stored = await self._add(job, principal)
         self.broadcast.publish(JobChanged(stored, None))
         self.wake_workers()
         return stored

@@ -26,12 +26,12 @@ H = TypeVar("H", bound=Callable[..., Any])
 _MARK: Final = "__required_permission__"
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-#: The routes that answer without credentials, by method and canonical path. ``/static`` stands for all files below it.
+#: The routes that answer without credentials, by method and canonical path.
 PUBLIC_ROUTES: Final[frozenset[tuple[str, str]]] = frozenset(
     {
         *(("GET", f"{prefix}/{name}") for prefix in API_PREFIXES for name in ("health", "status", "version")),
         *(("POST", f"{prefix}/auth/login") for prefix in API_PREFIXES),
-        ("GET", "/static"),
+        ("GET", "/ui/static/{name}"),
         ("GET", "/ui/login"),
         ("POST", "/ui/login"),
         ("GET", "/docs"),

@@ -43,7 +43,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
             raise
     else:
         caller, explicit = Caller(NOBODY), False
-    if not explicit and is_foreign(request):
+    if not explicit and is_foreign(request) and not _is_open_to(request):
         raise Forbidden(
             "a page of another site may not do this with your credentials", origin=request.headers.get("Origin")
         )
@@ -52,6 +52,17 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     if needs_caller(request):
         request.app[ACCESS].rate_limit.take(caller.principal.name or client_address(request))
     return await handler(request)
+
+
+def _is_open_to(request: web.Request) -> bool:
+    """Whether the settings let pages of the request's origin use the server.
+
+    With ``cors`` every page may, as long as the browser adds no credentials to the request by itself.
+    """
+    settings = request.app[SETTINGS]
+    if request.headers.get("Origin") in settings.cors_origins:
+        return True
+    return settings.cors and COOKIE not in request.cookies and "Authorization" not in request.headers
 
 
 async def caller_of(request: web.Request) -> Caller | None:

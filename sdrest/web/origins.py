@@ -6,7 +6,6 @@ whose idea the request was. Browsers do say it, in ``Sec-Fetch-Site`` (Fetch Met
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ from aiohttp import web
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def is_foreign(request: web.Request, allowed_origins: Collection[str] = ()) -> bool:
+def is_foreign(request: web.Request) -> bool:
     """Whether the request changes something (or opens a WebSocket) and comes from a page of an origin that is not ours.
 
     Programs that are no browsers send neither header and are never foreign.
@@ -23,8 +22,6 @@ def is_foreign(request: web.Request, allowed_origins: Collection[str] = ()) -> b
     if request.method in _SAFE_METHODS and "websocket" not in request.headers.get("Upgrade", "").lower():
         return False
     origin = request.headers.get("Origin")
-    if origin is not None and origin in allowed_origins:
-        return False
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site not in {"same-origin", "none"}

@@ -22,10 +22,10 @@ from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, UpscalePar
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.files import confined
 from sdrest.registry.defaults import defaults_of
+from sdrest.web.auth import public_output_url
 from sdrest.web.bodies import Body, body_model, parse_json, to_parameters, validate
 from sdrest.web.dialects.loose import loosened
 from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
-from sdrest.web.views import output_url
 
 Table = type[GenerationParameters] | type[UpscaleParameters]
 
@@ -148,5 +148,5 @@ def pictures_of(job: Job) -> list[Output]:
 
 
 def absolute_url(request: web.Request, job: Job, output: Output) -> str:
-    """Where the client that asked can fetch a finished file."""
-    return str(request.url.origin()) + output_url(job.id, output.file)
+    """Where the client that asked can fetch a finished file; with authentication on, without credentials for a while."""
+    return str(request.url.origin()) + public_output_url(request, job.id, output.file)

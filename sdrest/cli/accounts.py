@@ -1,0 +1,50 @@
+"""What ``sdrest user`` and ``sdrest token`` share: the database of the data folder, beside a server that may be running."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from sdrest.auth.setup import Access, build_access
+from sdrest.cli.logging import configure_logging
+from sdrest.cli.options import settings_from
+from sdrest.core.errors import SdrestError
+from sdrest.settings import LogLevel
+from sdrest.storage.accounts import SqliteAccountStore
+from sdrest.storage.database import Database
+
+T = TypeVar("T")
+
+
+def with_access(config: Path | None, flags: dict[str, Any], work: Callable[[Access], Awaitable[T]]) -> T:
+    """Run ``work`` on the accounts of the data folder. A running server sees every change at once.
+
+    Raises:
+        click.ClickException: with the message of whatever went wrong.
+    """
+    settings = settings_from(config, flags)
+    configure_logging(LogLevel.WARNING, as_json=False)
+
+    async def run() -> T:
+        database = Database(settings.database_file)
+        await database.open()
+        try:
+            return await work(build_access(settings, SqliteAccountStore(database)))
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(run())
+    except SdrestError as error:
+        raise click.ClickException(error.message) from None
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows in aligned columns; the first row is the heading."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,94 @@
+"""``sdrest token``: API keys, and the secret that login tokens are signed with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sdrest.auth.accounts import ApiKey
+from sdrest.auth.api_keys import DEFAULT_PERMISSIONS, parse_permissions
+from sdrest.auth.setup import Access
+from sdrest.cli.accounts import table, with_access
+from sdrest.cli.options import settings_options
+from sdrest.core.principal import Permission
+
+_NEVER = "never"
+
+
+@click.group()
+def token() -> None:
+    """API keys for programs."""
+
+
+@token.command()
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice([str(item) for item in Permission]),
+              help="What it may do; may be given several times.  [default: view, generate]")  # fmt: skip
+@click.option("--owner", default="", help="Account whose jobs it sees and whose role bounds it.")
+@click.option(
+    "--expires-days", type=click.FloatRange(min=0, min_open=True), help="Days until it ends; never when not given."
+)
+@settings_options("data_dir", "auth")
+def create(
+    name: str, scopes: tuple[str, ...], owner: str, expires_days: float | None, config: Path | None, **flags: Any
+) -> None:
+    """Create the key NAME and print it. It is shown this once."""
+    permissions = parse_permissions(scopes) if scopes else DEFAULT_PERMISSIONS
+    expires_at = datetime.now(UTC) + timedelta(days=expires_days) if expires_days else None
+
+    async def work(access: Access) -> str:
+        keys = access.authentication.api_keys
+        return (await keys.create(name, owner=owner, permissions=permissions, expires_at=expires_at))[1]
+
+    click.echo(with_access(config, flags, work))
+
+
+@token.command("list")
+@settings_options("data_dir")
+def list_(config: Path | None, **flags: Any) -> None:
+    """List the keys."""
+    keys = with_access(config, flags, lambda access: access.authentication.api_keys.list())
+    table([("ID", "NAME", "KEY", "OWNER", "SCOPES", "EXPIRES", "LAST USED"), *(_row(key) for key in keys)])
+
+
+@token.command()
+@click.argument("key")
+@settings_options("data_dir")
+def revoke(key: str, config: Path | None, **flags: Any) -> None:
+    """Revoke the key with this id or name; it stops working at once."""
+    revoked = with_access(config, flags, lambda access: access.authentication.api_keys.revoke(key))
+    click.echo(f"revoked {revoked.name}")
+
+
+@token.command("rotate-secret")
+@settings_options("data_dir")
+def rotate_secret(config: Path | None, **flags: Any) -> None:
+    """Sign login tokens and picture addresses with a new secret from now on.
+
+    What the two secrets before it signed stays good; repeat it three times to make everything signed so far worthless.
+    """
+
+    async def work(access: Access) -> None:
+        access.ring.rotate()
+
+    with_access(config, flags, work)
+    click.echo("new tokens are signed with a new secret")
+
+
+def _row(key: ApiKey) -> tuple[str, ...]:
+    return (
+        key.id,
+        key.name,
+        f"{key.hint}…",
+        key.owner or "-",
+        ",".join(sorted(key.permissions)),
+        _date(key.expires_at),
+        _date(key.last_used_at),
+    )
+
+
+def _date(when: datetime | None) -> str:
+    return f"{when:%Y-%m-%d %H:%M}" if when else _NEVER

@@ -1,0 +1,73 @@
+"""How much one principal may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sdrest.core.errors import FieldProblem, Forbidden
+from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
+from sdrest.core.principal import Permission, Principal, Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """The bounds of a kind of principal; None: no bound beyond the server's."""
+
+    max_pending: int | None = None
+    #: Width × height of the largest picture made on the way, second pass included.
+    max_pixels: int | None = None
+    #: Sampling steps, of either pass.
+    max_steps: int | None = None
+    #: Pictures of a batch, or frames of a video.
+    max_images: int | None = None
+
+    def check(self, parameters: GenerationParameters | UpscaleParameters) -> None:
+        """Refuse what goes beyond.
+
+        Raises:
+            Forbidden: with one problem for each field, under ``errors`` in its details.
+        """
+        problems: list[FieldProblem] = []
+        if isinstance(parameters, GenerationParameters):
+            steps = max(parameters.steps, len(parameters.custom_sigmas) - 1, parameters.hires.steps)
+            frames = parameters.video_frames if isinstance(parameters, VideoParameters) else 1
+            for name, value, bound in (
+                ("width", _pixels(parameters), self.max_pixels),
+                ("steps", steps, self.max_steps),
+                ("batch_count", parameters.batch_count, self.max_images),
+                ("video_frames", frames, self.max_images),
+            ):
+                if bound is not None and value > bound:
+                    what = "pixels (width × height, second pass included)" if name == "width" else name
+                    problems.append(FieldProblem(name, f"{value} {what} are more than the {bound} you may ask for"))
+        if problems:
+            raise Forbidden(
+                "; ".join(problem.message for problem in problems),
+                errors=[{"field": problem.field, "message": problem.message} for problem in problems],
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowances:
+    """Who has which allowance."""
+
+    user: Allowance = field(default_factory=Allowance)
+    guest: Allowance = field(default_factory=Allowance)
+
+    def of(self, principal: Principal) -> Allowance:
+        """The principal's allowance; who manages the queue has no bounds."""
+        if principal.may(Permission.MANAGE_QUEUE):
+            return Allowance()
+        return self.guest if principal.role is Role.GUEST else self.user
+
+
+def _pixels(parameters: GenerationParameters) -> int:
+    pixels = parameters.width * parameters.height
+    hires = parameters.hires
+    if hires.enabled:
+        width = hires.target_width or round(parameters.width * hires.scale)
+        height = hires.target_height or round(parameters.height * hires.scale)
+        pixels = max(pixels, width * height)
+    if parameters.upscale_model:
+        pixels = round(pixels * parameters.upscale_factor**2)
+    return pixels
