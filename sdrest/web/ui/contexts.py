@@ -234,3 +234,111 @@ class Fact:
 
     name: str
     value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginPage:
+    """The form for signing in."""
+
+    username: str
+    problem: str
+    target: str
+    #: Whether an API key is asked for and not a name and a password.
+    by_key: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsPage:
+    """Registered models by type."""
+
+    models: tuple[Model, ...]
+    loaded: frozenset[str]
+    default_id: str
+    total: int
+    total_size: int
+    #: Type slug, label, number.
+    types: tuple[tuple[str, str, int], ...]
+    type: str
+    search: str
+    sort: str
+    sorts: tuple[Option, ...]
+    page: int
+    pages: int
+    here: str
+    folder: str
+    can_manage: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentRow:
+    """One part that a model takes, and what is here of it."""
+
+    name: str
+    required: bool
+    reason: str
+    embedded: bool
+    candidates: tuple[Model, ...]
+
+    @property
+    def present(self) -> bool:
+        """Whether the part can be had here."""
+        return self.embedded or bool(self.candidates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPage:
+    """One model with everything its header tells."""
+
+    model: Model
+    type_label: str
+    facts: tuple[Fact, ...]
+    tensor_types: tuple[tuple[str, int, int], ...]
+    components: tuple[ComponentRow, ...]
+    is_main: bool
+    is_loaded: bool
+    is_default: bool
+    memory_bytes: int
+    can_manage: bool
+    can_hash: bool
+    conversions: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One device as ggml registered it."""
+
+    name: str
+    description: str
+    backend: str
+    free: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemPage:
+    """The machine and the server."""
+
+    server: tuple[Fact, ...]
+    machine: tuple[Fact, ...]
+    devices: tuple[Device, ...]
+    charts: tuple[Chart, ...]
+    loaded: tuple[str, ...]
+    is_admin: bool
+    can_restart: bool
+    settings: tuple[Fact, ...]
+    log: tuple[str, ...]
+    with_accounts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountsPage:
+    """Accounts and API keys."""
+
+    accounts: Sequence[Any]
+    keys: Sequence[Any]
+    roles: tuple[str, ...]
+    permissions: tuple[str, ...]
+    #: Text of a key that was just made; shown once.
+    new_key: str
+    problem: str
+    with_accounts: bool

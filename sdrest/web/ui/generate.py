@@ -42,6 +42,8 @@ async def show(request: web.Request) -> web.Response:
     """A tab of the Generate page; ``?job=<id>`` fills it with a job's parameters, ``?from=<id>/<file>`` sends it a picture."""
     mode = _mode(request)
     texts, lora_rows = await _reused(request)
+    if request.query.get("model"):
+        texts["model"] = request.query["model"]
     references = {}
     source = request.query.get("from", "")
     if source and mode.pictures:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
 from sdrest import __version__
-from sdrest.core.errors import Forbidden, SdrestError
+from sdrest.core.errors import SdrestError
 from sdrest.settings import AuthMode
 from sdrest.web.keys import PRINCIPAL, REQUEST_ID, SETTINGS
 from sdrest.web.ui import texts
 from sdrest.web.ui.contexts import ErrorPage, NavItem, Shell
 from sdrest.web.ui.static_files import StaticFiles
 from sdrest.web.ui.wording import FILTERS
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 #: Scripts and styles only from files of this server; nothing inline, nothing from elsewhere.
 CONTENT_SECURITY_POLICY: Final = (
@@ -120,23 +116,3 @@ _TITLES: Final = {
     429: "The queue is full",
     503: "Not available at the moment",
 }
-
-
-def from_this_site(handler: Handler) -> Handler:
-    """Refuse posts that another web site's page makes in the user's browser (cross-site request forgery)."""
-
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        site = request.headers.get("Sec-Fetch-Site")
-        origin = request.headers.get("Origin")
-        if site is not None:
-            foreign = site not in {"same-origin", "none"}
-        else:
-            foreign = origin is not None and urlsplit(origin).netloc != request.host
-        if foreign:
-            raise Forbidden("this form was sent by a page of another site")
-        return await handler(request)
-
-    # The permission that the handler asks for stays visible.
-    guarded.__dict__.update(handler.__dict__)
-    guarded.__doc__ = handler.__doc__
-    return guarded

@@ -8,8 +8,10 @@ from aiohttp import web
 
 from sdrest.web.problems import Problems
 from sdrest.web.routing import Route
-from sdrest.web.ui import generate, live, queue
-from sdrest.web.ui.rendering import error_page, from_this_site, set_up_templates
+from sdrest.web.ui import accounts, gallery, generate, live, login, models, queue, system
+from sdrest.web.ui.logbook import LOGBOOK, Logbook
+from sdrest.web.ui.rendering import error_page, set_up_templates
+from sdrest.web.ui.samples import SAMPLES, Samples
 from sdrest.web.ui.static_files import STATIC_PREFIX, StaticFiles
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -20,6 +22,23 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/ui/model-note", generate.model_note),
     ("POST", "/ui/parameters", generate.read_picture_parameters),
     ("GET", "/ui/events", live.events),
+    ("GET", "/ui/gallery", gallery.show),
+    ("GET", "/ui/compare", gallery.compare),
+    ("GET", "/ui/gallery/{job_id}/{file}", gallery.show_picture),
+    ("POST", "/ui/gallery/{job_id}/delete", gallery.delete),
+    ("GET", "/ui/models", models.show),
+    ("GET", "/ui/models/{model_id}", models.show_model),
+    ("POST", "/ui/models/refresh", models.refresh),
+    ("GET", "/ui/system", system.show),
+    ("POST", "/ui/models/{model_id}/load", models.load),
+    ("POST", "/ui/models/{model_id}/unload", models.unload),
+    ("POST", "/ui/models/{model_id}/default", models.make_default),
+    ("POST", "/ui/system/restart", system.restart),
+    ("GET", "/ui/system/accounts", accounts.show),
+    ("POST", "/ui/system/accounts", accounts.change),
+    ("GET", "/ui/login", login.show),
+    ("POST", "/ui/login", login.log_in),
+    ("POST", "/ui/logout", login.log_out),
     ("GET", "/ui/queue", queue.show),
     ("POST", "/ui/queue/pause", queue.pause),
     ("POST", "/ui/queue/clear", queue.clear),
@@ -36,7 +55,10 @@ def add_ui(app: web.Application, problems: Problems) -> None:
     set_up_templates(app, static)
     problems.render_under("/ui", error_page)
     for method, path, handler in ROUTES:
-        app.router.add_route(method, path, from_this_site(handler) if method == "POST" else handler)
+        app.router.add_route(method, path, handler)
+    samples, logbook = app[SAMPLES], app[LOGBOOK] = Samples(), Logbook()
+    app.cleanup_ctx.extend((samples.run, logbook.run))
+    app.router.add_get("/ui/system/log", logbook.events)
     app.router.add_get(STATIC_PREFIX + "/{name}", static.handle)
     app.router.add_get("/ui", _home)
     app.router.add_get("/", _home)

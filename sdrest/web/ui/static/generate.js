@@ -214,6 +214,23 @@
     if (files.length && box) { event.preventDefault(); give(box, files); }
   });
 
+  // The result has the shape of the picture that it starts from, at about the model's own number of pixels.
+  function takeShape(url) {
+    const image = new Image();
+    image.onload = () => {
+      const multiple = Number(note()?.dataset.multiple) || 8;
+      const usual = (Number(defaults.width) || 512) * (Number(defaults.height) || 512);
+      const scale = Math.min(1, Math.sqrt(usual * 1.5 / (image.naturalWidth * image.naturalHeight)));
+      const round = (value) => Math.max(multiple, Math.round(value * scale / multiple) * multiple);
+      set("width", round(image.naturalWidth));
+      set("height", round(image.naturalHeight));
+    };
+    image.src = url;
+  }
+  const shaping = one('[data-field="init_image"], [data-field="control_image"]');
+  shaping?.addEventListener("sdrest-picture", (event) => { if (event.detail.file) takeShape(URL.createObjectURL(event.detail.file)); });
+  const referred = shaping?.querySelector("[type=hidden]").dataset.url;
+
   // ---- restoring parameters from a picture dropped anywhere else
   async function infotextOf(file) {
     const bytes = new DataView(await file.arrayBuffer());
@@ -259,6 +276,7 @@
   });
 
   if (form.dataset.filled === undefined) restore(); else save();
+  if (referred) takeShape(referred);
   countTokens();
   showRatio();
   showWords();

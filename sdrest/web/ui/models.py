@@ -1,0 +1,195 @@
+"""The Models page: what is there, what each model needs, and what can be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from sdrest.core.errors import ModelNotFound
+from sdrest.core.job import JobType
+from sdrest.core.model import MAIN_TYPES, MODEL_TYPES, Model, Need, parse_model_types
+from sdrest.core.principal import Permission
+from sdrest.registry.catalogue import Query, SortKey
+from sdrest.web.access import requires
+from sdrest.web.keys import DEFAULT_MODEL, ENGINE, JOBS, MODELS, PRINCIPAL, RESIDENCY, SETTINGS, WORKERS
+from sdrest.web.ui.contexts import ComponentRow, Fact, ModelPage, ModelsPage
+from sdrest.web.ui.fields import Option
+from sdrest.web.ui.rendering import is_htmx, page, part, see
+from sdrest.web.ui.texts import TYPE_LABELS
+from sdrest.web.ui.wording import count_text, size_text
+
+_PAGE_LENGTH: Final = 50
+_SORTS: Final = (
+    Option("name", "By name"),
+    Option("size", "Largest first"),
+    Option("date", "Newest first"),
+    Option("type", "By type"),
+)
+
+
+async def show(request: web.Request) -> web.Response:
+    """All models, or for htmx only their list."""
+    context = _list(request)
+    if is_htmx(request):
+        return part(request, "parts/models_list.html", page=context)
+    return page(request, "models.html", context)
+
+
+async def show_model(request: web.Request) -> web.Response:
+    """One model."""
+    context = _detail(request, _model(request))
+    if is_htmx(request):
+        return part(request, "parts/model_detail.html", page=context)
+    return page(request, "model.html", context)
+
+
+@requires(Permission.MANAGE_MODELS)
+async def refresh(request: web.Request) -> web.StreamResponse:
+    """Look through the model folders again."""
+    await asyncio.to_thread(request.app[MODELS].refresh)
+    if is_htmx(request):
+        return part(request, "parts/models_list.html", page=_list(request))
+    return see(request, "/ui/models")
+
+
+@requires(Permission.MANAGE_MODELS)
+async def load(request: web.Request) -> web.StreamResponse:
+    """Queue the loading of a model."""
+    model = _model(request)
+    job = await request.app[JOBS].submit_task(
+        JobType.LOAD, {}, request[PRINCIPAL], model_id=model.id, model_name=model.name
+    )
+    return see(request, f"/ui/jobs/{job.id}")
+
+
+@requires(Permission.MANAGE_MODELS)
+async def unload(request: web.Request) -> web.StreamResponse:
+    """Free a model's memory, after the running job."""
+    model = _model(request)
+    await request.app[RESIDENCY].unload(model)
+    return see(request, f"/ui/models/{model.id}")
+
+
+async def make_default(request: web.Request) -> web.StreamResponse:
+    """Use a model where a request names none."""
+    model = _model(request)
+    await request.app[DEFAULT_MODEL].choose(model, request[PRINCIPAL])
+    return see(request, f"/ui/models/{model.id}")
+
+
+def _model(request: web.Request) -> Model:
+    model = request.app[MODELS].catalogue.get(request.match_info["model_id"])
+    if model is None:
+        raise ModelNotFound("this model is not in the model folders (any more)")
+    return model
+
+
+def _list(request: web.Request) -> ModelsPage:
+    app, query = request.app, request.query
+    catalogue = app[MODELS].catalogue
+    wanted, search = query.get("type", ""), query.get("search", "").strip()[:200]
+    sort = SortKey.NAME
+    with contextlib.suppress(ValueError):
+        sort = SortKey(query.get("sort", "name"))
+    number = max(1, int(query["page"])) if query.get("page", "").isdecimal() else 1
+    found = catalogue.search(
+        Query(
+            type=parse_model_types(wanted) if wanted else None,
+            search=search,
+            sort_by=sort,
+            descending=sort in {SortKey.SIZE, SortKey.DATE},
+            page=number,
+            limit=_PAGE_LENGTH,
+        )
+    )
+    statistics = catalogue.statistics()
+    kept = {name: value for name, value in (("type", wanted), ("search", search), ("sort", sort.value)) if value}
+    return ModelsPage(
+        models=found.models,
+        loaded=app[RESIDENCY].model_ids,
+        default_id=_default_id(request),
+        total=found.total,
+        total_size=statistics.total_size,
+        types=tuple(
+            (item.slug, TYPE_LABELS[item], statistics.by_type[item.slug])
+            for item in MODEL_TYPES
+            if statistics.by_type.get(item.slug)
+        ),
+        type=wanted,
+        search=search,
+        sort=sort.value,
+        sorts=_SORTS,
+        page=number,
+        pages=found.total_pages,
+        here="/ui/models?" + urlencode(kept) + "&",
+        folder=str(app[SETTINGS].models_dir),
+        can_manage=request[PRINCIPAL].may(Permission.MANAGE_MODELS),
+    )
+
+
+def _default_id(request: web.Request) -> str:
+    with contextlib.suppress(ModelNotFound):
+        return request.app[DEFAULT_MODEL].model(request[PRINCIPAL]).id
+    return ""
+
+
+def _detail(request: web.Request, model: Model) -> ModelPage:
+    app = request.app
+    registry = app[MODELS]
+    types = {job_type for worker in app[WORKERS] for job_type in worker.types}
+    is_main = bool(model.type & MAIN_TYPES)
+    return ModelPage(
+        model=model,
+        type_label=TYPE_LABELS[model.type],
+        facts=tuple(_facts(model)),
+        tensor_types=tuple(
+            sorted(((kind.name.lower(), count, 0) for kind, count in model.types.items()), key=lambda row: -row[1])
+        ),
+        components=tuple(
+            ComponentRow(
+                name=str(state.requirement.component),
+                required=state.requirement.need is Need.REQUIRED,
+                reason=state.requirement.reason,
+                embedded=state.embedded,
+                candidates=state.candidates,
+            )
+            for state in registry.components(model)
+        )
+        if is_main
+        else (),
+        is_main=is_main,
+        is_loaded=model.id in app[RESIDENCY].model_ids,
+        is_default=model.id == _default_id(request),
+        memory_bytes=app[ENGINE].supervisor.memory_bytes,
+        can_manage=request[PRINCIPAL].may(Permission.MANAGE_MODELS),
+        can_hash=JobType.HASH in types,
+        conversions=(),
+    )
+
+
+def _facts(model: Model) -> Iterator[Fact]:
+    yield Fact("File", model.relative_path)
+    yield Fact("Size", size_text(model.size))
+    yield Fact("Format", model.format.value)
+    if model.architecture is not None:
+        yield Fact("Architecture", model.architecture.label)
+    if model.variant:
+        yield Fact("Variant", model.variant)
+    if model.quantization is not None:
+        yield Fact("Quantization", model.quantization.name.lower())
+    if model.parameter_count:
+        yield Fact("Parameters", count_text(model.parameter_count))
+        yield Fact("Tensors", f"{model.tensor_count}")
+    if model.embedded:
+        yield Fact("Holds", ", ".join(sorted(str(part) for part in model.embedded)))
+    if model.base_model:
+        yield Fact("Base model", model.base_model)
+    if model.trigger_words:
+        yield Fact("Trigger words", ", ".join(model.trigger_words))
+    if model.sha256:
+        yield Fact("SHA-256", model.sha256)

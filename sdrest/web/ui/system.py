@@ -1,0 +1,139 @@
+"""The System page: the machine, the server, its log, its settings."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+from aiohttp import web
+from pydantic import SecretStr
+
+from sdrest import __version__
+from sdrest.core.job import JobState, JobType
+from sdrest.core.principal import Permission
+from sdrest.jobs.store import JobFilter
+from sdrest.settings import AuthMode
+from sdrest.web.access import requires
+from sdrest.web.api.system import backend_name
+from sdrest.web.keys import ENGINE, JOBS, LIFECYCLE, MODELS, PRINCIPAL, RESIDENCY, SETTINGS, STARTED_AT
+from sdrest.web.ui.charts import line_chart
+from sdrest.web.ui.contexts import Chart, Device, Fact, SystemPage
+from sdrest.web.ui.logbook import LOGBOOK
+from sdrest.web.ui.rendering import is_htmx, page, part, see
+from sdrest.web.ui.samples import SAMPLES
+from sdrest.web.ui.wording import number_text, seconds_text, size_text
+
+_CHARTED_JOBS: Final = 100
+_LOG_LINES: Final = 200
+_SAMPLED: Final = frozenset({JobType.TXT2IMG, JobType.IMG2IMG, JobType.INPAINT, JobType.CONTROLNET})
+
+
+async def show(request: web.Request) -> web.Response:
+    """Everything about the machine and the server, or for htmx only what changes by the minute."""
+    context = await _page(request)
+    if is_htmx(request):
+        return part(request, "parts/system_now.html", page=context)
+    return page(request, "system.html", context)
+
+
+@requires(Permission.ADMIN)
+async def restart(request: web.Request) -> web.StreamResponse:
+    """Restart the server; running jobs go back to the queue."""
+    request.app[LIFECYCLE].restart()
+    return see(request, "/ui/system?restarting=1")
+
+
+async def _page(request: web.Request) -> SystemPage:
+    app, principal = request.app, request[PRINCIPAL]
+    settings = app[SETTINGS]
+    is_admin = principal.may(Permission.ADMIN)
+    info = app[ENGINE].supervisor.info
+    names = {model.id: model.name for model in app[MODELS].catalogue.models}
+    return SystemPage(
+        server=tuple(_server(app)),
+        machine=tuple(await asyncio.to_thread(lambda: list(_machine(settings.output_dir)))),
+        devices=tuple(
+            Device(
+                name=device.name,
+                description=device.description,
+                backend=device.backend,
+                free=device.memory_free,
+                total=device.memory_total,
+            )
+            for device in (info.devices if info else ())
+        ),
+        charts=await _charts(request),
+        loaded=tuple(sorted(names.get(model_id, model_id) for model_id in app[RESIDENCY].model_ids)),
+        is_admin=is_admin,
+        can_restart=is_admin and app[LIFECYCLE].can_restart,
+        settings=tuple(Fact(name, _shown(value)) for name, value in settings) if is_admin else (),
+        log=tuple(app[LOGBOOK].lines)[-_LOG_LINES:] if is_admin else (),
+        with_accounts=is_admin and settings.auth is not AuthMode.NONE,
+    )
+
+
+def _server(app: web.Application) -> Iterator[Fact]:
+    supervisor = app[ENGINE].supervisor
+    info = supervisor.info
+    yield Fact("Version", f"sdrest {__version__}")
+    yield Fact("Library", f"{info.version} ({info.commit[:12]})" if info else "not loaded yet")
+    yield Fact("Backend", backend_name(app) or "–")
+    yield Fact("Up for", seconds_text(time.monotonic() - app[STARTED_AT]))
+    yield Fact("Engine", "ready" if supervisor.is_ready else supervisor.start_problem or "starting")
+    yield Fact("Engine restarts", str(supervisor.restarts))
+    yield Fact("Engine memory", size_text(supervisor.memory_bytes))
+    if info:
+        yield Fact("Instructions", _instructions(info.system_info))
+
+
+def _instructions(system_info: str) -> str:
+    """The features that are on, from ``AVX = 1 | AVX2 = 1 | AVX512 = 0``."""
+    parts = [part.partition("=") for part in system_info.replace("\n", "|").split("|")]
+    return ", ".join(name.rpartition(":")[2].strip() for name, _, value in parts if value.strip() == "1") or "–"
+
+
+def _machine(folder: Path) -> Iterator[Fact]:
+    memory, disk = psutil.virtual_memory(), shutil.disk_usage(folder)
+    yield Fact("System", platform.platform(terse=True))
+    yield Fact("Processor", f"{psutil.cpu_count(logical=False) or '?'} cores, {psutil.cpu_count()} threads")
+    yield Fact("Load", ", ".join(f"{value:.2f}" for value in os.getloadavg()))
+    yield Fact("Memory", f"{size_text(memory.available)} free of {size_text(memory.total)}")
+    yield Fact("Disk", f"{size_text(disk.free)} free of {size_text(disk.total)}")
+
+
+async def _charts(request: web.Request) -> tuple[Chart, ...]:
+    kept = list(request.app[SAMPLES].kept)
+    wanted = JobFilter(states=(JobState.COMPLETED,), types=_SAMPLED, limit=_CHARTED_JOBS)
+    jobs: Sequence[Any] = await request.app[JOBS].find(wanted, request[PRINCIPAL])
+    steps: list[tuple[datetime, float]] = [
+        (job.created_at, job.seconds / (job.parameters["steps"] * job.parameters.get("batch_count", 1)))
+        for job in reversed(jobs)
+        if job.seconds and job.parameters.get("steps")
+    ]
+    return (
+        line_chart("Engine memory", [(item.at, item.engine_bytes) for item in kept], size_text),
+        line_chart(
+            "Jobs waiting and running", [(item.at, item.waiting) for item in kept], lambda value: f"{value:.0f}"
+        ),
+        line_chart("Time for each step", steps, _step_text),
+    )
+
+
+def _step_text(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else seconds_text(seconds)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return "set" if value.get_secret_value() else "not set"
+    if value is None or value in ("", (), [], {}):
+        return "–"
+    return number_text(value)
