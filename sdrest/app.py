@@ -159,11 +159,16 @@ def build_app(settings: Settings) -> web.Application:
     app.on_shutdown.append(announce_end)
     add_api(app)
     add_dialects(app, problems)
+    add_ui(app, problems)
+    _add_documentation(app)
+    return app
+
+
+def _add_documentation(app: web.Application) -> None:
+    """The OpenAPI document, for programs and for people."""
     openapi = OpenApi()
     app.router.add_get("/openapi.json", openapi.handle)
     app.router.add_get("/docs", DocsPage(openapi).handle)
-    add_ui(app, problems)
-    return app
 
 
 def _engine_executors(workshop: Workshop, settings: Settings) -> dict[JobType, Executor]:

@@ -24,7 +24,8 @@ class Logbook:
 
     def __init__(self) -> None:
         self.lines: deque[str] = deque(maxlen=_KEPT)
-        self._readers: set[asyncio.Queue[str]] = set()
+        #: Queues of those who follow; None ends them.
+        self._readers: set[asyncio.Queue[str | None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -37,7 +38,7 @@ class Logbook:
             self._loop.call_soon_threadsafe(self._hand_out, line)
         return event
 
-    def _hand_out(self, line: str) -> None:
+    def _hand_out(self, line: str | None) -> None:
         for reader in self._readers:
             if not reader.full():
                 reader.put_nowait(line)
@@ -53,15 +54,19 @@ class Logbook:
         yield
         processors.remove(self)
 
+    async def end(self, _app: web.Application) -> None:
+        """Let everybody who follows go (an ``on_shutdown`` handler)."""
+        self._hand_out(None)
+
     @requires(Permission.ADMIN)
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Log lines as they are written, as Server-Sent Events."""
-        mine: asyncio.Queue[str] = asyncio.Queue(_BACKLOG)
+        mine: asyncio.Queue[str | None] = asyncio.Queue(_BACKLOG)
         self._readers.add(mine)
         try:
             async with sse_response(request) as stream:
-                while stream.is_connected():
-                    await stream.send(await mine.get())
+                while stream.is_connected() and (line := await mine.get()) is not None:
+                    await stream.send(line)
                 return stream
         finally:
             self._readers.discard(mine)

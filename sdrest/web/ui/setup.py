@@ -58,6 +58,7 @@ def add_ui(app: web.Application, problems: Problems) -> None:
         app.router.add_route(method, path, handler)
     samples, logbook = app[SAMPLES], app[LOGBOOK] = Samples(), Logbook()
     app.cleanup_ctx.extend((samples.run, logbook.run))
+    app.on_shutdown.append(logbook.end)
     app.router.add_get("/ui/system/log", logbook.events)
     app.router.add_get(STATIC_PREFIX + "/{name}", static.handle)
     app.router.add_get("/ui", _home)
