@@ -32,6 +32,7 @@ from sdrest.jobs.service import JobService
 from sdrest.jobs.spool import Spool
 from sdrest.jobs.timings import TimingRecorder
 from sdrest.jobs.upscaling import UpscalingExecutor
+from sdrest.jobs.video import VideoExecutor
 from sdrest.jobs.worker import Executor, Worker
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
 from sdrest.registry.folders import Folders
@@ -180,6 +181,7 @@ def _engine_executors(workshop: Workshop, settings: Settings) -> dict[JobType, E
         JobType.INPAINT: pictures,
         JobType.CONTROLNET: pictures,
         JobType.UPSCALE: UpscalingExecutor(workshop, threads=settings.threads),
+        JobType.VIDEO: VideoExecutor(workshop),
         JobType.LOAD: LoadExecutor(workshop),
     }
 

@@ -258,6 +258,8 @@ class Need(StrEnum):
     """How much a component matters."""
 
     REQUIRED = "required"
+    #: Taken where it is there; the model works without it, worse.
+    WANTED = "wanted"
     RECOMMENDED = "recommended"
 
 

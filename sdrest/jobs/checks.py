@@ -84,6 +84,9 @@ def mode_problems(
         does = "pictures, not videos" if is_video else "videos, not pictures"
         yield FieldProblem("model", f"{model.name} makes {does}")
         return
+    if is_video:
+        yield from _video_problems(model, given)
+        return
     for name in _NEEDED.get(job_type, ()):
         if not given(name):
             yield FieldProblem(name, "a picture is needed")
@@ -96,6 +99,23 @@ def mode_problems(
     if given("ref_images") and not (family in _REFERENCE_FAMILIES or model.architecture in _REFERENCE_ARCHITECTURES):
         yield FieldProblem("ref_images", f"{_label(model)} does not take reference pictures")
     yield from _photo_maker_problems(parameters, family, given)
+
+
+def _video_problems(model: Model, given: Given) -> Iterator[FieldProblem]:
+    """Pictures that this kind of video model passes over (``prepare_video_generation_latents``)."""
+    is_vace = bool(model.traits.get("vace"))
+    between = bool(model.traits.get("clip_vision")) or model.architecture is Architecture.WAN2_2_I2V
+    takes = {
+        "init_image": is_vace or between or model.architecture in {Architecture.WAN2_2_TI2V, Architecture.SVD},
+        "end_image": between,
+        "control_frames": is_vace,
+    }
+    for name, is_taken in takes.items():
+        if given(name) and not is_taken:
+            yield FieldProblem(name, f"{model.name} does not take it: it makes videos from other input")
+    for name in ("mask_image", "control_image", "ref_images", "pm_id_images"):
+        if given(name):
+            yield FieldProblem(name, "has no meaning for videos")
 
 
 def _control_problems(parameters: GenerationParameters, model: Model, given: Given) -> Iterator[FieldProblem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +79,12 @@ class Workshop:
         finally:
             await asyncio.to_thread(self.spool.end_attempt, job.id, job.attempt)
 
-    async def run(self, task: messages.Task, follower: Follower) -> messages.Done:
-        """Run a task; when it fails, nothing more of it appears after this."""
+    async def run(
+        self, task: messages.Task, follower: Follower, heard: Callable[[messages.Report], None] | None = None
+    ) -> messages.Done:
+        """Run a task; when it fails, nothing more of it appears after this. ``heard`` may go before the follower."""
         try:
-            return await self.engine.run(task, follower.heard)
+            return await self.engine.run(task, heard or follower.heard)
         except BaseException:
             await follower.abandon()
             raise

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from sdrest.core.errors import FieldProblem, InvalidInput
-from sdrest.core.model import MAIN_TYPES, Family, Model
+from sdrest.core.model import MAIN_TYPES, Family, Model, Need
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.core.principal import Principal
 from sdrest.jobs.adapters import AdapterFinder
 from sdrest.jobs.checks import encoder_problems, mode_problems, number_problems
-from sdrest.jobs.contexts import ContextBuilder
+from sdrest.jobs.contexts import ContextBuilder, chosen_components
 from sdrest.jobs.default_model import DefaultModel
 from sdrest.jobs.memory import MemoryPlanner
 from sdrest.jobs.sizes import with_picture_size
 from sdrest.jobs.submission import Parameters, Submission
 from sdrest.jobs.upscalers import enlargement_problems, find_upscaler
+from sdrest.outputs.video import check_format
 from sdrest.registry.defaults import defaults_of
 from sdrest.registry.registry import Registry
 
@@ -73,6 +74,8 @@ class ModelPreparer:
             *mode_problems(submission.type, complete, model, has),
             *self._upscaler_problems(complete),
         ]
+        if isinstance(complete, VideoParameters):
+            check_format(complete.video_format)
         adapters = _collect(problems, lambda: self._adapters.find(model, complete))
         plan = _collect(problems, lambda: self._contexts.plan(model, complete, adapters))
         if plan is not None and not plan.encodes:
@@ -80,7 +83,15 @@ class ModelPreparer:
         if problems or plan is None:
             raise InvalidInput(problems)
         self._memory.check(plan, complete)
-        return complete, model, warnings
+        return complete, model, (*warnings, *self._wanting(model, complete))
+
+    def _wanting(self, model: Model, parameters: GenerationParameters) -> Iterator[str]:
+        """Parts that are not there and whose absence shows."""
+        chosen = chosen_components(parameters)
+        for state in self._registry.components(model):
+            component = state.requirement.component
+            if state.requirement.need is Need.WANTED and not state.present and component not in chosen:
+                yield f"no {component.value} file is there for {model.name}: the prompt has no effect"
 
     def _upscaler_problems(self, parameters: GenerationParameters) -> list[FieldProblem]:
         problems: list[FieldProblem] = []

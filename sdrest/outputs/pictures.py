@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageErro
 
 from sdrest.core.errors import InvalidInput
 from sdrest.outputs.files import atomic_file
+from sdrest.outputs.video import VIDEO_SUFFIXES, first_frame
 
 #: Formats taken from clients; vector and multi-file formats are not decoded.
 ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -93,13 +94,13 @@ def jpeg_bytes(width: int, height: int, rgb: bytes, quality: int = 80) -> bytes:
 
 
 def thumbnail_jpeg(path: Path, size_px: int) -> bytes:
-    """The picture in ``path`` (first frame) within ``size_px`` × ``size_px``, as JPEG, transparent parts white.
+    """The picture or video in ``path`` (first frame) within ``size_px`` × ``size_px``, as JPEG, transparent parts white.
 
     Raises:
         InvalidInput: the file is not a picture.
     """
     try:
-        with Image.open(path) as picture:
+        with first_frame(path) if path.suffix in VIDEO_SUFFIXES else Image.open(path) as picture:
             picture.draft("RGB", (size_px, size_px))
             picture.thumbnail((size_px, size_px))
             small = picture.convert("RGBA")

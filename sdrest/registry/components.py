@@ -54,7 +54,9 @@ def requirements(model: Model) -> tuple[Requirement, ...]:
     architecture = model.architecture
     if architecture is None:
         return ()
-    found = [Requirement(part, Need.REQUIRED, _TEXT) for part in _TEXT_ENCODERS[architecture.family]]
+    # Video models paint without a text encoder too: from their first picture, or nothing in particular.
+    text_need = Need.WANTED if architecture.family is Family.WAN else Need.REQUIRED
+    found = [Requirement(part, text_need, _TEXT) for part in _TEXT_ENCODERS[architecture.family]]
     if architecture is not Architecture.CHROMA_RADIANCE:
         found.append(Requirement(Component.VAE, Need.REQUIRED, _VAE))
     if architecture is Architecture.SVD or (architecture.family is Family.WAN and model.traits.get("clip_vision")):

@@ -160,6 +160,8 @@ def _main_traits(names: Names) -> dict[str, int]:
         traits["guidance"] = 1
     if names.has("img_emb."):
         traits["clip_vision"] = 1
+    if names.has("vace_blocks."):
+        traits["vace"] = 1
     channels = _latent_channels(names)
     if channels:
         traits["latent_channels"] = channels

@@ -34,7 +34,7 @@ def resolve_loading(catalogue: Catalogue, model: Model, chosen: Mapping[Componen
     """The files with which ``model`` can be loaded.
 
     ``chosen`` names components by any name the catalogue knows; they override what the model's file holds. Required
-    parts that are neither held nor chosen are looked for among the registered files (a tiny autoencoder will do where
+    and wanted parts that are neither held nor chosen are looked for among the registered files (a tiny autoencoder will do where
     no VAE fits). Raises :class:`ModelUnusable` naming every part that is missing, or :class:`InvalidInput` for a choice
     that cannot fit.
     """
@@ -42,7 +42,7 @@ def resolve_loading(catalogue: Catalogue, model: Model, chosen: Mapping[Componen
     parts = _chosen_parts(catalogue, model, chosen or {})
     absent: list[Requirement] = []
     for need in requirements(model):
-        if need.need is not Need.REQUIRED or need.component in parts or need.component in model.embedded:
+        if need.need is Need.RECOMMENDED or need.component in parts or need.component in model.embedded:
             continue
         if need.component is Component.VAE and (Component.TAESD in parts or Component.TAESD in model.embedded):
             continue
@@ -52,10 +52,10 @@ def resolve_loading(catalogue: Catalogue, model: Model, chosen: Mapping[Componen
             if found is not None:
                 parts[Component.TAESD] = found
                 continue
-        if found is None:
-            absent.append(need)
-        else:
+        if found is not None:
             parts[need.component] = found
+        elif need.need is Need.REQUIRED:
+            absent.append(need)
     if absent:
         names = ", ".join(need.component.value for need in absent)
         raise ModelUnusable(

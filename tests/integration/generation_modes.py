@@ -26,6 +26,7 @@ FOLDERS = {
     "controlnet": "controlnet",
     "photomaker": "photomaker",
     "wan": "diffusion_models",
+    "wan_vace": "diffusion_models",
     "embedding": "embeddings",
     "embedding_f16": "embeddings",
 }

@@ -42,6 +42,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path, int], Path]]] = {
     "taehv": ("taehv.safetensors", tae.write_video),
     "taesd": ("taesd.safetensors", partial(tae.write_image, channels=4)),
     "wan": ("wan.gguf", wan.write),
+    "wan_vace": ("wan_vace.gguf", partial(wan.write, vace=True)),
 }
 """Name → (file name, writer)."""
 

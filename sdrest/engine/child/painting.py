@@ -81,8 +81,12 @@ class Painter:
         context, load_seconds = self._contexts.get(task.context, task.demand)
         if not context.supports_video:
             raise binding.NativeError("this model makes pictures, not videos")
-        self._contexts.make_room(task.demand, task.context)
-        params = video_params(task.parameters, pictures=self._pictures(task.pictures), loras=task.loras)
+        pictures = self._pictures(task.pictures)
+        compute = task.demand.compute or self._buffers(
+            lambda: context.generate_video(video_params(task.parameters, pictures=pictures))
+        )
+        self._contexts.make_room(_with_compute(task.demand, compute), task.context)
+        params = video_params(task.parameters, pictures=pictures, loras=task.loras)
         self._phases.picture(1, 1)
         self._phases.enter("encode")
         self._preview(task.task, task.parameters.preview)
@@ -99,7 +103,7 @@ class Painter:
             load_seconds=load_seconds,
             sampler=task.parameters.sampler,
             scheduler=task.parameters.scheduler,
-            result={"weights_bytes": self._contexts.weights_bytes(task.context)},
+            result={"weights_bytes": self._contexts.weights_bytes(task.context), "compute_bytes": compute},
         )
 
     def upscale(self, task: messages.Upscale) -> messages.Done:
@@ -127,16 +131,21 @@ class Painter:
     def _image_buffers(
         self, context: binding.Context, task: messages.Generate | messages.Estimate, pictures: Pictures
     ) -> int:
-        """Bytes of the largest compute buffer of a picture, by a dry run; 0 where that is not possible.
+        if not context.supports_image or task.parameters.pm_id_images:
+            return 0
+        return self._buffers(lambda: context.generate_image(image_params(task.parameters, seed=0, pictures=pictures)))
 
-        LoRAs are left out: they change no buffer of note, and one of the wrong width would end the process here as well.
+    def _buffers(self, generate: Callable[[], object]) -> int:
+        """Bytes of the largest compute buffer of a generation, by a dry run; 0 where that is not possible.
+
+        LoRAs are to be left out: they change no buffer of note, and merging them is work that a dry run does not spare.
         """
-        if not self._library.soft_cancel_available or not context.supports_image or task.parameters.pm_id_images:
+        if not self._library.soft_cancel_available:
             return 0
         self._phases.muted = True
         try:
             with self._library.dry_run() as report:
-                context.generate_image(image_params(task.parameters, seed=0, pictures=pictures))
+                generate()
         finally:
             self._phases.muted = False
         return report.largest_compute_bytes
