@@ -95,12 +95,11 @@ def build_app(settings: Settings) -> web.Application:
         budget_bytes=settings.memory_budget_bytes,
         engine=lambda: engine.supervisor.info,
     )
-    preparer = ModelPreparer(registry, default_model, contexts, memory)
     jobs = app[keys.JOBS] = JobService(
         store,
         Broadcast(),
         spool,
-        preparer,
+        ModelPreparer(registry, default_model, contexts, memory),
         max_pending=settings.max_pending_jobs,
         allowances=allowances_from(settings),
     )
@@ -110,7 +109,6 @@ def build_app(settings: Settings) -> web.Application:
     residency = app[keys.RESIDENCY] = Residency(
         engine, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )
-    engine.on_context, engine.on_death = residency.heard, residency.lost
     workers = app[keys.WORKERS] = [
         Worker(
             "engine",

@@ -44,14 +44,14 @@ class Residency:
         self._idle: asyncio.Task[None] | None = None
         #: Resident memory of the engine after the last change, in bytes.
         self.memory_bytes = 0
+        engine.on_context, engine.on_death = self._heard, self._lost
 
     @property
     def model_ids(self) -> frozenset[str]:
         """Ids of the loaded models; the queue takes their jobs first, within its bound."""
         return frozenset(model.id for path in self._contexts if (model := self._model(path)))
 
-    def heard(self, report: messages.Report) -> None:
-        """A context was loaded or freed (called by the engine)."""
+    def _heard(self, report: messages.Report) -> None:
         if not isinstance(report, messages.ContextChanged):
             return
         self.memory_bytes = report.memory_bytes
@@ -63,8 +63,7 @@ class Residency:
         if is_loaded is not was_loaded:
             self._tell(report.path, "loaded" if is_loaded else "unloaded")
 
-    def lost(self) -> None:
-        """The engine process has ended, and every model with it."""
+    def _lost(self) -> None:
         paths = list(self._contexts)
         self._contexts.clear()
         self.memory_bytes = 0
