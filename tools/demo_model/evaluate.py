@@ -1,0 +1,157 @@
+"""Measure how often a picture shows what its prompt names, over every trained object.
+
+Each picture is compared with the reference renderings of ALL trained objects on the prompt's ground (mean squared
+difference at 32x32): top-1 is right when the named object is nearest. The ground is read off the corners. The pictures
+come from the port with the weights as the file stores them, which is far quicker than the library's full graph;
+``--library`` draws that many of them with the library as well and tells how closely the two agree. ``--untrained``
+measures a model of random weights the same way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import tae
+import torch
+from check_port import philox_normal
+from data import COLORS, SHAPES, Scene, load_icons, objects, scene_picture
+from export import as_stored
+from library import Draw, Library
+from model import Model, generate
+from PIL import Image
+from torch import nn
+from train import indices, load
+
+SIDE = 32
+
+
+def features(picture: np.ndarray) -> np.ndarray:
+    """``uint8`` [H, W, 3] → RGB means of a 32×32 grid, float [3072]."""
+    small = Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BOX)
+    return np.asarray(small, np.float32).ravel() / 255
+
+
+def corner_color(picture: np.ndarray) -> str:
+    """The named colour nearest to the median of the four corners."""
+    side = max(4, picture.shape[0] // 16)
+    ends = (slice(0, side), slice(-side, None))
+    found = np.median(np.concatenate([picture[y, x].reshape(-1, 3) for y in ends for x in ends]), 0)
+    return min(COLORS, key=lambda name: float(np.square(found - COLORS[name]).sum()))
+
+
+class Reference:
+    """Features of every trained object's reference picture on a ground, kept once computed."""
+
+    def __init__(self, icons: dict[str, np.ndarray]) -> None:
+        self.icons = icons
+        self.names = list(objects(trained=True))
+        self._kept: dict[str, np.ndarray] = {}
+
+    def ranking(self, picture: np.ndarray, background: str) -> list[str]:
+        """Object names from nearest to farthest."""
+        if background not in self._kept:
+            scenes = [scene_picture(Scene(name, background), self.icons) for name in self.names]
+            self._kept[background] = np.stack([features(scene) for scene in scenes])
+        distance = np.square(self._kept[background] - features(picture)).sum(1)
+        return [self.names[i] for i in np.argsort(distance)]
+
+    def is_shape(self, picture: np.ndarray, scene: Scene) -> bool:
+        """Whether the shape and colour of ``scene`` are the nearest of all on its ground."""
+        rivals = [Scene(s, scene.background, "", c) for s in SHAPES for c in COLORS if c != scene.background]
+        drawn = features(picture)
+        errors = [float(np.square(features(scene_picture(rival, self.icons)) - drawn).sum()) for rival in rivals]
+        return rivals[int(np.argmin(errors))] == scene
+
+
+def draw(model: Model, decoder: nn.Module, prompts: list[str], steps: int, cfg_scale: float) -> list[np.ndarray]:
+    """Draw with the port; picture i has the library's noise of seed i."""
+    found: list[np.ndarray] = []
+    for start in range(0, len(prompts), 32):
+        part = prompts[start : start + 32]
+        noise = np.stack([philox_normal(start + i, 16 * 16 * 16).reshape(16, 16, 16) for i in range(len(part))])
+        with torch.no_grad():
+            latents = generate(model, indices(model, part), torch.from_numpy(noise), steps, cfg_scale)
+            pictures = decoder(latents).clamp(0, 1).permute(0, 2, 3, 1).mul(255).round().byte().numpy()
+        found += list(pictures)
+    return found
+
+
+def untrained(model: Model) -> Model:
+    """The same architecture with random weights."""
+    torch.manual_seed(0)
+    fresh = Model(model.shape, model.token_ids.tolist())
+    for parameter in fresh.parameters():
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, std=0.02)
+    return fresh.eval()
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--model", type=Path, help="the shipped file, for --library")
+    parser.add_argument("--library", type=int, default=0, help="how many to draw with the library as well")
+    parser.add_argument("--untrained", action="store_true")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--cfg-scale", type=float, default=3.0)
+    parser.add_argument("--sheet", type=Path, help="save the pictures, 20 in a row")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    _, decoder = tae.load(arguments.run / "tae.pt")
+    model = load(arguments.run / "model.pt")
+    model = untrained(model) if arguments.untrained else as_stored(model)
+    reference = Reference(load_icons(arguments.run))
+    rng = random.Random(11)
+    scenes = [Scene(name, rng.choice(list(COLORS))) for name in reference.names]
+    rng.shuffle(scenes)
+    pictures = draw(model, decoder, [s.caption() for s in scenes], arguments.steps, arguments.cfg_scale)
+    ranks = [reference.ranking(p, s.background).index(s.subject) for p, s in zip(pictures, scenes, strict=True)]
+    grounds = [corner_color(p) == s.background for p, s in zip(pictures, scenes, strict=True)]
+    combinations = [Scene(s, g, "", c) for s in SHAPES for c in COLORS for g in COLORS if c != g]
+    tried = rng.sample(combinations, 64)
+    shapes = draw(model, decoder, [s.caption() for s in tried], arguments.steps, arguments.cfg_scale)
+    figures: dict[str, float] = {
+        "prompts": len(scenes),
+        "top1": round(float(np.mean([rank == 0 for rank in ranks])), 4),
+        "top5": round(float(np.mean([rank < 5 for rank in ranks])), 4),
+        "chance": round(1 / len(reference.names), 4),
+        "background": round(float(np.mean(grounds)), 4),
+        "shapes": len(tried),
+        "shape_and_color": round(
+            float(np.mean([reference.is_shape(p, s) for p, s in zip(shapes, tried, strict=True)])), 4
+        ),
+    }
+    print("not nearest:", "; ".join(s.subject for s, rank in zip(scenes, ranks, strict=True) if rank))
+    if arguments.library:
+        seconds, differences, agreed = [], [], []
+        with Library(arguments.model) as library:
+            for seed, scene in enumerate(scenes[: arguments.library]):
+                start = time.perf_counter()
+                request = Draw(scene.caption(), steps=arguments.steps, cfg_scale=arguments.cfg_scale, seed=seed)
+                theirs = library.draw(request)
+                seconds.append(time.perf_counter() - start)
+                differences.append(np.abs(theirs.astype(float) - pictures[seed]).mean())
+                agreed.append(reference.ranking(theirs, scene.background).index(scene.subject) == 0)
+        figures |= {
+            "library_prompts": len(seconds),
+            "library_top1": round(float(np.mean(agreed)), 4),
+            "library_difference_of_255": round(float(np.mean(differences)), 3),
+            "library_seconds_median": round(float(np.median(seconds)), 2),
+        }
+    print(json.dumps(figures, indent=1))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if arguments.sheet:
+        rows = [np.concatenate(pictures[i : i + 20], 1) for i in range(0, len(pictures) - 19, 20)]
+        Image.fromarray(np.concatenate(rows)).save(arguments.sheet)
+
+
+if __name__ == "__main__":
+    main()
