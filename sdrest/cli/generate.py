@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from, settings_options
 from sdrest.cli.serve import serving
+from sdrest.client import AsyncClient, ClientError, JobFailed
+from sdrest.client import Progress as JobProgress
 from sdrest.core.errors import SdrestError
 from sdrest.settings import LogLevel
 
@@ -62,6 +64,8 @@ def generate(
         files = asyncio.run(_generate({"prompt": prompt, **body}, output_file, url, api_key, config, flags))
     except httpx.HTTPError as error:
         raise click.ClickException(f"cannot reach {url}: {error}") from None
+    except ClientError as error:
+        raise click.ClickException(_said(error)) from None
     except SdrestError as error:
         raise click.ClickException(error.message) from None
     for file in files:
@@ -81,34 +85,18 @@ async def _generate(
 
 
 async def _ask(url: str, api_key: str | None, body: dict[str, Any], target: Path) -> list[Path]:
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    rename = {"sampler": "sampling_method", "batch_size": "batch_count"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=httpx.Timeout(30, read=None)) as client:
-        reply = await client.post("/api/generate/text2img", json={rename.get(k, k): v for k, v in body.items()})
-        job_id = _checked(reply)["job_id"]
-        await _follow(client, job_id)
-        result = _checked(await client.get(f"/api/v1/generate/{job_id}"))
-    if result["status"] != "completed":
-        raise click.ClickException(result.get("error") or f"the job is {result['status']}")
-    files = []
-    for index, image in enumerate(result["images"]):
-        file = target if index == 0 else target.with_stem(f"{target.stem}-{index}")
-        file.write_bytes(base64.b64decode(image["data"]))
-        files.append(file)
-    return files
+    async with AsyncClient(url, api_key=api_key or "") as client:
+        job = await client.submit("text2img", batch_count=body.pop("batch_size", None), **body)
+        with _progress_bar() as show:
+            job = await client.wait(job, on_progress=show)
+        if job.status != "completed":
+            raise JobFailed(job)
+        return await client.save(job, target)
 
 
-def _checked(reply: httpx.Response) -> dict[str, Any]:
-    body: dict[str, Any] = reply.json()
-    if reply.is_error:
-        errors = body.get("details", {}).get("errors") or []
-        lines = "\n".join(f"  {item['field']}: {item['message']}" for item in errors)
-        raise click.ClickException((lines and f"the request is not right:\n{lines}") or str(body.get("error")))
-    return body
-
-
-async def _follow(client: httpx.AsyncClient, job_id: str) -> None:
-    """Show the job's progress until it has ended."""
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[JobProgress], None]]:
+    """A bar on the terminal for the length of the block; what is given shows a job's progress on it."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -118,12 +106,14 @@ async def _follow(client: httpx.AsyncClient, job_id: str) -> None:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         shown = bar.add_task("waiting", total=1.0)
-        async with client.stream("GET", f"/api/jobs/{job_id}/events") as stream:
-            event = ""
-            async for line in stream.aiter_lines():
-                if line.startswith("event: "):
-                    event = line.removeprefix("event: ")
-                elif line.startswith("data: ") and event == "progress":
-                    data = json.loads(line.removeprefix("data: "))
-                    steps = f" {data['step']}/{data['total_steps']}" if data["total_steps"] else ""
-                    bar.update(shown, completed=data["fraction"], description=data["stage"] + steps)
+
+        def show(progress: JobProgress) -> None:
+            steps = f" {progress.step}/{progress.total_steps}" if progress.total_steps else ""
+            bar.update(shown, completed=progress.fraction, description=progress.stage + steps)
+
+        yield show
+
+
+def _said(error: ClientError) -> str:
+    lines = "\n".join(f"  {field}: {message}" for field, message in getattr(error, "problems", ()))
+    return f"the request is not right:\n{lines}" if lines else str(error)

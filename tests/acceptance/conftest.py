@@ -15,9 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration.generation_modes import place
+
 ROOT = Path(__file__).parents[2]
 #: A picture that takes a tenth of a second.
-SMALL = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 2, "seed": 7}
+SMALL: dict[str, Any] = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 2, "seed": 7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,10 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for all tests that leave it as they found it."""
-    server, process = _start(tmp_path_factory.mktemp("server"))
+    """A server for all tests that leave it as they found it; beside the embedded model it has one that takes pictures."""
+    folder = tmp_path_factory.mktemp("server")
+    place(folder / "models", "ovis", "tae16", "esrgan")
+    server, process = _start(folder)
     yield server
     _stop(process)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import threading
 import time
 import urllib.request
@@ -11,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 import webuiapi
-from PIL import Image
+from PIL import Image, ImageChops
 
+from sdrest.client import Client
 from tests.acceptance.conftest import SMALL, Server
 
 #: What strict clients validate of ``info``.
@@ -105,7 +107,7 @@ def test_png_info_reads_back_what_was_used(api: Any) -> None:
 def test_lists_have_what_clients_read(api: Any) -> None:
     assert "Euler a" in api.util_get_sampler_names()
     assert {"automatic", "karras"} <= set(api.util_get_scheduler_names())
-    assert api.util_get_model_names() == ["embedded.gguf"]
+    assert {"embedded.gguf", "ovis.gguf"} <= set(api.util_get_model_names())
     assert {item["name"] for item in api.get_upscalers()} >= {"None", "Lanczos"}
     assert {item["name"] for item in api.get_latent_upscale_modes()} >= {"Latent", "Latent (bicubic)"}
     assert api.get_memory()["ram"]["total"] > 0
@@ -207,6 +209,44 @@ def test_empty_basic_credentials_are_tolerated(api: Any) -> None:
     asked = urllib.request.Request(f"{api.baseurl}/samplers", headers={"Authorization": "Basic "})
     with urllib.request.urlopen(asked) as reply:
         assert reply.status == 200
+
+
+PICTURE = Image.new("RGB", (80, 48), (200, 30, 30))
+ON_OVIS: dict[str, Any] = {"prompt": "p", "steps": 2, "seed": 1, "override_settings": {"sd_model_checkpoint": "ovis"}}
+
+
+def test_img2img_starts_from_the_picture(api: Any) -> None:
+    result = api.img2img(images=[PICTURE], width=64, height=64, denoising_strength=0.5, cfg_scale=1, **ON_OVIS)
+    assert result.image.size == (64, 64)
+    assert "Denoising strength: 0.5" in result.info["infotexts"][0]
+    assert result.parameters["init_images"] is None
+
+
+def test_masks_mean_what_the_native_route_means(api: Any, server: Server) -> None:
+    mask = Image.new("L", PICTURE.size)
+    mask.paste(255, (40, 0, 80, 48))
+    arguments = {"width": 80, "height": 48, "denoising_strength": 0.9, "cfg_scale": 1, "mask_blur": 0, **ON_OVIS}
+    painted = api.img2img(images=[PICTURE], mask_image=mask, **arguments)
+    inverse = api.img2img(images=[PICTURE], mask_image=mask, inpainting_mask_invert=1, **arguments)
+    native: dict[str, Any] = {"prompt": "p", "steps": 2, "seed": 1, "model": "ovis", "cfg_scale": 1, "strength": 0.9}
+    native["sampler"] = "Euler a"
+    with Client(server.url) as client:
+        (expected,) = client.generate("inpainting", source_image=png(PICTURE), mask_image=png(mask), **native)
+        flipped = png(ImageChops.invert(mask))
+        (other,) = client.generate("inpainting", source_image=png(PICTURE), mask_image=flipped, **native)
+    assert (bytes_of(painted), bytes_of(inverse)) == (expected, other)
+    assert expected != other
+
+
+def png(picture: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_extras_enlarge_by_a_model(api: Any) -> None:
+    result = api.extra_single_image(PICTURE.crop((0, 0, 16, 16)), upscaler_1="esrgan", upscaling_resize=4)
+    assert result.image.size == (64, 64)
 
 
 def _until(holds: Any, seconds: float = 60) -> None:

@@ -1,0 +1,94 @@
+"""What the server answers, as values. Fields that a newer server adds are ignored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a job is. ``stage`` is wait, load, encode, sample, decode, upscale or save."""
+
+    stage: str = "wait"
+    step: int = 0
+    total_steps: int = 0
+    percent: float = 0.0
+    fraction: float = 0.0
+    image: int = 0
+    images: int = 0
+    eta_seconds: float | None = None
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished file of a job; ``url`` is its path on the server."""
+
+    filename: str
+    url: str
+    media_type: str = "image/png"
+    seed: int | None = None
+    width: int = 0
+    height: int = 0
+    size_bytes: int = 0
+
+
+class ModelName(msgspec.Struct, frozen=True, kw_only=True):
+    """The model of a job."""
+
+    id: str = ""
+    name: str = ""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a job failed, with the last words of the native library."""
+
+    slug: str
+    message: str
+    log_tail: tuple[str, ...] = ()
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job. ``status`` is pending, running, completed, failed or cancelled; ``params`` what it was really made with."""
+
+    job_id: str
+    status: str
+    type: str = ""
+    progress: Progress = Progress()
+    position: int | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    params: dict[str, Any] = {}
+    model: ModelName = ModelName()
+    images: tuple[Image, ...] = ()
+    outputs: tuple[str, ...] = ()
+    output_urls: tuple[str, ...] = ()
+    generation_time: float | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+    failure: Failure | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has reached one of its three ends."""
+        return self.status in {"completed", "failed", "cancelled"}
+
+
+class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One model in the list of models."""
+
+    id: str = ""
+    name: str = ""
+    type: str = ""
+    filename: str = ""
+    architecture: str | None = None
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """A preview of a running job; ``image`` is a ``data:`` URL."""
+
+    step: int
+    width: int
+    height: int
+    image: str
