@@ -14,7 +14,7 @@ from typing import IO
 import structlog
 from aiohttp import web
 
-from sdrest.auth.setup import build_access
+from sdrest.auth.setup import Access, build_access
 from sdrest.core.errors import Conflict, InvalidInput
 from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
@@ -122,9 +122,7 @@ def build_app(settings: Settings) -> web.Application:
     async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:
         async with open_data_dir(settings):
             await database.open()
-            await asyncio.to_thread(access.ring.open)
-            for warning in await access.warnings_at_start(settings):
-                log.warning(warning)
+            await _open_access(access, settings)
             yield
             await database.close()
 
@@ -182,6 +180,13 @@ def _engine_executors(workshop: Workshop, settings: Settings) -> dict[JobType, E
         JobType.VIDEO: VideoExecutor(workshop),
         JobType.LOAD: LoadExecutor(workshop),
     }
+
+
+async def _open_access(access: Access, settings: Settings) -> None:
+    """Read the secrets and say what keeps people from logging in."""
+    await asyncio.to_thread(access.ring.open)
+    for warning in await access.warnings_at_start(settings):
+        log.warning(warning)
 
 
 def allowances_from(settings: Settings) -> Allowances:

@@ -17,6 +17,11 @@ def record(event: str, **facts: object) -> None:
     _log.info(event, audit=True, **{name: _clean(value) for name, value in facts.items()})
 
 
+def alarm(event: str, **facts: object) -> None:
+    """Write an audit line about something that may be an attack: a warning, so that it is kept where information is not."""
+    _log.warning(event, audit=True, **{name: _clean(value) for name, value in facts.items()})
+
+
 def _clean(value: object) -> object:
     if not isinstance(value, str):
         return value

@@ -14,7 +14,7 @@ from typing import Final
 
 from sdrest.auth.accounts import Session
 from sdrest.auth.api_keys import ApiKeys, looks_like_key
-from sdrest.auth.audit import record
+from sdrest.auth.audit import alarm, record
 from sdrest.auth.identity import Identity, PasswordChecker
 from sdrest.auth.keyring import KeyRing
 from sdrest.auth.sessions import Sessions, TokenPair
@@ -85,7 +85,7 @@ class Authentication:
         try:
             self._throttle.begin(account, address)
         except TooManyRequests as error:
-            record("login refused, locked", address=address, seconds=error.retry_after_seconds)
+            alarm("login refused, locked", address=address, seconds=error.retry_after_seconds)
             raise
         try:
             identity = None if len(username) > _LONGEST_NAME else await self._checker.check(username, password)
@@ -94,7 +94,7 @@ class Authentication:
             raise
         if identity is None:
             # The name is not written down: people type passwords into the wrong field.
-            record("login failed", address=address, account_digest=self._digest(account).hex()[:12])
+            alarm("login failed", address=address, account_digest=self._digest(account).hex()[:12])
             raise Unauthorized("wrong user name or password")
         self._throttle.succeeded(account, address)
         record("login", account=identity.name, method=identity.method, role=str(identity.role), address=address)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sdrest.auth.accounts import AccountStore, Session
-from sdrest.auth.audit import record
+from sdrest.auth.audit import alarm
 from sdrest.auth.identity import Identity
 from sdrest.auth.tokens import Token, TokenKind, Tokens
 
@@ -95,7 +95,7 @@ class Sessions:
         if not is_refresh:
             return None  # Another refresh was faster; nobody has done anything wrong.
         await self._store.revoke_session(session.id, now)
-        record("refresh token used twice; session ended", account=session.principal, session=session.id[:8])
+        alarm("refresh token used twice; session ended", account=session.principal, session=session.id[:8])
         return None
 
     async def end(self, session_id: str) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
-from argon2 import PasswordHasher
 
 from sdrest.auth.api_keys import parse_permissions
 from sdrest.auth.setup import Access
@@ -30,10 +28,8 @@ def access(client: Client) -> Access:
 
 
 @pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 with the least memory: these tests are about what happens around it."""
-    cheap = functools.partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr("sdrest.auth.passwords.PasswordHasher", cheap)
+def hashes(cheap_hashes: None) -> None:
+    """These tests are about what happens around the hashing."""
 
 
 async def add_user(client: Client, name: str, role: Role = Role.USER) -> None:
