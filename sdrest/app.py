@@ -47,11 +47,10 @@ from sdrest.web.access import check_permission
 from sdrest.web.api.register import add_api
 from sdrest.web.auth import authenticate
 from sdrest.web.dialects.register import add_dialects
-from sdrest.web.docs_page import DocsPage
+from sdrest.web.docs_page import add_documentation
 from sdrest.web.fetch import Fetcher, Guard
 from sdrest.web.lifecycle import Lifecycle
 from sdrest.web.middleware import known_host, request_context
-from sdrest.web.openapi import OpenApi
 from sdrest.web.problems import Problems
 from sdrest.web.ui.setup import add_ui
 
@@ -156,16 +155,9 @@ def build_app(settings: Settings) -> web.Application:
     app.on_shutdown.append(announce_end)
     add_api(app)
     add_dialects(app, problems)
+    add_documentation(app)
     add_ui(app, problems)
-    _add_documentation(app)
     return app
-
-
-def _add_documentation(app: web.Application) -> None:
-    """The OpenAPI document, for programs and for people."""
-    openapi = OpenApi()
-    app.router.add_get("/openapi.json", openapi.handle)
-    app.router.add_get("/docs", DocsPage(openapi).handle)
 
 
 def _engine_executors(workshop: Workshop, settings: Settings) -> dict[JobType, Executor]:

@@ -126,3 +126,10 @@ def _type(schema: Mapping[str, Any]) -> str:
     if kind == "array":
         kind = f"list of {_type(schema.get('items', {}))}"
     return " ".join((kind, *bounds))
+
+
+def add_documentation(app: web.Application) -> None:
+    """Serve the description of all routes of ``app``, for programs and for people."""
+    openapi = OpenApi()
+    app.router.add_get("/openapi.json", openapi.handle)
+    app.router.add_get("/docs", DocsPage(openapi).handle)

@@ -59,7 +59,7 @@ class CropBody(Body):
 class DownloadQuery(Body):
     """Where a picture is."""
 
-    url: str = Field(min_length=1, max_length=8000, description="http or https URL of a picture.")
+    url: str = Field(max_length=2000, pattern=r"^https?://[!-~]+$", description="http or https URL of a picture.")
 
 
 class ImageReply(TypedDict):

@@ -88,7 +88,7 @@ def _view(request: web.Request, job: Job | None, count: int, *, image: bool) -> 
     }
 
 
-@operation("A1111", reply=None, body=LooseBody, body_required=False, error_schema=dict[str, Any])
+@operation("A1111", reply=None, body=LooseBody, body_required=False, errors=(422,), error_schema=dict[str, Any])
 async def interrupt(request: web.Request) -> web.Response:
     """Cancel the caller's job, running or, by its task id, waiting; nothing happens when there is none."""
     body = await read_json(request)

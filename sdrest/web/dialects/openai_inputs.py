@@ -19,6 +19,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.outputs.pictures import decode_picture
 from sdrest.web.dialects.submit import read_json
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.multipart import read_parts
 from sdrest.web.pictures import read_picture
 
 #: The parts and fields that hold pictures, and what they are here.
@@ -69,7 +70,7 @@ async def read_request(request: web.Request) -> Request:
 
 
 async def _read_form(request: web.Request, digest: hashlib._Hash) -> Request:
-    form = await request.post()
+    form = await read_parts(request)
     fields: dict[str, Any] = {}
     pictures: dict[str, list[Image.Image]] = {}
     max_pixels = request.app[SETTINGS].max_image_pixels

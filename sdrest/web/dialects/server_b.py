@@ -30,6 +30,7 @@ from sdrest.outputs.files import confined
 from sdrest.outputs.pictures import decode_picture
 from sdrest.web.bodies import body_model, to_parameters, validate
 from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
+from sdrest.web.multipart import read_parts
 from sdrest.web.operations import FORM, Reply, operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
@@ -229,10 +230,7 @@ class Endpoint:
 
 async def _read_form(request: web.Request, kind: Kind) -> tuple[dict[str, str], dict[str, Image.Image]]:
     """The text fields of the form, and its pictures under the parameters' names."""
-    try:
-        form = await request.post()
-    except ValueError as error:
-        raise InvalidInput(f"the form cannot be read: {error}") from None
+    form = await read_parts(request)
     max_pixels = request.app[SETTINGS].max_image_pixels
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     pictures: dict[str, Image.Image] = {}

@@ -13,6 +13,7 @@ from PIL import Image
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, ModelUnusable, SdrestError
 from sdrest.outputs.pictures import decode_picture
 from sdrest.web.keys import SETTINGS
+from sdrest.web.multipart import read_parts
 from sdrest.web.pictures import read_picture
 from sdrest.web.ui.fields import Kind, drawn_as, leaf_fields
 from sdrest.web.ui.modes import Mode
@@ -38,7 +39,7 @@ async def read_form(request: web.Request) -> Posted:
     posted = Posted()
     names: list[str] = []
     multipliers: list[str] = []
-    for name, value in (await request.post()).items():
+    for name, value in (await read_parts(request)).items():
         if isinstance(value, web.FileField):
             data = await asyncio.to_thread(value.file.read)
             if data:

@@ -15,6 +15,7 @@ from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.web.access import requires
 from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.multipart import read_parts
 from sdrest.web.ui.cards import card_of, cards_of, parameter_rows
 from sdrest.web.ui.contexts import JobPage, QueuePage
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
@@ -67,7 +68,7 @@ async def move(request: web.Request) -> web.StreamResponse:
     """Move a pending job: ``to=first`` before all others, ``to=up`` or ``to=down`` by one step of priority."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     job = await jobs.get(request.match_info["job_id"], principal)
-    match (await request.post()).get("to"):
+    match (await read_parts(request)).get("to"):
         case "first":
             pending = await jobs.find(JobFilter(states=(JobState.PENDING,), limit=_LISTED_PENDING), principal)
             priority = max((other.priority for other in pending if other.id != job.id), default=0) + 1
@@ -84,7 +85,7 @@ async def move(request: web.Request) -> web.StreamResponse:
 @requires(Permission.MANAGE_QUEUE)
 async def pause(request: web.Request) -> web.StreamResponse:
     """Pause or resume the queue."""
-    await request.app[JOBS].set_paused((await request.post()).get("paused") == "on", request[PRINCIPAL])
+    await request.app[JOBS].set_paused((await read_parts(request)).get("paused") == "on", request[PRINCIPAL])
     return await _lists(request)
 
 
