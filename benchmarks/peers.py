@@ -12,8 +12,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -27,38 +25,36 @@ CACHE = ROOT / "build" / "peers"
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    """A model as all programs get it. sd-server loads no model without the encoder part of a VAE, hence ``vae``."""
+
+    main: Path
+    vae: Path | None = None
+
+    def flags(self) -> list[str]:
+        """The peers' options for it."""
+        return ["-m", str(self.main), *(["--vae", str(self.vae)] if self.vae else [])]
+
+    def names(self) -> dict[str, str]:
+        """sdrest's fields for it."""
+        return {"model": self.main.stem, **({"vae_model": self.vae.stem} if self.vae else {})}
+
+
+@dataclass(frozen=True, slots=True)
 class Peers:
     """The two programs."""
 
     cli: Path
     server: Path
 
-    def command(self, model: Path, *, threads: int) -> list[str]:
-        """``sd-server`` on ``model``; the port is still to be added."""
-        return [str(self.server), "-m", str(model), "-t", str(threads)]
-
-    def serving(self, model: Path, folder: Path, *, threads: int) -> AbstractAsyncContextManager[ServerProcess]:
-        """A ready ``sd-server`` for the length of the block."""
-        return _serving(self, model, folder, threads)
-
-    def start(self, model: Path, folder: Path, *, threads: int) -> ServerProcess:
+    def start(self, model: Files, folder: Path, *, threads: int) -> ServerProcess:
         """Start ``sd-server``; ready when ``/v1/models`` answers."""
         port = free_port()
-        command = [*self.command(model, threads=threads), "--listen-port", str(port)]
+        command = [str(self.server), *model.flags(), "-t", str(threads), "--listen-port", str(port)]
         return ServerProcess.start(command, port, folder / "sd-server.log", cwd=folder)
 
 
 READY_PATH = "/v1/models"
-
-
-@asynccontextmanager
-async def _serving(peers: Peers, model: Path, folder: Path, threads: int) -> AsyncIterator[ServerProcess]:
-    server = peers.start(model, folder, threads=threads)
-    try:
-        await server.ready(READY_PATH)
-        yield server
-    finally:
-        server.stop()
 
 
 def peers(cache: Path = CACHE) -> Peers:
