@@ -70,6 +70,8 @@ class Registry:
         self._lock = threading.Lock()
         self._entries: dict[Path, Scanned] = {}
         self._catalogue = Catalogue(self._builtin, self._aliases)
+        #: Whether the catalogue holds what a scan found: entries from the cache file are in no catalogue yet.
+        self._scanned = False
 
     @property
     def catalogue(self) -> Catalogue:
@@ -85,8 +87,9 @@ class Registry:
             result = scan(self.folders, self._entries, link_roots=self._link_roots, cancelled=cancelled)
             if self._cache_path is not None and (result.read or result.entries.keys() != self._entries.keys()):
                 save_entries(self._cache_path, result.entries)
-            if self._catalogue.models and not result.read and result.entries.keys() == self._entries.keys():
+            if self._scanned and not result.read and result.entries.keys() == self._entries.keys():
                 return RefreshReport((), (), (), len(self._catalogue), result.skipped)
+            self._scanned = True
             self._entries = dict(result.entries)
             found = [self._with_hashes(model) for model in result.models]
             self._catalogue = Catalogue((*self._builtin, *found), self._aliases).prepare()

@@ -11,6 +11,7 @@ import pytest
 
 from sdrest.core.errors import Forbidden, InvalidInput
 from sdrest.core.model import Architecture, Model, ModelFormat, ModelType
+from sdrest.registry.builtin import builtin_models
 from sdrest.registry.folders import BY_KEY, Folders
 from sdrest.registry.registry import Registry
 from sdrest.registry.scan import scan
@@ -96,6 +97,14 @@ def test_a_later_start_reads_no_header(tmp_path: Path) -> None:
     path.write_bytes(bytes(stat.st_size))
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert _only(_registry(tmp_path / "m", tmp_path / "state")) == model
+
+
+def test_a_later_start_lists_the_files_beside_the_built_in_models(tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "models/vae/mse.safetensors", _VAE)
+    for _ in range(2):
+        registry = Registry(Folders(tmp_path / "models"), tmp_path, builtin=builtin_models())
+        registry.refresh()
+        assert {model.name for model in registry.catalogue.models} == {"mse", *(m.name for m in builtin_models())}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"version": 0, "entries": []}', b'{"version": 1, "entries": [7]}'])
