@@ -12,6 +12,7 @@ from sdrest.web.dialects import (
     a1111_replies,
     openai,
     openai_replies,
+    sdcpp,
     server_b,
 )
 from sdrest.web.problems import Problems
@@ -20,7 +21,7 @@ from sdrest.web.routing import add_dialect_routes
 
 def add_dialects(app: web.Application, problems: Problems) -> None:
     """Let ``app`` speak every dialect."""
-    for module in (openai, a1111, a1111_lists, a1111_options, a1111_progress, server_b):
+    for module in (openai, a1111, a1111_lists, a1111_options, a1111_progress, sdcpp, server_b):
         add_dialect_routes(app, module.ROUTES)
     problems.render_under("/v1/", openai_replies.render_error)
     for prefix in ("/sdapi/", "/controlnet/", "/internal/"):
