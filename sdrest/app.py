@@ -89,7 +89,7 @@ def build_app(settings: Settings) -> web.Application:
     store = SqliteJobStore(database)
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
     contexts = ContextBuilder(registry, threads=settings.threads)
-    memory = app[keys.MEMORY] = MemoryPlanner(
+    memory = MemoryPlanner(
         settings.data_dir / "memory.json",
         budget_bytes=settings.memory_budget_bytes,
         engine=lambda: engine.supervisor.info,
@@ -104,7 +104,7 @@ def build_app(settings: Settings) -> web.Application:
     )
     timings = app[keys.TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
-    workshop = Workshop(engine, spool, settings.output_dir, registry, contexts, memory)
+    workshop = app[keys.WORKSHOP] = Workshop(engine, spool, settings.output_dir, registry, contexts, memory)
     residency = app[keys.RESIDENCY] = Residency(
         engine, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )

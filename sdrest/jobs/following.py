@@ -77,12 +77,13 @@ class Follower:
     def _progressed(self, report: messages.Progressed) -> None:
         phase = Phase(report.phase)
         self._attempt.progress(self._tracker.advance(phase, report.step, report.steps, report.image))
-        if phase is Phase.LOAD and report.steps > 0:
-            tenth = _LOADING_STEPS * report.step // report.steps
-            if tenth != self._loading:
+        if phase is Phase.LOAD:
+            fraction = min(1.0, report.step / report.steps) if report.steps > 0 else 0.0
+            tenth = int(_LOADING_STEPS * fraction)
+            # Each file of a model has a count of its own: what is told does not go back.
+            if tenth > self._loading:
                 self._loading = tenth
                 job = self._attempt.job
-                fraction = min(1.0, report.step / report.steps)
                 self._attempt.publish(ModelChanged(job.model_id, job.model_name, "loading", fraction))
 
     async def _publish_preview(self, preview: messages.Previewed) -> None:

@@ -11,7 +11,7 @@ from sdrest.auth.setup import Access
 from sdrest.core.principal import Principal
 from sdrest.engine.client import Engine
 from sdrest.jobs.default_model import DefaultModel
-from sdrest.jobs.memory import MemoryPlanner
+from sdrest.jobs.generation import Workshop
 from sdrest.jobs.residency import Residency
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingStore
@@ -26,7 +26,7 @@ JOBS: Final = web.AppKey("jobs", JobService)
 ENGINE: Final = web.AppKey("engine", Engine)
 DEFAULT_MODEL: Final = web.AppKey("default_model", DefaultModel)
 MODELS: Final = web.AppKey("models", Registry)
-MEMORY: Final = web.AppKey("memory", MemoryPlanner)
+WORKSHOP: Final = web.AppKey("workshop", Workshop)
 RESIDENCY: Final = web.AppKey("residency", Residency)
 WORKERS: Final = web.AppKey("workers", list[Worker])
 TIMINGS: Final = web.AppKey("timings", TimingStore)

@@ -55,6 +55,10 @@ class Contexts:
         """Main files of the held contexts, the least recently used first."""
         return tuple(spec.main for spec in tuple(self._held))
 
+    def holds(self, spec: messages.ContextSpec) -> bool:
+        """Whether a context is loaded."""
+        return spec in self._held
+
     def get(self, spec: messages.ContextSpec, demand: messages.Demand) -> tuple[binding.Context, float]:
         """The context of ``spec``, loaded if need be, and the seconds that loading took.
 

@@ -39,8 +39,7 @@ class Painter:
 
     def image(self, task: messages.Generate) -> messages.Done:
         """Make the pictures of a task, one after another."""
-        self._phases.enter("load")
-        context, load_seconds = self._contexts.get(task.context, task.demand)
+        context, load_seconds = self._context(task)
         pictures = self._pictures(task.pictures, canny=task.parameters.canny)
         compute = task.demand.compute or self._image_buffers(context, task, pictures)
         self._contexts.make_room(_with_compute(task.demand, compute), task.context)
@@ -77,8 +76,7 @@ class Painter:
 
     def video(self, task: messages.GenerateVideo) -> messages.Done:
         """Make the frames of a video."""
-        self._phases.enter("load")
-        context, load_seconds = self._contexts.get(task.context, task.demand)
+        context, load_seconds = self._context(task)
         if not context.supports_video:
             raise binding.NativeError("this model makes pictures, not videos")
         pictures = self._pictures(task.pictures)
@@ -118,8 +116,7 @@ class Painter:
 
     def estimate(self, task: messages.Estimate) -> messages.Done:
         """Find out the memory that a picture takes, by a dry run on the loaded model."""
-        self._phases.enter("load")
-        context, load_seconds = self._contexts.get(task.context, task.demand)
+        context, load_seconds = self._context(task)
         compute = self._image_buffers(context, task, self._pictures(task.pictures))
         return messages.Done(
             task=task.task,
@@ -127,6 +124,13 @@ class Painter:
             load_seconds=load_seconds,
             result={"weights_bytes": self._contexts.weights_bytes(task.context), "compute_bytes": compute},
         )
+
+    def _context(
+        self, task: messages.Generate | messages.GenerateVideo | messages.Estimate
+    ) -> tuple[binding.Context, float]:
+        if not self._contexts.holds(task.context):
+            self._phases.enter("load")
+        return self._contexts.get(task.context, task.demand)
 
     def _image_buffers(
         self, context: binding.Context, task: messages.Generate | messages.Estimate, pictures: Pictures

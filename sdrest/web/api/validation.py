@@ -13,11 +13,10 @@ from typing_extensions import TypedDict
 from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.job import JobType
 from sdrest.core.parameters import GenerationParameters, to_json
-from sdrest.jobs.contexts import chosen_components
 from sdrest.jobs.timings import estimate_seconds
 from sdrest.web.api.generate import SUBMIT_ERRORS, Text2ImgBody, submission_from
 from sdrest.web.bodies import Body, parse_json, validate
-from sdrest.web.keys import ENGINE, JOBS, MODELS, TIMINGS
+from sdrest.web.keys import ENGINE, JOBS, TIMINGS, WORKSHOP
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
@@ -118,13 +117,20 @@ async def estimate(request: web.Request) -> web.Response:
         steps=parameters.steps,
         count=parameters.batch_count,
     )
-    weights = request.app[MODELS].loading(model, chosen_components(parameters)).weights_bytes
+    demand = (await asyncio.to_thread(request.app[WORKSHOP].plan, model.id, parameters)).demand
+    total = demand.weights + demand.compute
     available = psutil.virtual_memory().available + request.app[ENGINE].supervisor.memory_bytes
     reply: EstimateView = {
         "model": model.name,
         "time": {"seconds": expected.seconds, "basis": expected.basis},
-        "memory": {"model": weights, "compute": None, "vae": None, "total": weights, "available": available},
-        "fits": weights < available,
+        "memory": {
+            "model": demand.weights,
+            "compute": demand.compute or None,
+            "vae": None,
+            "total": total,
+            "available": min(available, demand.budget),
+        },
+        "fits": total < min(available, demand.budget),
     }
     return json_reply(reply)
 
