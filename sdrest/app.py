@@ -49,6 +49,7 @@ from sdrest.web.auth import authenticate
 from sdrest.web.dialects.register import add_dialects
 from sdrest.web.docs_page import add_documentation
 from sdrest.web.fetch import Fetcher, Guard
+from sdrest.web.headers import answer_preflight, set_up_headers
 from sdrest.web.lifecycle import Lifecycle
 from sdrest.web.middleware import known_host, request_context
 from sdrest.web.problems import Problems
@@ -67,7 +68,14 @@ def build_app(settings: Settings) -> web.Application:
     problems = Problems()
     app = web.Application(
         client_max_size=settings.max_body_bytes,
-        middlewares=[request_context, problems.middleware(), known_host, authenticate, check_permission],
+        middlewares=[
+            request_context,
+            problems.middleware(),
+            known_host,
+            answer_preflight,
+            authenticate,
+            check_permission,
+        ],
     )
     app[keys.SETTINGS] = settings
     app[keys.FETCHER] = Fetcher(
@@ -153,6 +161,7 @@ def build_app(settings: Settings) -> web.Application:
 
     app.cleanup_ctx.extend((folders_and_database, models, queue_and_workers))
     app.on_shutdown.append(announce_end)
+    set_up_headers(app)
     add_api(app)
     add_dialects(app, problems)
     add_documentation(app)

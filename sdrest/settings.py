@@ -136,10 +136,6 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         64 * 1024 * 1024, ge=1, description="Largest uploaded picture in pixels (width × height)."
     )
-    max_pending_per_user: int = Field(1000, ge=1, description="Pending jobs of one user before 429 is answered.")
-    max_requests_per_minute: int = Field(
-        0, ge=0, description="Requests other than reading that one user or address may make in a minute; 0: any number."
-    )
     fetch_allowed_hosts: Names = Field(
         (),
         description="Hosts (or host:port) in private networks from which pictures may be fetched and to which webhooks go.",

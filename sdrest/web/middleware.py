@@ -19,27 +19,17 @@ log = structlog.get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_SECURITY_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain"})
 
 
 @web.middleware
 async def request_context(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, log it when it is done, and set the headers that make browsers careful."""
+    """Give the request an id, and log it when it is done."""
     request[REQUEST_ID] = uuid.uuid4().hex
     request[PRINCIPAL] = NOBODY
     started_at = time.monotonic()
     with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
         response = await handler(request)
-        if not response.prepared:
-            response.headers["X-Request-Id"] = request[REQUEST_ID]
-            for name, value in _SECURITY_HEADERS.items():
-                response.headers.setdefault(name, value)
         milliseconds = round(1000 * (time.monotonic() - started_at), 1)
         log.debug(
             "request", method=request.method, path=request.path, status=response.status, milliseconds=milliseconds
@@ -51,10 +41,11 @@ async def request_context(request: web.Request, handler: Handler) -> web.StreamR
 async def known_host(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse host names that are not ours: a web page elsewhere must not reach a local server by DNS rebinding.
 
-    IP addresses are always fine (no name, no rebinding), as are localhost names and the configured host.
+    IP addresses are always fine (no name, no rebinding), as are localhost names, the configured host and ``allowed_hosts``.
     """
-    name = _host_name(request.host)
-    if name not in _LOCAL_NAMES and name != request.app[SETTINGS].host and not _is_address(name):
+    name, settings = _host_name(request.host), request.app[SETTINGS]
+    known = {*_LOCAL_NAMES, settings.host, *(host.lower() for host in settings.allowed_hosts)}
+    if not known & {name, "*"} and not _is_address(name):
         raise Forbidden(f"the host name {name!r} is not known to this server; add it to the setting allowed_hosts")
     return await handler(request)
 

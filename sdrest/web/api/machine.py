@@ -81,7 +81,7 @@ class Limits(TypedDict):
     max_image_pixels: int
     max_body_bytes: int
     max_pending_jobs: int
-    max_pending_per_user: int
+    max_pending_jobs_per_user: int
 
 
 class System(TypedDict):
@@ -145,7 +145,7 @@ def limits(app: web.Application) -> Limits:
         "max_image_pixels": settings.max_image_pixels,
         "max_body_bytes": settings.max_body_bytes,
         "max_pending_jobs": settings.max_pending_jobs,
-        "max_pending_per_user": settings.max_pending_per_user,
+        "max_pending_jobs_per_user": settings.max_pending_jobs_per_user,
     }
 
 
