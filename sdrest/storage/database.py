@@ -8,6 +8,7 @@ Durability: write-ahead log with ``synchronous = FULL``, so that a committed tra
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -51,6 +52,10 @@ class Database:
 
     def _open(self) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
+        # Prompts and password hashes are nobody else's business; SQLite gives its other files the same mode. Where the file
+        # cannot be made, SQLite says why.
+        with contextlib.suppress(OSError):
+            self.file.touch(mode=0o600, exist_ok=False)
         try:
             connection = self._connect()
             self._write_connection = connection

@@ -24,7 +24,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 H = TypeVar("H", bound=Callable[..., Any])
 
 _MARK: Final = "__required_permission__"
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Methods that change nothing.
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 #: The routes that answer without credentials, by method and canonical path.
 PUBLIC_ROUTES: Final[frozenset[tuple[str, str]]] = frozenset(
@@ -60,7 +61,7 @@ def permission_of(method: str, handler: Callable[..., Any]) -> Permission:
     marked: Permission | None = getattr(handler, _MARK, None)
     if marked is not None:
         return marked
-    return Permission.VIEW if method in _READING else Permission.GENERATE
+    return Permission.VIEW if method in READING else Permission.GENERATE
 
 
 def is_public(method: str, canonical: str | None) -> bool:

@@ -16,7 +16,7 @@ from sdrest.auth.unix import peer_uid
 from sdrest.core.errors import Forbidden, Unauthorized
 from sdrest.core.principal import ANYONE, NOBODY, Permission, Principal, Role
 from sdrest.settings import AuthMode
-from sdrest.web.access import canonical_path, needs_caller
+from sdrest.web.access import READING, canonical_path, needs_caller
 from sdrest.web.credentials import Basic, Credentials, Key, credentials_in
 from sdrest.web.keys import ACCESS, CALLER, JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.origins import is_foreign
@@ -49,7 +49,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         )
     request[CALLER] = caller
     request[PRINCIPAL] = caller.principal
-    if needs_caller(request):
+    if request.method not in READING and needs_caller(request):
         request.app[ACCESS].rate_limit.take(caller.principal.name or client_address(request))
     return await handler(request)
 

@@ -6,12 +6,11 @@ whose idea the request was. Browsers do say it, in ``Sec-Fetch-Site`` (Fetch Met
 
 from __future__ import annotations
 
-from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+from sdrest.web.access import READING
 
 
 def is_foreign(request: web.Request) -> bool:
@@ -19,7 +18,7 @@ def is_foreign(request: web.Request) -> bool:
 
     Programs that are no browsers send neither header and are never foreign.
     """
-    if request.method in _SAFE_METHODS and "websocket" not in request.headers.get("Upgrade", "").lower():
+    if request.method in READING and "websocket" not in request.headers.get("Upgrade", "").lower():
         return False
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site")
