@@ -193,7 +193,7 @@ async def _open_access(access: Access, settings: Settings) -> None:
 def allowances_from(settings: Settings) -> Allowances:
     """How much users and guests may ask for."""
     return Allowances(
-        user=Allowance(max_pending=settings.max_pending_per_user),
+        user=Allowance(max_pending=settings.max_pending_jobs_per_user or None),
         guest=Allowance(
             max_pending=settings.guest_max_pending,
             max_pixels=settings.guest_max_pixels,

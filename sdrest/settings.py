@@ -103,6 +103,12 @@ class Settings(BaseSettings):
     )
     login_max_failures: int = Field(5, ge=1, le=1000, description="Failed logins in a row before an account is locked.")
     login_lockout_seconds: float = Field(900.0, gt=0, le=86_400, description="Longest time an account stays locked.")
+    rate_limit_per_minute: int = Field(
+        0, ge=0, description="Requests other than reading that one user or address may make in a minute; 0: any number."
+    )
+    max_pending_jobs_per_user: int = Field(
+        0, ge=0, description="Pending jobs that one user may have; 0: no limit but the queue's."
+    )
     guest_max_pending: int = Field(2, ge=1, description="Pending jobs that one guest may have (auth optional).")
     guest_max_pixels: int = Field(
         1024 * 1024, ge=64 * 64, description="Largest picture of a guest in pixels (width × height)."

@@ -95,7 +95,7 @@ def build_access(settings: Settings, store: AccountStore, *, hasher: PasswordHas
         authentication,
         Directory(store, passwords),
         UrlSigner(ring, lifetime_seconds=settings.signed_url_seconds),
-        RateLimit(settings.max_requests_per_minute),
+        RateLimit(settings.rate_limit_per_minute),
     )
 
 

@@ -100,7 +100,7 @@ async def test_bad_credentials_are_not_a_guests(client_factory: ClientFactory) -
 
 
 async def test_one_user_may_have_so_many_jobs_pending(client_factory: ClientFactory) -> None:
-    client = await client_factory(auth="api-key", max_pending_per_user=1)
+    client = await client_factory(auth="api-key", max_pending_jobs_per_user=1)
     admin = bearer(await key_of(client, "admin", "admin"))
     await client.post("/api/queue/pause", headers=admin)
     ann, bob = [bearer(await key_of(client, name)) for name in ("ann", "bob")]
@@ -114,7 +114,7 @@ async def test_one_user_may_have_so_many_jobs_pending(client_factory: ClientFact
 
 
 async def test_one_user_may_make_so_many_requests_a_minute(client_factory: ClientFactory) -> None:
-    client = await client_factory(auth="api-key", max_requests_per_minute=5)
+    client = await client_factory(auth="api-key", rate_limit_per_minute=5)
     ann, bob = [bearer(await key_of(client, name)) for name in ("ann", "bob")]
     statuses = [(await client.post("/api/queue/clear", headers=ann)).status for _ in range(6)]
     assert statuses == [200] * 5 + [429]
