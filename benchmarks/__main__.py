@@ -6,10 +6,11 @@ import argparse
 import asyncio
 import importlib
 
+from benchmarks.report import write_documents
 from benchmarks.results import say
 
 #: Name → whether a plain ``make bench`` runs it; the others are ``make soak``'s.
-BENCHMARKS = {"overhead": True, "cancel": True, "durability": False}
+BENCHMARKS = {"overhead": True, "comparison": True, "scale": True, "cancel": False, "durability": False, "soak": False}
 
 
 def main() -> None:
@@ -21,6 +22,7 @@ def main() -> None:
     for name in arguments.names or [name for name, quick in BENCHMARKS.items() if quick is not arguments.soak]:
         say(f"== {name}")
         asyncio.run(importlib.import_module(f"benchmarks.{name}").measure()).save()
+    write_documents()
 
 
 if __name__ == "__main__":

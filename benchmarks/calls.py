@@ -39,11 +39,11 @@ class Client:
 
     def __init__(self, server: ServerProcess, session: aiohttp.ClientSession) -> None:
         self.url = server.url
-        self._session = session
+        self.session = session
 
     async def post(self, path: str, body: Any) -> dict[str, Any]:
         """POST JSON; the reply. Raises RuntimeError with its text when the status is not 2xx."""
-        async with self._session.post(self.url + path, json=body) as reply:
+        async with self.session.post(self.url + path, json=body) as reply:
             text = await reply.text()
             if reply.status >= 300:
                 raise RuntimeError(f"{path}: {reply.status} {text[:500]}")
@@ -52,7 +52,7 @@ class Client:
 
     async def get(self, path: str) -> dict[str, Any]:
         """GET JSON; the reply. Raises RuntimeError as :meth:`post`."""
-        async with self._session.get(self.url + path) as reply:
+        async with self.session.get(self.url + path) as reply:
             text = await reply.text()
             if reply.status >= 300:
                 raise RuntimeError(f"{path}: {reply.status} {text[:500]}")
@@ -73,7 +73,7 @@ class Client:
 
     async def events(self, job_id: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """The job's Server-Sent Events as (name, data)."""
-        async with self._session.get(f"{self.url}/api/jobs/{job_id}/events", timeout=None) as reply:
+        async with self.session.get(f"{self.url}/api/jobs/{job_id}/events", timeout=None) as reply:
             name = ""
             async for raw in reply.content:
                 line = raw.decode().rstrip("\r\n")
