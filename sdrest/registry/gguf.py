@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
+import sys
+from dataclasses import dataclass
 from io import BufferedReader
+from pathlib import Path
 
 from sdrest.core.model import ModelFormat
 from sdrest.core.tensor_types import BY_GGML_ID
@@ -16,6 +19,7 @@ from sdrest.registry.header import (
     HeaderError,
     TensorInfo,
     Window,
+    open_sized,
 )
 
 MAGIC = b"GGUF"
@@ -38,6 +42,16 @@ _SCALARS = {
     12: struct.Struct("<d"),
 }
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """One metadata entry in full: value type, element type (arrays only), and the value; strings are bytes."""
+
+    key: str
+    kind: int
+    item_kind: int | None
+    value: object
 
 
 class _Cursor:
@@ -78,7 +92,7 @@ class _Cursor:
         if kind == _STRING:
             return self._string()
         if kind == _ARRAY:
-            return self._array(key)
+            return self._array(key)[1]
         scalar = _SCALARS.get(kind)
         if scalar is None:
             raise HeaderError(f"metadata key {key!r} has the unknown value type {kind}")
@@ -91,21 +105,40 @@ class _Cursor:
         self.at = start + length
         return self.window.data[start : start + min(length, METADATA_STRING_LIMIT)].decode("utf-8", "replace")
 
-    def _array(self, key: str) -> tuple[object, ...]:
+    def _array(self, key: str, keep: int = METADATA_ARRAY_LIMIT) -> tuple[int, tuple[object, ...]]:
         kind, count = self.u32(), self.u64()
         if kind == _ARRAY:
             raise HeaderError(f"metadata key {key!r} holds an array of arrays")
-        kept = min(count, METADATA_ARRAY_LIMIT)
+        kept = min(count, keep)
         if kind == _STRING:
-            items: list[object] = [self._string() for _ in range(kept)]
+            if kept * _U64.size > self.window.file_size:
+                raise HeaderError(f"a metadata array claims {count} strings")
+            items: list[object] = [
+                self._raw_string() if keep > METADATA_ARRAY_LIMIT else self._string() for _ in range(kept)
+            ]
             self._skip_strings(count - kept)
-            return tuple(items)
+            return kind, tuple(items)
         scalar = _SCALARS.get(kind)
         if scalar is None:
             raise HeaderError(f"metadata key {key!r} holds an array of the unknown value type {kind}")
+        self.window.need(self.at + count * scalar.size)
         items = [self.unpack(scalar) for _ in range(kept)]
         self.skip((count - kept) * scalar.size)
-        return tuple(items)
+        return kind, tuple(items)
+
+    def whole_value(self, kind: int, key: str) -> KeyValue:
+        if kind == _STRING:
+            return KeyValue(key, kind, None, self._raw_string())
+        if kind == _ARRAY:
+            item_kind, items = self._array(key, keep=sys.maxsize)
+            return KeyValue(key, kind, item_kind, items)
+        return KeyValue(key, kind, None, self.value(kind, key))
+
+    def _raw_string(self) -> bytes:
+        length = self.u64()
+        start, self.at = self.at, self.at + length
+        self.window.need(self.at)
+        return bytes(self.window.data[start : self.at])
 
     def _skip_strings(self, count: int) -> None:
         """Step over string elements; vocabularies have hundreds of thousands, so this is the reader's inner loop."""
@@ -124,19 +157,7 @@ class _Cursor:
 def read_gguf(file: BufferedReader, file_size: int) -> Header:
     """The header of an open GGUF file. Raises :class:`HeaderError` with the reason when it is not one."""
     cursor = _Cursor(Window(file, file_size))
-    cursor.skip(len(MAGIC))
-    if cursor.window.data[: len(MAGIC)] != MAGIC:
-        raise HeaderError("not a GGUF file")
-    version = cursor.u32()
-    if version not in {2, 3}:
-        if version & 0xFFFF == 0:
-            raise HeaderError("big-endian GGUF; only little-endian files can be loaded")
-        raise HeaderError(f"GGUF version {version}; versions 2 and 3 can be loaded")
-    tensor_count, key_count = cursor.u64(), cursor.u64()
-    if tensor_count > TENSOR_LIMIT:
-        raise HeaderError(f"claims {tensor_count} tensors; at most {TENSOR_LIMIT} are accepted")
-    if key_count > _KEY_COUNT_LIMIT:
-        raise HeaderError(f"claims {key_count} metadata keys; at most {_KEY_COUNT_LIMIT} are accepted")
+    tensor_count, key_count = _counts(cursor)
     metadata: dict[str, object] = {}
     for _ in range(key_count):
         key = cursor.text(_KEY_LIMIT, "a metadata key")
@@ -152,6 +173,37 @@ def read_gguf(file: BufferedReader, file_size: int) -> Header:
         nbytes = kind.nbytes(shape) if kind is not None else 0
         tensors.append(TensorInfo(name, shape, kind, data_offset + offset, nbytes, f"ggml type {ggml_id}"))
     return Header(ModelFormat.GGUF, file_size, tuple(tensors), metadata, data_offset)
+
+
+def read_key_values(path: Path) -> tuple[KeyValue, ...]:
+    """All metadata of a GGUF file, nothing cut short. Raises :class:`HeaderError`."""
+    file, size = open_sized(path)
+    with file:
+        cursor = _Cursor(Window(file, size))
+        _, key_count = _counts(cursor)
+        found = []
+        for _ in range(key_count):
+            key = cursor.text(_KEY_LIMIT, "a metadata key")
+            found.append(cursor.whole_value(cursor.u32(), key))
+    return tuple(found)
+
+
+def _counts(cursor: _Cursor) -> tuple[int, int]:
+    """Check the beginning; the numbers of tensors and of metadata keys."""
+    cursor.skip(len(MAGIC))
+    if cursor.window.data[: len(MAGIC)] != MAGIC:
+        raise HeaderError("not a GGUF file")
+    version = cursor.u32()
+    if version not in {2, 3}:
+        if version & 0xFFFF == 0:
+            raise HeaderError("big-endian GGUF; only little-endian files can be loaded")
+        raise HeaderError(f"GGUF version {version}; versions 2 and 3 can be loaded")
+    tensor_count, key_count = cursor.u64(), cursor.u64()
+    if tensor_count > TENSOR_LIMIT:
+        raise HeaderError(f"claims {tensor_count} tensors; at most {TENSOR_LIMIT} are accepted")
+    if key_count > _KEY_COUNT_LIMIT:
+        raise HeaderError(f"claims {key_count} metadata keys; at most {_KEY_COUNT_LIMIT} are accepted")
+    return tensor_count, key_count
 
 
 def _tensor_entry(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:

@@ -1,0 +1,1 @@
+"""Conversion of model files between element types: plan, run, verify, compare."""

@@ -1,0 +1,66 @@
+"""Reading a result back: nothing is taken for converted that another reader does not see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+
+from sdrest.conversion.plan import Plan
+from sdrest.core.errors import SdrestError
+from sdrest.core.model import ModelFormat
+from sdrest.core.tensor_types import BY_GGML_ID, TensorType
+from sdrest.registry.header import HeaderError
+from sdrest.registry.layout import check_layout
+from sdrest.registry.reading import read_header
+
+
+class ConversionFailed(SdrestError):
+    """The written file is not what was planned."""
+
+    slug = "conversion_failed"
+
+
+_Entries = dict[str, tuple[tuple[int, ...], TensorType | None]]
+
+
+def verify_structure(plan: Plan, path: Path) -> None:
+    """Compare names, shapes and types in the file with the plan, and its layout with its size.
+
+    GGUF files are read by the ``gguf`` package, not by the reader that the plan was made with. Raises
+    :class:`ConversionFailed`.
+    """
+    found = _read_gguf(path) if plan.format is ModelFormat.GGUF else _read_safetensors(path)
+    wanted: _Entries = {tensor.name: (tensor.shape, tensor.type) for tensor in plan.tensors}
+    if len(found) != len(wanted):
+        raise ConversionFailed(f"{len(found)} tensors were written instead of {len(wanted)}")
+    for name, (shape, kind) in wanted.items():
+        if name not in found:
+            raise ConversionFailed(f"the tensor {name!r} is missing in the result")
+        if found[name] != (shape, kind):
+            raise ConversionFailed(f"the tensor {name!r} was written as {found[name]} instead of {(shape, kind)}")
+    try:
+        problems = check_layout(read_header(path))
+    except HeaderError as error:
+        raise ConversionFailed(error.message) from error
+    if problems:
+        raise ConversionFailed(problems[0].message)
+
+
+def _read_gguf(path: Path) -> _Entries:
+    try:
+        reader = gguf.GGUFReader(path)
+    except (ValueError, IndexError, KeyError, OSError) as error:
+        raise ConversionFailed(f"the result cannot be read back: {error}") from error
+    return {
+        tensor.name: (tuple(int(size) for size in reversed(tensor.shape)), BY_GGML_ID.get(int(tensor.tensor_type)))
+        for tensor in reader.tensors
+    }
+
+
+def _read_safetensors(path: Path) -> _Entries:
+    try:
+        header = read_header(path)
+    except HeaderError as error:
+        raise ConversionFailed(f"the result cannot be read back: {error.message}") from error
+    return {tensor.name: (tensor.shape, tensor.type) for tensor in header.tensors}
