@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from aiohttp import web
 
 from sdrest.web.dialects import (
@@ -26,3 +28,8 @@ def add_dialects(app: web.Application, problems: Problems) -> None:
     problems.render_under("/v1/", openai_replies.render_error)
     for prefix in ("/sdapi/", "/controlnet/", "/internal/"):
         problems.render_under(prefix, a1111_replies.render_error)
+    if find_spec("mcp") is not None:
+        # Only with the extra: the package is not there otherwise.
+        from sdrest.web.mcp.bridge import add_mcp  # noqa: PLC0415
+
+        add_mcp(app)
