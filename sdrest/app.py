@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
@@ -28,12 +28,15 @@ from sdrest.jobs.generation import GenerationExecutor, Workshop
 from sdrest.jobs.memory import MemoryPlanner
 from sdrest.jobs.preparation import ModelPreparer
 from sdrest.jobs.residency import LoadExecutor, Residency
+from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.service import JobService
 from sdrest.jobs.spool import Spool
 from sdrest.jobs.timings import TimingRecorder
 from sdrest.jobs.upscaling import UpscalingExecutor
 from sdrest.jobs.video import VideoExecutor
+from sdrest.jobs.webhooks import Webhooks
 from sdrest.jobs.worker import Executor, Worker
+from sdrest.outputs.space import FreeSpace
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
@@ -42,18 +45,21 @@ from sdrest.storage.accounts import SqliteAccountStore
 from sdrest.storage.database import Database
 from sdrest.storage.jobs import SqliteJobStore
 from sdrest.storage.timings import SqliteTimings
+from sdrest.storage.webhooks import SqliteOutbox
 from sdrest.web import keys
 from sdrest.web.access import check_permission
 from sdrest.web.api.register import add_api
 from sdrest.web.auth import authenticate
 from sdrest.web.dialects.register import add_dialects
 from sdrest.web.docs_page import add_documentation
-from sdrest.web.fetch import Fetcher, Guard
+from sdrest.web.fetch import Fetcher, Guard, WebhookGuard
 from sdrest.web.headers import answer_preflight, set_up_headers
 from sdrest.web.lifecycle import Lifecycle
+from sdrest.web.metrics import Metrics
 from sdrest.web.middleware import known_host, request_context
 from sdrest.web.problems import Problems
 from sdrest.web.ui.setup import add_ui
+from sdrest.web.views import webhook_body
 
 log = structlog.get_logger(__name__)
 
@@ -78,11 +84,11 @@ def build_app(settings: Settings) -> web.Application:
         ],
     )
     app[keys.SETTINGS] = settings
+    guard = Guard(settings.fetch_allowed_hosts)
     app[keys.FETCHER] = Fetcher(
-        Guard(settings.fetch_allowed_hosts),
-        max_bytes=settings.fetch_max_bytes,
-        timeout_seconds=settings.fetch_timeout_seconds,
+        guard, max_bytes=settings.fetch_max_bytes, timeout_seconds=settings.fetch_timeout_seconds
     )
+    app[keys.WEBHOOK_GUARD] = WebhookGuard(guard, settings.webhook_hosts)
     app[keys.LIFECYCLE] = Lifecycle()
     app[keys.STARTED_AT] = time.monotonic()
     database = Database(settings.database_file)
@@ -109,6 +115,7 @@ def build_app(settings: Settings) -> web.Application:
         ModelPreparer(registry, default_model, contexts, memory),
         max_pending=settings.max_pending_jobs,
         allowances=allowances_from(settings),
+        space=FreeSpace(settings.output_dir, settings.min_free_bytes),
     )
     timings = app[keys.TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
@@ -159,7 +166,8 @@ def build_app(settings: Settings) -> web.Application:
         jobs.broadcast.publish(ServerStopping(app[keys.LIFECYCLE].restarting))
         jobs.broadcast.close()
 
-    app.cleanup_ctx.extend((folders_and_database, models, queue_and_workers))
+    operation = _operation(app, database)
+    app.cleanup_ctx.extend((folders_and_database, models, operation, queue_and_workers))
     app.on_shutdown.append(announce_end)
     set_up_headers(app)
     add_api(app)
@@ -167,6 +175,36 @@ def build_app(settings: Settings) -> web.Application:
     add_documentation(app)
     add_ui(app, problems)
     return app
+
+
+def _operation(app: web.Application, database: Database) -> Callable[[web.Application], AsyncIterator[None]]:
+    """What goes on beside the jobs: numbers for Prometheus, webhooks, and deleting what is old."""
+    settings, jobs = app[keys.SETTINGS], app[keys.JOBS]
+    metrics = app[keys.METRICS] = Metrics(jobs, app[keys.ENGINE].supervisor)
+    app.middlewares.insert(0, metrics.middleware())
+    app.router.add_get("/metrics", metrics.handle)
+    webhooks = Webhooks(
+        SqliteOutbox(database),
+        jobs.store,
+        jobs.broadcast,
+        app[keys.FETCHER].post,
+        webhook_body,
+        secret=settings.webhook_secret.get_secret_value(),
+        retry_seconds=settings.webhook_retry_seconds,
+    )
+    keep = Keep(days=settings.retention_days, jobs=settings.retention_jobs, size_bytes=settings.retention_bytes)
+    retention = Retention(jobs, settings.output_dir, keep)
+
+    async def run(_app: web.Application) -> AsyncIterator[None]:
+        metrics.listener.start()
+        await webhooks.start(settings.webhook_url)
+        retention.start()
+        yield
+        await retention.stop()
+        await webhooks.stop()
+        await metrics.listener.stop()
+
+    return run
 
 
 def _engine_executors(workshop: Workshop, settings: Settings) -> dict[JobType, Executor]:

@@ -147,6 +147,7 @@ class Settings(BaseSettings):
     webhook_url: str = Field("", description="Where the endings of all jobs are reported to.")
     webhook_secret: SecretStr = Field(SecretStr(""), description="Key of the HMAC-SHA256 signature of webhooks.")
     webhook_hosts: Names = Field((), description="Hosts that jobs may name as webhooks; empty: any public host.")
+    webhook_retry_seconds: float = Field(5.0, gt=0, description="First pause before a webhook is sent again.")
     retention_days: float = Field(0.0, ge=0, description="Age at which ended jobs and their files go; 0: never.")
     retention_bytes: int = Field(0, ge=0, description="Size that all outputs may have before the oldest go; 0: any.")
     retention_jobs: int = Field(0, ge=0, description="Ended jobs that are kept; 0: all.")

@@ -21,6 +21,7 @@ from sdrest.jobs.broadcast import Broadcast
 from sdrest.jobs.spool import Spool
 from sdrest.jobs.store import JobFilter, JobStore
 from sdrest.jobs.submission import Parameters, Submission
+from sdrest.outputs.space import FreeSpace
 
 #: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
 _SEED_BOUND: Final = 2**32
@@ -53,6 +54,7 @@ class JobService:
         *,
         max_pending: int,
         allowances: Allowances | None = None,
+        space: FreeSpace | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
@@ -61,6 +63,7 @@ class JobService:
         self._preparer = preparer
         self._max_pending = max_pending
         self._allowances = allowances or Allowances()
+        self._space = space
         self._clock = clock
         self._progress: dict[str, Progress] = {}
         self._made: dict[str, dict[str, Output]] = {}
@@ -98,6 +101,8 @@ class JobService:
         self._allowances.of(submission.principal).check(parameters)
         if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
             parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
+        if self._space is not None:
+            await asyncio.to_thread(self._space.check)
         job_id = str(uuid.uuid4())
         if submission.pictures:
             names = await asyncio.to_thread(self._spool.store_inputs, job_id, submission.pictures)

@@ -77,6 +77,10 @@ class JobStore(Protocol):
         """Number of jobs by state."""
         ...
 
+    async def output_bytes(self) -> int:
+        """Size of all outputs of all jobs."""
+        ...
+
     async def position(self, job_id: str) -> int | None:
         """How many pending jobs were submitted before this pending one, plus one; None when it is not pending."""
         ...

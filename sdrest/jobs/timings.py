@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
-import structlog
-
-from sdrest.core.errors import SdrestError
 from sdrest.core.events import Event, JobChanged, JobProgressed
 from sdrest.core.job import Job, JobState, Phase
 from sdrest.jobs.broadcast import Broadcast
-
-log = structlog.get_logger(__name__)
+from sdrest.jobs.listening import Listener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,33 +93,19 @@ class TimingRecorder:
         self, store: TimingStore, broadcast: Broadcast, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._store = store
-        self._broadcast = broadcast
         self._clock = clock
         self._running: dict[str, _Sampling] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._listener = Listener(
+            "timing-recorder", broadcast, self._heard, lambda event: isinstance(event, JobChanged | JobProgressed)
+        )
 
     def start(self) -> None:
         """Begin to listen."""
-        self._task = asyncio.create_task(self._listen(), name="timing-recorder")
+        self._listener.start()
 
     async def stop(self) -> None:
         """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _listen(self) -> None:
-        while True:
-            events = self._broadcast.subscribe(lambda event: isinstance(event, JobChanged | JobProgressed))
-            try:
-                async for event in events:
-                    await self._heard(event)
-            finally:
-                self._broadcast.unsubscribe(events)
-            if not events.closed:
-                return
-            await asyncio.sleep(_PAUSE_SECONDS)
+        await self._listener.stop()
 
     async def _heard(self, event: Event) -> None:
         match event:
@@ -139,15 +119,9 @@ class TimingRecorder:
                 sampled = self._running.pop(job.id, None)
                 timing = measured(job, sampled.first, sampled.last) if sampled else None
                 if timing is not None:
-                    try:
-                        await self._store.record(timing)
-                    except SdrestError as error:
-                        log.warning("a timing was not recorded", problem=error.message)
+                    await self._store.record(timing)
             case _:
                 pass
-
-
-_PAUSE_SECONDS: Final = 1.0
 
 
 def measured(job: Job, first: tuple[float, int], last: tuple[float, int]) -> Timing | None:

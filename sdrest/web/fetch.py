@@ -107,6 +107,28 @@ class Guard(AbstractResolver):
             raise Refused(f"{host} lies in a private network; see the setting fetch_allowed_hosts")
 
 
+class WebhookGuard:
+    """Says which addresses jobs may name as webhooks: ``hosts`` when there are any, else every public one."""
+
+    def __init__(self, guard: Guard, hosts: Collection[str]) -> None:
+        self._guard = guard
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    def check(self, text: str) -> None:
+        """Do nothing for an address that may be used.
+
+        Raises:
+            InvalidInput: it may not.
+        """
+        try:
+            url = _parsed(text)
+            self._guard.check(url)
+            if self._hosts and (url.host or "").lower() not in self._hosts:
+                raise Refused(f"{url.host} is not among the hosts of the setting webhook_hosts")
+        except Refused as refusal:
+            raise InvalidInput(str(refusal), field="webhook_url") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """What a URL gave."""

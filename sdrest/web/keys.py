@@ -18,8 +18,9 @@ from sdrest.jobs.timings import TimingStore
 from sdrest.jobs.worker import Worker
 from sdrest.registry.registry import Registry
 from sdrest.settings import Settings
-from sdrest.web.fetch import Fetcher
+from sdrest.web.fetch import Fetcher, WebhookGuard
 from sdrest.web.lifecycle import Lifecycle
+from sdrest.web.metrics import Metrics
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 JOBS: Final = web.AppKey("jobs", JobService)
@@ -30,6 +31,8 @@ WORKSHOP: Final = web.AppKey("workshop", Workshop)
 RESIDENCY: Final = web.AppKey("residency", Residency)
 WORKERS: Final = web.AppKey("workers", list[Worker])
 TIMINGS: Final = web.AppKey("timings", TimingStore)
+WEBHOOK_GUARD: Final = web.AppKey("webhook_guard", WebhookGuard)
+METRICS: Final = web.AppKey("metrics", Metrics)
 FETCHER: Final = web.AppKey("fetcher", Fetcher)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
 ACCESS: Final = web.AppKey("access", Access)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NotRequired
 from urllib.parse import quote
 
+import msgspec
 from aiohttp import web
 from typing_extensions import TypedDict
 
@@ -173,3 +174,8 @@ def links(job_id: str) -> Links:
         "events": f"/api/jobs/{job_id}/events",
         "cancel": "/api/queue/cancel",
     }
+
+
+def webhook_body(job: Job) -> bytes:
+    """What a webhook is told of an ended job: ``{"event": "job.completed", "job": {…}}``."""
+    return msgspec.json.encode({"event": f"job.{job.state}", "job": job_view(job, Progress(fraction=1.0))})

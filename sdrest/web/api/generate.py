@@ -17,7 +17,7 @@ from sdrest.jobs.submission import Submission
 from sdrest.outputs.files import confined
 from sdrest.web.bodies import Body, body_model, parse_json, to_parameters, validate
 from sdrest.web.endings import wait_until_completed
-from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS, WEBHOOK_GUARD
 from sdrest.web.operations import operation
 from sdrest.web.pictures import read_pictures
 from sdrest.web.replies import json_reply
@@ -35,6 +35,11 @@ JOB_FIELDS: Final = (
         "priority",
         int,
         Field(0, ge=-100, le=100, description="Higher goes first; above 0 needs the permission manage_queue."),
+    ),
+    (
+        "webhook_url",
+        str,
+        Field("", max_length=2000, description="Where to report the job's ending (http or https)."),
     ),
 )
 _TEXT_FIELDS: Final = (("sampler", "sampling_method"),)
@@ -89,17 +94,31 @@ async def submission_from(
 ) -> Submission:
     """The submission that a validated body asks for."""
     parameters, given, texts = to_parameters(body, GenerationParameters, rename=dict(rename))
-    key = getattr(body, "idempotency_key", "") or request.headers.get("Idempotency-Key", "")[:200]
     return Submission(
         type=job_type,
         parameters=parameters,
         given=given,
         pictures=await read_pictures(request, texts),
         principal=request[PRINCIPAL],
-        priority=getattr(body, "priority", 0),
-        idempotency_key=key,
         origin={"dialect": "native"},
+        **job_fields(request, body),
     )
+
+
+def job_fields(request: web.Request, body: Body) -> dict[str, Any]:
+    """How the job is to be treated, as fields of a submission.
+
+    Raises:
+        InvalidInput: endings must not be reported to that address.
+    """
+    webhook_url: str = getattr(body, "webhook_url", "")
+    if webhook_url:
+        request.app[WEBHOOK_GUARD].check(webhook_url)
+    return {
+        "priority": getattr(body, "priority", 0),
+        "idempotency_key": getattr(body, "idempotency_key", "") or request.headers.get("Idempotency-Key", "")[:200],
+        "webhook_url": webhook_url,
+    }
 
 
 def accepted(job: Job, position: int | None) -> web.Response:

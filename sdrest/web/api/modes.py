@@ -14,7 +14,7 @@ from sdrest.core.errors import FieldProblem, InvalidInput
 from sdrest.core.job import JobType
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.jobs.submission import Submission
-from sdrest.web.api.generate import JOB_FIELDS, SUBMIT_ERRORS, Accepted, accepted
+from sdrest.web.api.generate import JOB_FIELDS, SUBMIT_ERRORS, Accepted, accepted, job_fields
 from sdrest.web.bodies import Body, body_model, parse_json, to_parameters, validate
 from sdrest.web.keys import JOBS, PRINCIPAL
 from sdrest.web.operations import operation
@@ -47,7 +47,6 @@ class Mode:
         parameters: Any
         parameters, given, texts = to_parameters(body, self.table, rename=dict(self.names))
         jobs = request.app[JOBS]
-        key = getattr(body, "idempotency_key", "") or request.headers.get("Idempotency-Key", "")[:200]
         with route_names(self.names):
             submission = Submission(
                 type=self.job_type,
@@ -55,9 +54,8 @@ class Mode:
                 given=given,
                 pictures=await read_pictures(request, texts),
                 principal=request[PRINCIPAL],
-                priority=getattr(body, "priority", 0),
-                idempotency_key=key,
                 origin={"dialect": "native"},
+                **job_fields(request, body),
             )
             job = await jobs.submit(submission)
         return accepted(job, await jobs.store.position(job.id))

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from sdrest import __version__
 from sdrest.core.job import JobState
-from sdrest.web.keys import ENGINE, JOBS, MODELS, STARTED_AT, WORKERS
+from sdrest.web.keys import ENGINE, JOBS, MODELS, SETTINGS, STARTED_AT, WORKERS
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
@@ -29,6 +29,31 @@ async def health(request: web.Request) -> web.Response:
     """Liveness: 200 while workers take jobs, else 503."""
     alive = all(worker.is_alive for worker in request.app[WORKERS])
     return json_reply({"status": "ok" if alive else "worker stopped"}, status=200 if alive else 503)
+
+
+class Ready(TypedDict):
+    """Whether new work is welcome, and why not."""
+
+    ready: bool
+    reasons: list[str]
+
+
+@operation("system", reply=Ready, also={503: Ready})
+async def ready(request: web.Request) -> web.Response:
+    """Readiness: 200 while the engine is up, workers take jobs and the queue has room, else 503 with the reasons."""
+    app = request.app
+    counts = await app[JOBS].store.counts()
+    reasons = [
+        reason
+        for reason, found in (
+            ("the engine is not up", not app[ENGINE].supervisor.is_ready),
+            ("a worker has stopped", not all(worker.is_alive for worker in app[WORKERS])),
+            ("the queue is full", counts[JobState.PENDING] >= app[SETTINGS].max_pending_jobs),
+            ("the queue is paused", app[JOBS].paused),
+        )
+        if found
+    ]
+    return json_reply({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
 
 class QueueBrief(TypedDict):
@@ -148,6 +173,7 @@ def device_view(device: Any) -> dict[str, Any]:
 
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/health", health),
+    ("GET", "/ready", ready),
     ("GET", "/status", status),
     ("GET", "/version", version),
 )

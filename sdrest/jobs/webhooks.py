@@ -1,0 +1,170 @@
+"""Telling other servers that a job has ended: from a durable outbox, signed, and again until it is heard."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from sdrest.core.events import Event, JobChanged
+from sdrest.core.job import Job
+from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.listening import Listener
+from sdrest.jobs.store import JobStore
+
+log = structlog.get_logger(__name__)
+
+#: Key under which the store keeps the address to which all endings are reported.
+URL_KEY: Final = "webhooks.url"
+MAX_ATTEMPTS: Final = 10
+_GROWTH: Final = 3.0
+_LONGEST_PAUSE_SECONDS: Final = 3600.0
+_BATCH: Final = 16
+
+#: Posts a body with headers to a URL; the status of the answer. Raises OSError when there is none.
+Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One ending that is to be reported to one address; ``attempts`` were made in vain."""
+
+    id: int
+    job_id: str
+    url: str
+    attempts: int
+
+
+class Outbox(Protocol):
+    """Deliveries that survive a restart; endings put them in by themselves."""
+
+    async def due(self, now: datetime, limit: int) -> list[Delivery]:
+        """Deliveries whose time has come, the oldest first."""
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """When the next delivery is due; None when there is none."""
+        ...
+
+    async def done(self, delivery_id: int) -> None:
+        """Forget a delivery."""
+        ...
+
+    async def postpone(self, delivery_id: int, until: datetime) -> None:
+        """Try again later, and count the attempt."""
+        ...
+
+
+class Webhooks:
+    """Delivers what is in the outbox.
+
+    Each request carries ``X-Sdrest-Delivery`` (the same number in every attempt, for receivers to recognise repetitions),
+    ``X-Sdrest-Timestamp`` and, with a secret, ``X-Sdrest-Signature``: ``sha256=`` and the HMAC-SHA256 in hexadecimal digits of the
+    timestamp, a full stop and the body. Any 2xx answer ends the delivery; the pauses between attempts grow threefold up to an hour.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        jobs: JobStore,
+        broadcast: Broadcast,
+        post: Post,
+        render: Callable[[Job], bytes],
+        *,
+        secret: str,
+        retry_seconds: float,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._outbox = outbox
+        self._jobs = jobs
+        self._post = post
+        self._render = render
+        self._secret = secret.encode()
+        self._retry_seconds = retry_seconds
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._listener = Listener("webhook-waker", broadcast, self._heard, lambda event: isinstance(event, JobChanged))
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, url: str) -> None:
+        """Begin to deliver; ``url`` gets the endings of all jobs, none when it is empty."""
+        await self._jobs.set_value(URL_KEY, url)
+        self._listener.start()
+        self._task = asyncio.create_task(self._run(), name="webhooks")
+
+    async def stop(self) -> None:
+        """Stop; what is not delivered stays in the outbox."""
+        await self._listener.stop()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _heard(self, event: Event) -> None:
+        if isinstance(event, JobChanged) and event.job.is_finished:
+            self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                deliveries = await self._outbox.due(self._clock(), _BATCH)
+                await asyncio.gather(*(self._deliver(delivery) for delivery in deliveries))
+                pause = 0.0 if deliveries else await self._pause()
+            except Exception:
+                log.exception("webhooks cannot be delivered at the moment")
+                pause = self._retry_seconds
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    async def _pause(self) -> float | None:
+        """Seconds until the next delivery is due; None when only an ending can bring one."""
+        due = await self._outbox.next_due()
+        return max(0.0, (due - self._clock()).total_seconds()) if due else None
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        job = await self._jobs.get(delivery.job_id)
+        if job is None:
+            await self._outbox.done(delivery.id)
+            return
+        body = self._render(job)
+        problem = ""
+        try:
+            status = await self._post(delivery.url, body, self._headers(delivery, body))
+            if not 200 <= status < 300:
+                problem = f"answer {status}"
+        except (OSError, TimeoutError) as error:
+            problem = str(error) or type(error).__name__
+        if not problem:
+            await self._outbox.done(delivery.id)
+        elif delivery.attempts + 1 >= MAX_ATTEMPTS:
+            log.warning("webhook given up", job_id=delivery.job_id, problem=problem)
+            await self._outbox.done(delivery.id)
+        else:
+            log.info("webhook not delivered", job_id=delivery.job_id, problem=problem, attempts=delivery.attempts + 1)
+            pause = min(_LONGEST_PAUSE_SECONDS, self._retry_seconds * _GROWTH**delivery.attempts)
+            await self._outbox.postpone(delivery.id, self._clock() + timedelta(seconds=pause))
+
+    def _headers(self, delivery: Delivery, body: bytes) -> dict[str, str]:
+        timestamp = str(int(self._clock().timestamp()))
+        headers = {
+            "Content-Type": "application/json",
+            "X-Sdrest-Delivery": str(delivery.id),
+            "X-Sdrest-Timestamp": timestamp,
+        }
+        if self._secret:
+            headers["X-Sdrest-Signature"] = signature(self._secret, timestamp, body)
+        return headers
+
+
+def signature(secret: bytes, timestamp: str, body: bytes) -> str:
+    """The value of ``X-Sdrest-Signature``."""
+    return "sha256=" + hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
