@@ -61,9 +61,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
     except SdrestError as error:
         return await _refused(request, mode, posted, error)
     if is_htmx(request):
-        return part(
-            request, "parts/submitted.html", card=await card_of(request, job), names=(*mode.field_names, "loras")
-        )
+        return part(request, "parts/job_card.html", card=await card_of(request, job))
     return web.Response(status=303, headers={"Location": f"/ui/jobs/{job.id}"})
 
 
@@ -136,8 +134,7 @@ async def _refused(request: web.Request, mode: Mode, posted: Posted, error: Sdre
     errors, rest = field_errors(error, (*mode.field_names, "loras"))
     status = status_of(error)
     if is_htmx(request):
-        names = (*mode.field_names, "loras")
-        response = part(request, "parts/form_errors.html", status=status, names=names, errors=errors, rest=rest)
+        response = part(request, "parts/form_errors.html", status=status, errors=errors, rest=rest)
         response.headers["HX-Reswap"] = "none"
         return response
     references = {

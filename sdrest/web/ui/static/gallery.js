@@ -16,6 +16,7 @@
       if (all.length > 2) all.find((box) => box !== event.target).checked = false;
       show();
     });
+    document.body.addEventListener("htmx:afterSwap", show);
     show();
   }
   const overlay = document.querySelector("[data-overlay]");

@@ -162,6 +162,11 @@
       }
     }
   }
+  document.body.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.elt !== form) return;
+    for (const line of all(".field-error[id]")) { line.hidden = true; line.textContent = ""; }
+    document.getElementById("form-errors").replaceChildren();
+  });
   document.body.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.elt !== form) return;
     markErrors();

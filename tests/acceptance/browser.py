@@ -1,0 +1,77 @@
+"""Chromium for the tests of the pages: whichever one is installed; without one these tests are skipped and say so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+#: What the browser and htmx say of every reply with an error status.
+_EXPECTED = ("Failed to load resource", "Response Status Error Code")
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+
+
+def browser_path() -> str | None:
+    """The browser to use: that of SDREST_TEST_BROWSER, else the first one found."""
+    return os.environ.get("SDREST_TEST_BROWSER") or next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser; it ends with the module, because its event loop must not be there when other tests start theirs."""
+    path = browser_path()
+    if path is None:
+        pytest.skip(
+            f"no browser: install Chromium (apt install chromium), or name one in SDREST_TEST_BROWSER; looked for {_NAMES}"
+        )
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own for a test; the test fails when a script on it fails or the browser refuses something."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "console",
+        lambda message: (
+            problems.append(message.text)
+            if message.type == "error" and not message.text.startswith(_EXPECTED)
+            else None
+        ),
+    )
+    yield page
+    context.close()
+    assert not problems, problems
+
+
+def serious_findings(page: Page) -> list[str]:
+    """What axe-core finds on the page that is serious or critical, as rule and first element."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{item['id']}: {item['nodes'][0]['html']} ({item['nodes'][0].get('failureSummary', '')})"
+        for item in found["violations"]
+        if item["impact"] in {"serious", "critical"}
+    ]

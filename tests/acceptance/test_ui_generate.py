@@ -1,0 +1,172 @@
+"""The Generate page in a real browser, on the real library."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.acceptance.conftest import Server
+
+
+def fill_small(page: Page, prompt: str = "a red apple", *, size: int = 64, steps: int = 2) -> None:
+    page.get_by_label("Prompt", exact=True).fill(prompt)
+    page.locator("#f-width").fill(str(size))
+    page.locator("#f-height").fill(str(size))
+    page.locator("#f-steps").fill(str(steps))
+
+
+def picture(width: int = 64, height: int = 64) -> bytes:
+    image = Image.radial_gradient("L").resize((width, height)).convert("RGB")
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def wait_for(page: Page, script: str) -> None:
+    """Wait until a script is true; the pages forbid the evaluation within the page that the library's own waiting needs."""
+    for _ in range(200):
+        if page.evaluate(script):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never true: {script}")
+
+
+def test_a_picture_appears_without_leaving_the_page_and_reaches_the_strip(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/")
+    fill_small(page)
+    page.get_by_label("Seed", exact=True).fill("11")
+    page.locator("#f-batch_count").fill("2")
+    page.keyboard.press("Control+Enter")
+    done = page.locator("#stage .job-completed")
+    expect(done).to_be_visible()
+    expect(done.locator("figure img")).to_have_count(2)
+    assert done.locator("[data-seed]").all_text_contents() == ["11", "12"]
+    assert page.url == f"{server.url}/ui/"
+    expect(page.locator("#recent .tile").first).to_be_visible()
+
+
+def test_mistakes_are_told_beside_their_fields_and_go_when_they_are_mended(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/")
+    fill_small(page, "", size=100)
+    page.locator("#submit").click()
+    expect(page.locator("#f-prompt-error")).to_contain_text("what the picture should show")
+    expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
+    fill_small(page, size=100)
+    page.locator("#submit").click()
+    expect(page.locator("#f-width-error")).to_contain_text("multiple of 16")
+    expect(page.locator("#f-prompt-error")).to_be_hidden()
+    fill_small(page)
+    page.locator("#submit").click()
+    expect(page.locator("#stage .job-completed")).to_be_visible()
+    expect(page.locator("#f-width-error")).to_be_hidden()
+
+
+def test_what_was_typed_survives_a_reload_and_reset_forgets_it(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/")
+    fill_small(page, "a lighthouse", size=96)
+    page.reload()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a lighthouse")
+    expect(page.locator("#f-width")).to_have_value("96")
+    page.get_by_role("link", name="Reset").click()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("")
+    expect(page.locator("#f-width")).to_have_value("256")
+
+
+def test_progress_is_shown_and_escape_cancels(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/")
+    fill_small(page, "a slow one", size=512, steps=200)
+    page.locator("#submit").click()
+    expect(page.locator("#stage [data-progress-text]")).to_contain_text(re.compile(r"step \d+ of 200"))
+    page.locator("h1").first.evaluate("element => document.activeElement.blur()")
+    page.keyboard.press("Escape")
+    expect(page.locator("#stage .job-cancelled")).to_be_visible()
+
+
+def test_a_dropped_picture_restores_its_parameters(page: Page, server: Server) -> None:
+    data = server.native_picture(prompt="a blue fox, naïve style", seed=77, cfg_scale=2.5)
+    page.goto(f"{server.url}/ui/")
+    page.evaluate(
+        """(bytes) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], "fox.png", {type: "image/png"}));
+            document.getElementById("stage").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+        }""",
+        list(data),
+    )
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a blue fox, naïve style")
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("77")
+    expect(page.locator("#f-cfg_scale")).to_have_value("2.5")
+
+
+def test_a_painted_mask_reaches_the_server(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/generate/inpaint")
+    page.locator("#f-init_image").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
+    canvas = page.locator("[data-mask]:visible")
+    expect(canvas).to_be_visible()
+    box = canvas.bounding_box()
+    assert box is not None
+    page.get_by_label("Feather").fill("0")
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    wait_for(page, "document.getElementById('f-mask_image').files.length === 1")
+    mask = bytes(
+        page.evaluate(
+            "document.getElementById('f-mask_image').files[0].arrayBuffer().then((data) => [...new Uint8Array(data)])"
+        )
+    )
+    drawn = Image.open(io.BytesIO(mask)).convert("L")
+    assert drawn.size == (64, 64)
+    assert drawn.getpixel((24, 32)) == 255
+    assert drawn.getpixel((60, 4)) == 0
+    page.get_by_role("button", name="Undo").click()
+    wait_for(page, "document.getElementById('f-mask_image').files.length === 0")
+    page.get_by_role("button", name="Invert").click()
+    wait_for(page, "document.getElementById('f-mask_image').files.length === 1")
+    fill_small(page)
+    page.locator("#submit").click()
+    expect(page.locator("#stage .job")).to_be_visible()
+    newest = httpx.get(f"{server.url}/api/queue/status").json()
+    assert newest["total_count"] > 0
+
+
+def test_outpainting_makes_the_picture_larger_and_masks_the_border(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/generate/inpaint")
+    page.locator("#f-init_image").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
+    expect(page.locator("[data-mask]:visible")).to_be_visible()
+    page.get_by_text("Extend the picture").click()
+    page.get_by_label("Left").fill("32")
+    page.get_by_label("Feather").fill("0")
+    page.get_by_role("button", name="Add border").click()
+    wait_for(page, "document.getElementById('f-init_image').files[0]?.name === 'extended.png'")
+    wait_for(page, "document.getElementById('f-mask_image').files.length === 1")
+    mask = page.evaluate(
+        "document.getElementById('f-mask_image').files[0].arrayBuffer().then((data) => [...new Uint8Array(data)])"
+    )
+    drawn = Image.open(io.BytesIO(bytes(mask))).convert("L")
+    assert drawn.size == (96, 64)
+    assert drawn.getpixel((10, 30)) == 255
+    assert drawn.getpixel((80, 30)) == 0
+
+
+@pytest.mark.parametrize("mode", ["img2img", "controlnet", "edit", "upscale"])
+def test_a_tab_asks_for_the_picture_that_it_needs(page: Page, server: Server, mode: str) -> None:
+    page.goto(f"{server.url}/ui/generate/{mode}")
+    page.locator("#submit").click()
+    expect(page.locator(".field-error:visible").first).to_contain_text("choose a picture")
+
+
+def test_the_page_asks_no_other_server_for_anything(page: Page, server: Server, tmp_path: Path) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{server.url}/ui/")
+    page.wait_for_load_state("load")
+    assert asked
+    assert all(url.startswith((server.url, "data:", "blob:")) for url in asked)

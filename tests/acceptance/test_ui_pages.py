@@ -1,0 +1,154 @@
+"""Queue, gallery, models and system in a real browser, and how accessible every page is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.acceptance.browser import serious_findings
+from tests.acceptance.conftest import SMALL, Server
+
+PAGES = {
+    "generate": "/ui/",
+    "img2img": "/ui/generate/img2img",
+    "inpaint": "/ui/generate/inpaint",
+    "controlnet": "/ui/generate/controlnet",
+    "edit": "/ui/generate/edit",
+    "upscale": "/ui/generate/upscale",
+    "queue": "/ui/queue",
+    "gallery": "/ui/gallery",
+    "models": "/ui/models",
+    "system": "/ui/system",
+    "missing": "/ui/nothing",
+}
+
+
+def submit(server: Server, **changes: object) -> str:
+    reply = httpx.post(f"{server.url}/api/generate/text2img", json={**SMALL, **changes})
+    assert reply.status_code == 202, reply.text
+    return str(reply.json()["job_id"])
+
+
+@pytest.fixture
+def paused(server: Server) -> Iterator[None]:
+    """The queue, paused for the length of a test, and empty after it."""
+    assert httpx.post(f"{server.url}/ui/queue/pause", data={"paused": "on"}).status_code == 303
+    yield
+    httpx.post(f"{server.url}/api/queue/clear")
+    httpx.post(f"{server.url}/ui/queue/pause", data={"paused": "off"})
+
+
+def test_waiting_jobs_can_be_reordered_cancelled_and_cleared(page: Page, server: Server, paused: None) -> None:
+    page.goto(f"{server.url}/ui/queue")
+    for name in ("one", "two", "three"):
+        submit(server, prompt=f"waiting {name}")
+    waiting = page.locator("ol .row-title")
+    expect(waiting).to_have_text(["waiting one", "waiting two", "waiting three"])
+    page.locator("ol .row").nth(2).get_by_role("button", name="Move to the front").click()
+    expect(waiting).to_have_text(["waiting three", "waiting one", "waiting two"])
+    page.locator("ol .row").nth(1).get_by_role("button", name="Cancel").click()
+    expect(waiting).to_have_text(["waiting three", "waiting two"])
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Clear").click()
+    expect(waiting).to_have_count(0)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+def test_a_finished_job_is_listed_found_and_run_again(page: Page, server: Server) -> None:
+    server.native_picture(prompt="a very particular walrus")
+    page.goto(f"{server.url}/ui/queue?search=walrus")
+    expect(page.locator("ul .row")).to_have_count(1)
+    page.get_by_role("button", name="Run again").click()
+    expect(page.locator("ul .row")).to_have_count(2)
+
+
+def test_the_gallery_finds_shows_compares_and_deletes(page: Page, server: Server) -> None:
+    for seed in (1, 2):
+        server.native_picture(prompt="a tiny submarine", seed=seed)
+    page.goto(f"{server.url}/ui/gallery")
+    page.get_by_placeholder("Search prompts").fill("submarine")
+    expect(page.locator("#gallery .tile")).to_have_count(2)
+    for box in page.locator(".pick input").all():
+        box.check(force=True)
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("tr.differs")).to_have_count(1)
+    expect(page.locator("tr.differs")).to_contain_text("Seed")
+    page.goto(f"{server.url}/ui/gallery?search=submarine")
+    page.locator("#gallery .tile").first.click()
+    expect(page.locator("#prompt-text")).to_have_text("a tiny submarine")
+    page.get_by_role("link", name="Reuse").click()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a tiny submarine")
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("2")
+    page.go_back()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").click()
+    page.wait_for_url(f"{server.url}/ui/gallery")
+    page.goto(f"{server.url}/ui/gallery?search=submarine")
+    expect(page.locator("#gallery .tile")).to_have_count(1)
+
+
+def test_a_model_is_loaded_and_unloaded_from_its_page(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/models")
+    page.locator("#models .row-main").first.click()
+    expect(page.locator("dl.facts")).to_contain_text("Ernie Image")
+    unload = page.get_by_role("button", name="Unload")
+    if unload.count() == 0:
+        page.get_by_role("button", name="Load", exact=True).click()
+        expect(page.locator(".job-completed")).to_be_visible()
+        page.goto(f"{server.url}/ui/models")
+        page.locator("#models .row-main").first.click()
+    unload.click()
+    expect(page.get_by_role("button", name="Load", exact=True)).to_be_visible()
+
+
+def test_the_system_page_shows_the_machine_and_follows_the_log(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/system")
+    expect(page.locator("#now")).to_contain_text("Backend")
+    expect(page.locator(".chart")).to_have_count(3)
+
+
+def test_the_pages_work_without_scripts(browser: Browser, server: Server) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{server.url}/ui/")
+    page.get_by_label("Prompt", exact=True).fill("no script at all")
+    page.locator("#f-width").fill("64")
+    page.locator("#f-height").fill("64")
+    page.locator("#f-steps").fill("2")
+    page.locator("#submit").click()
+    page.wait_for_url(re.compile(r"/ui/jobs/"))
+    expect(page.locator(".job-completed figure img")).to_be_visible(timeout=20_000)
+    for path in ("/ui/queue", "/ui/models", "/ui/gallery"):
+        page.goto(server.url + path)
+        expect(page.locator("h1")).to_be_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_no_serious_accessibility_finding(page: Page, server: Server, name: str, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    if not server.jobs()["completed_count"]:
+        server.native_picture()
+    page.goto(server.url + PAGES[name])
+    assert serious_findings(page) == []
+
+
+def test_nothing_is_wider_than_a_phone(page: Page, server: Server) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in PAGES.values():
+        page.goto(server.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+
+def test_the_keyboard_reaches_the_list_of_shortcuts(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/queue")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
