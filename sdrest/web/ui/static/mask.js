@@ -78,9 +78,12 @@
     small.drawImage(mask, 0, 0, 64, 64);
     return !small.getImageData(0, 0, 64, 64).data.some((value, index) => index % 4 === 3 && value > 0);
   }
+  // Encoding takes a moment: what was drawn since then wins.
+  let version = 0;
   function changed() {
+    const mine = ++version;
     if (isEmpty()) { give(maskInput, null); return; }
-    exported().toBlob((blob) => give(maskInput, blob, "mask.png"), "image/png");
+    exported().toBlob((blob) => { if (mine === version) give(maskInput, blob, "mask.png"); }, "image/png");
   }
 
   // ---- painting
