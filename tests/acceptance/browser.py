@@ -20,8 +20,8 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-#: What the browser and htmx say of every reply with an error status.
-_EXPECTED = ("Failed to load resource", "Response Status Error Code")
+#: What the browser and htmx say of replies with an error status, and of requests that end because the page is left.
+_EXPECTED = ("Failed to load resource", "Response Status Error Code", "htmx:afterRequest", "htmx:sendError")
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.conftest import Server
+from tests.acceptance.conftest import Server, StartServer
 
 
 def fill_small(page: Page, prompt: str = "a red apple", *, size: int = 64, steps: int = 2) -> None:
@@ -95,7 +96,8 @@ def test_a_dropped_picture_restores_its_parameters(page: Page, server: Server) -
         """(bytes) => {
             const data = new DataTransfer();
             data.items.add(new File([new Uint8Array(bytes)], "fox.png", {type: "image/png"}));
-            document.getElementById("stage").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+            const drop = new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
+            document.getElementById("stage").dispatchEvent(drop);
         }""",
         list(data),
     )
@@ -130,11 +132,30 @@ def test_a_painted_mask_reaches_the_server(page: Page, server: Server) -> None:
     wait_for(page, "document.getElementById('f-mask_image').files.length === 0")
     page.get_by_role("button", name="Invert").click()
     wait_for(page, "document.getElementById('f-mask_image').files.length === 1")
+
+
+def test_a_picture_is_inpainted_and_then_enlarged(
+    page: Page, tmp_path: Path, start_server: StartServer, tiny_models: Callable[[str], Path]
+) -> None:
+    for folder, name in (("diffusion_models", "ovis"), ("taesd", "tae16"), ("esrgan", "esrgan")):
+        source = tiny_models(name)
+        target = tmp_path / "models" / folder / source.name
+        target.parent.mkdir(parents=True)
+        shutil.copy(source, target)
+    server = start_server()
+    page.goto(f"{server.url}/ui/generate/inpaint?model=ovis")
+    page.locator("#f-init_image").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
+    expect(page.locator("[data-mask]:visible")).to_be_visible()
+    page.get_by_role("button", name="Invert").click()
+    wait_for(page, "document.getElementById('f-mask_image').files.length === 1")
     fill_small(page)
     page.locator("#submit").click()
-    expect(page.locator("#stage .job")).to_be_visible()
-    newest = httpx.get(f"{server.url}/api/queue/status").json()
-    assert newest["total_count"] > 0
+    done = page.locator("#stage .job-completed")
+    expect(done).to_be_visible(timeout=60_000)
+    done.locator("figure > a").click()
+    page.get_by_role("link", name="Upscale").click()
+    page.locator("#submit").click()
+    expect(done).to_contain_text("256 × 256", timeout=60_000)
 
 
 def test_outpainting_makes_the_picture_larger_and_masks_the_border(page: Page, server: Server) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,7 +15,7 @@ from sdrest.core.errors import InvalidInput, NotFound
 from sdrest.core.job import Job, JobState, Output
 from sdrest.core.model import MAIN_TYPES
 from sdrest.jobs.store import JobFilter
-from sdrest.outputs.files import confined
+from sdrest.outputs.files import remove_outputs
 from sdrest.web.keys import JOBS, MODELS, PRINCIPAL, SETTINGS
 from sdrest.web.ui.cards import parameter_rows, picture_of, pictures_of
 from sdrest.web.ui.contexts import ComparePage, GalleryPage, PicturePage
@@ -58,8 +57,7 @@ async def show_picture(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.StreamResponse:
     """Delete a job with all of its files."""
     job = await request.app[JOBS].remove(request.match_info["job_id"], request[PRINCIPAL])
-    folder = confined(request.app[SETTINGS].output_dir, job.id)
-    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    await asyncio.to_thread(remove_outputs, request.app[SETTINGS].output_dir, job.id)
     return see(request, "/ui/gallery")
 
 
