@@ -15,7 +15,7 @@ usage: ./install.sh [options]
   --extras LIST    optional parts, comma-separated: pam video download mcp test
   --python FILE    Python 3.11 or newer                                        [python3]
   --quiet          say only what goes wrong or takes long
-Set ENABLE_PAM_AUTH=OFF to leave PAM out of the extras.
+PAM is among the extras where libpam is installed; set ENABLE_PAM_AUTH=OFF to leave it out.
 TEXT
 }
 
@@ -33,10 +33,6 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-case "${ENABLE_PAM_AUTH:-ON}" in
-    OFF | off | 0 | NO | no) EXTRAS=$(printf '%s' "$EXTRAS" | sed 's/\bpam\b//; s/,,/,/; s/^,//; s/,$//') ;;
-esac
-
 # ---- what must be there
 
 command -v "$PYTHON" >/dev/null || die "$PYTHON was not found. Install Python 3.11 or newer (Debian, Ubuntu: apt install python3 python3-venv)"
@@ -47,6 +43,20 @@ for compiler in ${CXX:-} c++ g++ clang++; do
     if command -v "$compiler" >/dev/null; then CXX_FOUND=$compiler; break; fi
 done
 [ -n "$CXX_FOUND" ] || die "no C++ compiler was found. Install one (Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install)"
+
+# ---- PAM: part of the installation where the machine has it
+
+has_libpam() { "$PYTHON" -c 'import ctypes.util, sys; sys.exit(ctypes.util.find_library("pam") is None)'; }
+case "${ENABLE_PAM_AUTH:-ON}" in
+    OFF | off | 0 | NO | no | FALSE | false)
+        EXTRAS=$(printf ',%s,' "$EXTRAS" | sed 's/,pam,/,/; s/^,*//; s/,*$//') ;;
+    *)
+        if has_libpam; then
+            case ",$EXTRAS," in *,pam,*) ;; *) EXTRAS="${EXTRAS:+$EXTRAS,}pam" ;; esac
+        elif [ -n "${ENABLE_PAM_AUTH:-}" ]; then
+            say "libpam was not found: --auth pam will not work (Debian, Ubuntu: apt install libpam0g; Fedora: dnf install pam)"
+        fi ;;
+esac
 
 # ---- which backend
 

@@ -43,7 +43,7 @@ def _option(name: str) -> Callable[[F], F]:
     if annotation is bool:
         return _switch(flag, name, arguments)
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
-        arguments["type"] = click.Choice(list(annotation), case_sensitive=False)
+        arguments["type"] = click.Choice([item.value for item in annotation], case_sensitive=False)
     return click.option(flag, *_ALIASES.get(name, ()), name, **arguments)
 
 
