@@ -5,7 +5,7 @@ VENV := .venv
 BACKEND ?= auto
 
 setup:
-	@./install.sh --quiet --backend $(BACKEND) --extras test,pam,video,download,mcp
+	@./install.sh --quiet --backend $(BACKEND) --extras test,clients,pam,video,download,mcp
 
 run: setup
 	@$(VENV)/bin/python -m sdrest.cli.first_run $(ARGS)

@@ -12,7 +12,7 @@ usage() {
     cat <<TEXT
 usage: ./install.sh [options]
   --backend NAME   ggml backend: auto cpu cuda vulkan metal rocm sycl opencl   [auto]
-  --extras LIST    optional parts, comma-separated: pam video download mcp test
+  --extras LIST    optional parts, comma-separated: pam video download mcp test clients
   --python FILE    Python 3.11 or newer                                        [python3]
   --quiet          say only what goes wrong or takes long
 PAM is among the extras where libpam is installed; set ENABLE_PAM_AUTH=OFF to leave it out.
