@@ -90,6 +90,7 @@ async def login(request: web.Request) -> web.Response:
     return _tokens(await auth.sessions.open(identity), identity)
 
 
+@requires(Permission.VIEW)
 @operation("auth", body=RefreshBody, body_required=False, reply=LoginReply, errors=(401,))
 async def refresh(request: web.Request) -> web.Response:
     """Get new tokens for a refresh token, or for an access token that is still good.
