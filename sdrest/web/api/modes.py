@@ -41,14 +41,17 @@ class Mode:
         body = body_model(name, table, rename=names, required=frozenset(required), extra=JOB_FIELDS)
         return cls(job_type, table, body, names)
 
-    async def submit(self, request: web.Request) -> web.Response:
-        """Validate the request's body, store the job, and answer 202."""
-        body = await asyncio.to_thread(validate, self.body, parse_json(await request.read()))
+    async def submission(self, request: web.Request, value: object) -> Submission:
+        """The submission that a parsed body asks for.
+
+        Raises:
+            InvalidInput: all that is wrong with it.
+        """
+        body = await asyncio.to_thread(validate, self.body, value)
         parameters: Any
         parameters, given, texts = to_parameters(body, self.table, rename=dict(self.names))
-        jobs = request.app[JOBS]
         with route_names(self.names):
-            submission = Submission(
+            return Submission(
                 type=self.job_type,
                 parameters=parameters,
                 given=given,
@@ -57,6 +60,12 @@ class Mode:
                 origin={"dialect": "native"},
                 **job_fields(request, body),
             )
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """Validate the request's body, store the job, and answer 202."""
+        submission = await self.submission(request, parse_json(await request.read()))
+        jobs = request.app[JOBS]
+        with route_names(self.names):
             job = await jobs.submit(submission)
         return accepted(job, await jobs.store.position(job.id))
 
@@ -75,6 +84,7 @@ def route_names(names: Names) -> Iterator[None]:
         ) from None
 
 
+TEXT2IMG: Final = Mode.of("Text2Img", JobType.TXT2IMG, GenerationParameters, ("prompt",), (_SAMPLER,))
 IMG2IMG: Final = Mode.of("Img2Img", JobType.IMG2IMG, GenerationParameters, ("prompt", "init_image"), (_SAMPLER,))
 INPAINTING: Final = Mode.of(
     "Inpainting",
@@ -94,6 +104,16 @@ UPSCALE: Final = Mode.of(
     "Upscale", JobType.UPSCALE, UpscaleParameters, ("image",), (("upscale_model", "esrgan_model"),)
 )
 VIDEO: Final = Mode.of("Video", JobType.VIDEO, VideoParameters, ("prompt",), (_SAMPLER,))
+
+#: By the last part of the route.
+MODES: Final = {
+    "text2img": TEXT2IMG,
+    "img2img": IMG2IMG,
+    "inpainting": INPAINTING,
+    "controlnet": CONTROLNET,
+    "upscale": UPSCALE,
+    "video": VIDEO,
+}
 
 
 @operation("generate", body=IMG2IMG.body, reply=Accepted, status=202, errors=SUBMIT_ERRORS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import psutil
 from aiohttp import web
@@ -11,17 +11,15 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from sdrest.core.errors import InvalidInput, SdrestError
-from sdrest.core.job import JobType
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.timings import estimate_seconds
-from sdrest.web.api.generate import SUBMIT_ERRORS, Text2ImgBody, submission_from
+from sdrest.web.api.generate import SUBMIT_ERRORS
+from sdrest.web.api.modes import MODES, TEXT2IMG, route_names
 from sdrest.web.bodies import Body, parse_json, validate
 from sdrest.web.keys import ENGINE, JOBS, TIMINGS, WORKSHOP
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
-
-_TEXT_FIELDS: Final = (("sampler", "sampling_method"),)
 
 
 class ValidateBody(Body):
@@ -29,7 +27,9 @@ class ValidateBody(Body):
 
     model_config = ConfigDict(extra="allow")
 
-    prompt: Any = Field(None, description="And every other field of POST /api/generate/text2img.")
+    type: Literal["text2img", "img2img", "inpainting", "controlnet", "upscale", "video"] = Field(
+        "text2img", description="The route that is meant, POST /api/generate/<type>; its fields are given here as well."
+    )
 
 
 class Problem(TypedDict):
@@ -78,19 +78,19 @@ class EstimateView(TypedDict):
 async def check(request: web.Request) -> web.Response:
     """Validate generation parameters without submitting them. All faults are told at once."""
     value = parse_json(await request.read())
-    if not isinstance(value, dict):
-        raise InvalidInput("the body must be a JSON object")
+    mode = MODES[validate(ValidateBody, value).type]
+    value.pop("type", None)
     try:
-        body = await asyncio.to_thread(validate, Text2ImgBody, value)
-        submission = await submission_from(request, body, JobType.TXT2IMG, _TEXT_FIELDS)
-        parameters, model, warnings = await request.app[JOBS].check(submission)
+        submission = await mode.submission(request, value)
+        with route_names(mode.names):
+            parameters, model, warnings = await request.app[JOBS].check(submission)
     except InvalidInput as error:
         return json_reply(_invalid([{"field": item.field, "message": item.message} for item in error.problems]))
     except SdrestError as error:
         return json_reply(_invalid([{"field": "model", "message": error.message}]))
-    normalized = to_json(parameters)
-    normalized["sampling_method"] = normalized.pop("sampler")
-    if model is not None:
+    names = dict(mode.names)
+    normalized = {names.get(name, name): item for name, item in to_json(parameters).items()}
+    if model is not None and "model" in normalized:
         normalized["model"] = model.name
     reply: Validation = {"valid": True, "errors": [], "warnings": list(warnings), "normalized": normalized}
     return json_reply(reply)
@@ -100,12 +100,12 @@ def _invalid(problems: list[Problem]) -> Validation:
     return {"valid": False, "errors": problems, "warnings": [], "normalized": None}
 
 
-@operation("discovery", body=Text2ImgBody, reply=EstimateView, errors=SUBMIT_ERRORS)
+@operation("discovery", body=TEXT2IMG.body, reply=EstimateView, errors=SUBMIT_ERRORS)
 async def estimate(request: web.Request) -> web.Response:
     """Estimate the time, from what this machine has measured, and the memory of a generation."""
-    body = await asyncio.to_thread(validate, Text2ImgBody, parse_json(await request.read()))
-    submission = await submission_from(request, body, JobType.TXT2IMG, _TEXT_FIELDS)
-    parameters, model, _ = await request.app[JOBS].check(submission)
+    submission = await TEXT2IMG.submission(request, parse_json(await request.read()))
+    with route_names(TEXT2IMG.names):
+        parameters, model, _ = await request.app[JOBS].check(submission)
     assert isinstance(parameters, GenerationParameters)
     assert model is not None
     expected = await estimate_seconds(

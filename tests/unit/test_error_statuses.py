@@ -1,0 +1,89 @@
+"""Every error class has a slug of its own, a status, and a reply in the shape of each dialect."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+from importlib import import_module
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+import sdrest
+from sdrest.app import build_app
+from sdrest.core import errors
+from sdrest.settings import Settings
+from sdrest.web.keys import REQUEST_ID
+from sdrest.web.problems import STATUS_OF, HttpError, Problems, status_of
+
+#: Paths in the reach of each shape.
+PATHS = ("/api/x", "/api/v1/x", "/v1/images/generations", "/sdapi/v1/txt2img", "/sdcpp/v1/img_gen", "/text-to-image")
+
+
+def every_class() -> list[type[errors.SdrestError]]:
+    """All error classes of the program, whichever module has them."""
+    for module in pkgutil.walk_packages(sdrest.__path__, "sdrest."):
+        if ".binding" not in module.name and not module.name.endswith("__main__"):
+            import_module(module.name)
+    found: list[type[errors.SdrestError]] = [errors.SdrestError]
+    for known in found:
+        found.extend(sub for sub in known.__subclasses__() if sub not in found)
+    return [known for known in found if known.__module__.startswith("sdrest.")]
+
+
+CLASSES = every_class()
+
+
+def raised(kind: type[errors.SdrestError]) -> errors.SdrestError:
+    """An error of the class."""
+    if kind is HttpError:
+        return HttpError(web.HTTPNotFound())
+    error = kind.__new__(kind)
+    errors.SdrestError.__init__(error, "what is wrong")
+    if isinstance(error, errors.InvalidInput):
+        error.problems = (errors.FieldProblem("steps", "what is wrong"),)
+    if isinstance(error, errors.QueueFull):
+        error.retry_after_seconds = 7
+    return error
+
+
+def test_slugs_are_stable_words_and_differ() -> None:
+    slugs = [kind.slug for kind in CLASSES if "slug" in vars(kind)]
+    assert len(slugs) == len(set(slugs))
+    assert all(slug == slug.lower() and slug.replace("_", "").isalpha() for slug in slugs)
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_every_class_has_a_documented_status(kind: type[errors.SdrestError]) -> None:
+    assert status_of(raised(kind)) in {*STATUS_OF.values(), 404}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_class_is_rendered_in_every_shape(path: str) -> None:
+    app = build_app(Settings())
+    problems = next(
+        cell.cell_contents
+        for middleware in app.middlewares
+        for cell in getattr(middleware, "__closure__", None) or ()
+        if isinstance(cell.cell_contents, Problems)
+    )
+    for kind in CLASSES:
+        request = make_mocked_request("POST", path, app=app)
+        request[REQUEST_ID] = "0" * 32
+        error = raised(kind)
+        reply = problems.reply(request, error)
+        assert reply.status >= 400
+        assert reply.content_type == "application/json"
+        assert isinstance(reply.body, bytes)
+        body = json.loads(reply.body)
+        assert error.message in json.dumps(body, ensure_ascii=False)
+        if path.startswith("/api"):
+            assert body["code"] == error.slug
+            assert reply.status == status_of(error)
+        if path.startswith("/v1/"):
+            assert {"message", "type", "param", "code"} <= body["error"].keys()
+        if path.startswith("/sdapi"):
+            assert {"error", "detail", "body", "errors"} <= body.keys()
+        if isinstance(error, errors.QueueFull):
+            assert int(reply.headers["Retry-After"]) > 0
