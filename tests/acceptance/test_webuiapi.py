@@ -205,6 +205,13 @@ def test_progress_and_interrupt_mean_the_named_job(api: Any) -> None:
     api.util_wait_for_ready(check_interval=0.2)
 
 
+def test_a_model_is_unloaded_and_comes_back(api: Any) -> None:
+    before = api.txt2img(**SMALL)
+    assert httpx.post(f"{api.baseurl}/unload-checkpoint").status_code == 200
+    assert httpx.post(f"{api.baseurl}/reload-checkpoint").status_code == 200
+    assert bytes_of(api.txt2img(**SMALL)) == bytes_of(before)
+
+
 def test_empty_basic_credentials_are_tolerated(api: Any) -> None:
     asked = urllib.request.Request(f"{api.baseurl}/samplers", headers={"Authorization": "Basic "})
     with urllib.request.urlopen(asked) as reply:

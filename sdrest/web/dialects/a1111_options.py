@@ -7,9 +7,11 @@ from typing import Any, Final
 from aiohttp import web
 
 from sdrest.core.model import MAIN_TYPES, Model
+from sdrest.core.principal import Permission
+from sdrest.web.access import requires
 from sdrest.web.dialects.a1111_replies import model_hash
 from sdrest.web.dialects.submit import LooseBody, chosen_model, read_json
-from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL
+from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, RESIDENCY
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
@@ -76,7 +78,26 @@ async def set_options(request: web.Request) -> web.Response:
     return json_reply(None)
 
 
+@operation("A1111", reply=None, body=LooseBody, body_required=False, error_schema=dict[str, Any])
+@requires(Permission.MANAGE_MODELS)
+async def unload(request: web.Request) -> web.Response:
+    """Give the memory of all loaded models back."""
+    await request.app[RESIDENCY].unload()
+    return json_reply(None)
+
+
+@operation(
+    "A1111", reply=None, body=LooseBody, body_required=False, errors=(404, 422, 507), error_schema=dict[str, Any]
+)
+async def reload(request: web.Request) -> web.Response:
+    """Answer that the model is there; it is loaded by the next job that needs it."""
+    chosen_model(request, "")
+    return json_reply(None)
+
+
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/sdapi/v1/options", options),
     ("POST", "/sdapi/v1/options", set_options),
+    ("POST", "/sdapi/v1/unload-checkpoint", unload),
+    ("POST", "/sdapi/v1/reload-checkpoint", reload),
 )

@@ -14,6 +14,7 @@ from sdrest.web.dialects import (
     a1111_replies,
     openai,
     openai_replies,
+    openai_videos,
     sdcpp,
     server_b,
 )
@@ -23,7 +24,7 @@ from sdrest.web.routing import add_dialect_routes
 
 def add_dialects(app: web.Application, problems: Problems) -> None:
     """Let ``app`` speak every dialect."""
-    for module in (openai, a1111, a1111_lists, a1111_options, a1111_progress, sdcpp, server_b):
+    for module in (openai, openai_videos, a1111, a1111_lists, a1111_options, a1111_progress, sdcpp, server_b):
         add_dialect_routes(app, module.ROUTES)
     problems.render_under("/v1/", openai_replies.render_error)
     for prefix in ("/sdapi/", "/controlnet/", "/internal/"):
