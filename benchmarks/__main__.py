@@ -10,7 +10,17 @@ from benchmarks.report import write_documents
 from benchmarks.results import say
 
 #: Name → whether a plain ``make bench`` runs it; the others are ``make soak``'s.
-BENCHMARKS = {"overhead": True, "comparison": True, "scale": True, "cancel": False, "durability": False, "soak": False}
+BENCHMARKS = {
+    "overhead": True,
+    "comparison": True,
+    "scale": True,
+    "switching": True,
+    "prediction": True,
+    "cancel": False,
+    "durability": False,
+    "soak": False,
+    "lifecycle": False,
+}
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sdrest.core.errors import InvalidInput
+from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound
 from sdrest.core.model import MAIN_TYPES, Component, Loading, Model
 from sdrest.core.names import PreviewMode
 from sdrest.core.parameters import Components, GenerationParameters
@@ -67,10 +67,9 @@ class ContextBuilder:
 
         Raises:
             ModelUnusable: required parts are missing.
-            ModelNotFound: a chosen component does not exist.
-            InvalidInput: a chosen component does not fit; problems are named by parameter field.
+            InvalidInput: a chosen component does not exist or does not fit; problems are named by parameter field.
         """
-        chosen = chosen_components(parameters)
+        chosen = self._known(chosen_components(parameters))
         options: dict[str, bool | int | float | str] = {"lora_apply_mode": str(parameters.lora_apply_mode)}
         if parameters.preview is PreviewMode.TAE and Component.TAESD not in chosen:
             chosen |= self._preview_decoder(model, chosen, options)
@@ -94,6 +93,17 @@ class ContextBuilder:
             options=tuple(sorted(options.items())),
         )
         return ContextPlan(spec, encodes, loading.weights_bytes)
+
+    def _known(self, chosen: dict[Component, str]) -> dict[Component, str]:
+        problems: list[FieldProblem] = []
+        for component, name in chosen.items():
+            try:
+                self._registry.resolve(name, component.model_type)
+            except ModelNotFound as error:
+                problems.append(FieldProblem(COMPONENT_FIELDS[component], error.message))
+        if problems:
+            raise InvalidInput(problems)
+        return chosen
 
     def _preview_decoder(
         self, model: Model, chosen: Mapping[Component, str], options: dict[str, bool | int | float | str]

@@ -39,8 +39,9 @@ class Residency:
         self._registry = registry
         self._publish = publish
         self._idle_seconds = idle_unload_seconds
-        #: Contexts by main file.
+        #: Contexts by main file, and the ids of the files that are registered.
         self._contexts: Counter[str] = Counter()
+        self._ids: dict[str, str] = {}
         self._idle: asyncio.Task[None] | None = None
         #: Resident memory of the engine after the last change, in bytes.
         self.memory_bytes = 0
@@ -49,7 +50,7 @@ class Residency:
     @property
     def model_ids(self) -> frozenset[str]:
         """Ids of the loaded models; the queue takes their jobs first, within its bound."""
-        return frozenset(model.id for path in self._contexts if (model := self._model(path)))
+        return frozenset(self._ids[path] for path in self._contexts if path in self._ids)
 
     def _heard(self, report: messages.Report) -> None:
         if not isinstance(report, messages.ContextChanged):
@@ -106,6 +107,8 @@ class Residency:
 
     def _tell(self, path: str, state: str, message: str = "") -> None:
         model = self._model(path)
+        if model is not None:
+            self._ids[path] = model.id
         name = model.name if model else Path(path).stem
         self._publish(ModelChanged(model.id if model else "", name, state, 1.0 if state == "loaded" else 0.0, message))
 
