@@ -1,0 +1,48 @@
+"""The settings: their page, their sources, their command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sdrest.cli.sdrest import main
+from sdrest.cli.settings_table import settings_page
+from sdrest.core.errors import InvalidInput
+from sdrest.settings import Settings, load_settings
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def test_the_page_is_not_stale() -> None:
+    assert PAGE.read_text(encoding="utf-8") == settings_page(), "python -m sdrest.cli.settings_table > docs/settings.md"
+
+
+def test_every_setting_is_a_flag_and_says_what_it_means() -> None:
+    shown = CliRunner().invoke(main, ["serve", "--help"]).output
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in shown
+        assert field.description
+        assert field.description.endswith("."), name
+
+
+def test_a_flag_goes_before_the_environment_and_that_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('port = 1\nthreads = 1\nallowed-hosts = ["a.example", "b.example"]\nmax_attempts = 3\n')
+    monkeypatch.setenv("SDREST_PORT", "2")
+    monkeypatch.setenv("SDREST_THREADS", "2")
+    monkeypatch.setenv("SDREST_CORS_ORIGINS", "https://a.example, https://b.example")
+    found = load_settings({"port": 3}, file)
+    assert (found.port, found.threads, found.max_attempts) == (3, 2, 3)
+    assert found.allowed_hosts == ("a.example", "b.example")
+    assert found.cors_origins == ("https://a.example", "https://b.example")
+
+
+def test_an_unknown_name_in_the_file_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("prot: 8081\n")
+    with pytest.raises(InvalidInput, match="did you mean 'port'"):
+        load_settings({}, file)
