@@ -81,7 +81,7 @@ class Authentication:
         """
         if self._checker is None:
             raise Unsupported("this server runs without authentication: there is nothing to log in to")
-        account = username[:_LONGEST_NAME].casefold()
+        account = self._throttled_name(username, address)
         try:
             self._throttle.begin(account, address)
         except TooManyRequests as error:
@@ -99,6 +99,12 @@ class Authentication:
         self._throttle.succeeded(account, address)
         record("login", account=identity.name, method=identity.method, role=str(identity.role), address=address)
         return identity
+
+    def _throttled_name(self, username: str, address: str) -> str:
+        """What failures are counted against: the account, or where the name means nothing, the address once more."""
+        if self.mode is AuthMode.API_KEY or not username:
+            return f"\0{address}"
+        return username[:_LONGEST_NAME].casefold()
 
     async def refresh(self, text: str) -> tuple[TokenPair, Identity]:
         """New tokens for a refresh token, or for an access token that is still good.

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest.auth.api_keys import parse_permissions
 from sdrest.auth.setup import Access
+from sdrest.core.errors import TooManyRequests, Unauthorized
 from sdrest.core.principal import Role
 from sdrest.web.access import PUBLIC_ROUTES, is_public
 from sdrest.web.keys import ACCESS
@@ -270,3 +271,39 @@ async def test_a_page_of_another_site_cannot_use_a_local_server(client: Client) 
         await client.ws_connect("/api/ws", origin="https://evil.example")
     own = {"Origin": f"http://{client.host}:{client.port}"}
     assert (await client.post("/api/generate/text2img", json=SMALL, headers=own)).status == 202
+
+
+async def test_clients_of_the_a1111_api_use_basic(client_factory: ClientFactory) -> None:
+    client = await client_factory(auth="jwt")
+    await add_user(client, "ann")
+    asked = await client.get("/sdapi/v1/samplers")
+    assert asked.status == 401
+    assert asked.headers["WWW-Authenticate"].startswith("Basic realm=")
+    key = await key_of(client)
+    for headers in (basic("ann", PASSWORD), basic("user", key), bearer(key)):
+        assert (await client.get("/sdapi/v1/samplers", headers=headers)).status == 200
+
+
+async def test_the_openai_api_refuses_in_its_own_words(client_factory: ClientFactory) -> None:
+    client = await client_factory(auth="api-key")
+    reply = await client.get("/v1/models", headers=bearer("sk-wrong"))
+    assert reply.status == 401
+    assert (await reply.json())["error"]["code"] == "invalid_api_key"
+
+
+async def test_a_key_is_the_password_of_the_login_page_and_others_failures_do_not_lock_it(
+    client_factory: ClientFactory,
+) -> None:
+    client = await client_factory(auth="api-key", login_max_failures=2)
+    key = await key_of(client)
+    auth = access(client).authentication
+    for _ in range(2):
+        with pytest.raises(Unauthorized):
+            await auth.log_in("", "wrong", "192.0.2.1")
+    with pytest.raises(TooManyRequests):
+        await auth.log_in("other name", key, "192.0.2.1")
+    tokens = await log_in(client, "", key)
+    headers = bearer(tokens["token"])
+    assert (await (await client.get("/api/auth/me", headers=headers)).json())["username"] == "key:script"
+    await auth.api_keys.revoke("script")
+    assert (await client.get("/api/auth/me", headers=headers)).status == 401
