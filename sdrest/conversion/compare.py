@@ -44,7 +44,9 @@ class TensorError:
         """20·log10(rms / rmse)."""
         if self.rmse == 0:
             return math.inf
-        return 20 * math.log10(self.rms / self.rmse) if self.rms else -math.inf
+        if not self.rms or not math.isfinite(self.rmse) or not math.isfinite(self.rms):
+            return -math.inf
+        return 20 * math.log10(self.rms / self.rmse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +155,15 @@ def _compare(sources: Sources, pair: Pair, cancelled: Callable[[], bool]) -> Ten
             raise Cancelled("the comparison was stopped")
         count = min(step, one.elements - start)
         values = _floats(sources, *pair.first, start, count)
-        error = values - _floats(sources, *pair.second, start, count)
-        greatest = max(greatest, float(np.abs(error).max(initial=0.0)))
-        squares += float(np.dot(error, error))
-        signal += float(np.dot(values, values))
+        # A damaged file may hold anything; what overflows or is no number counts as an error without bound.
+        with np.errstate(invalid="ignore", over="ignore"):
+            error = np.subtract(values, _floats(sources, *pair.second, start, count), dtype=np.float64)
+            greatest = max(greatest, float(np.nan_to_num(np.abs(error), nan=np.inf).max(initial=0.0)))
+            squares += float(np.dot(error, error))
+            signal += float(np.dot(values, values))
     count = max(1, one.elements)
-    rmse, rms = math.sqrt(squares / count), math.sqrt(signal / count)
+    rmse = math.sqrt(squares / count) if math.isfinite(squares) else math.inf
+    rms = math.sqrt(signal / count) if math.isfinite(signal) else math.inf
     return TensorError(pair.name, one.shape, one.type, other.type, greatest, rmse, rms)
 
 

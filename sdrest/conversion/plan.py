@@ -163,9 +163,7 @@ def make_plan(request: Conversion) -> Plan:
     if request.type is not None and not request.rules and not any(t.type is request.type for t in tensors):
         notes.append(f"no tensor can be stored as {request.type.value}; all keep their types")
     metadata = {key: value for key, value in header.metadata.items() if isinstance(value, str)}
-    return Plan(
-        request, identity, tensors, tuple(dropped), tuple(notes), metadata if not gguf_source else {}, gguf_source
-    )
+    return Plan(request, identity, tensors, tuple(dropped), tuple(notes), metadata, gguf_source)
 
 
 def check_paths(request: Conversion) -> None:
