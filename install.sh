@@ -14,6 +14,7 @@ usage: ./install.sh [options]
   --backend NAME   ggml backend: auto cpu cuda vulkan metal rocm sycl opencl   [auto]
   --extras LIST    optional parts, comma-separated: pam video download mcp test clients
   --python FILE    Python 3.11 or newer                                        [python3]
+  --service        also install a systemd service: for the whole machine as root, else for this user
   --quiet          say only what goes wrong or takes long
 PAM is among the extras where libpam is installed; set ENABLE_PAM_AUTH=OFF to leave it out.
 TEXT
@@ -27,6 +28,7 @@ while [ $# -gt 0 ]; do
         --backend) BACKEND=${2:?--backend needs a name}; shift 2 ;;
         --extras) EXTRAS=${2:?--extras needs a list}; shift 2 ;;
         --python) PYTHON=${2:?--python needs a file}; shift 2 ;;
+        --service) SERVICE=1; shift ;;
         --quiet) QUIET=1; shift ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; die "unknown option $1" ;;
@@ -127,3 +129,4 @@ if [ "$(stamp .package)" != "$PACKAGE_ID" ]; then
     printf '%s' "$PACKAGE_ID" >$VENV/.package
 fi
 say "sdrest is installed in $PWD/$VENV (backend $BACKEND). Next: $VENV/bin/sdrest serve"
+[ "$SERVICE" = 0 ] || packaging/service.sh install

@@ -8,5 +8,6 @@ case "${1:-}" in
     -h | --help) echo "usage: ./uninstall.sh [--all]    --all: also the data folder and the cached native builds"; exit 0 ;;
     *) echo "uninstall.sh: unknown option $1" >&2; exit 2 ;;
 esac
+packaging/service.sh remove
 rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache
 echo "sdrest has been removed from $PWD"

@@ -14,7 +14,7 @@ from sdrest.settings import Settings
 
 _HEAD = """# Settings
 
-Every setting is a flag of `sdrest serve`, an environment variable, and a name in the file that `--config` names (JSON, TOML or YAML).
+Every setting is a flag of `sdrest serve`, an environment variable, and a name in the file that `--config` names (JSON, TOML, YAML).
 A flag goes before the environment, that before the file, that before the default. Lists are written with commas in flags and
 variables. `GET /api/config` shows the values in force, without secrets.
 

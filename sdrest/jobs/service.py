@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+import structlog
+
 from sdrest.core.errors import Conflict, Forbidden, NotFound
 from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, JobRemoved, OutputMade
 from sdrest.core.job import Job, JobState, JobType, Output, Progress, in_order
@@ -22,6 +24,8 @@ from sdrest.jobs.spool import Spool
 from sdrest.jobs.store import JobFilter, JobStore
 from sdrest.jobs.submission import Parameters, Submission
 from sdrest.outputs.space import FreeSpace
+
+log = structlog.get_logger(__name__)
 
 #: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
 _SEED_BOUND: Final = 2**32
@@ -129,6 +133,7 @@ class JobService:
         if stored.id != job_id:
             await asyncio.to_thread(self._spool.remove, job_id)
             return stored
+        log.info("job accepted", job_id=stored.id, type=stored.type, model=stored.model_name)
         self.broadcast.publish(JobChanged(stored, None))
         self.wake_workers()
         return stored
@@ -381,6 +386,7 @@ class JobService:
         self._made.pop(job.id, None)
         self._previews.pop(job.id, None)
         self.cancellers.pop(job.id, None)
+        log.info("job ended", job_id=job.id, state=job.state, seconds=job.seconds)
         self.broadcast.publish(JobChanged(job, previous))
 
 

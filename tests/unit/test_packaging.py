@@ -1,0 +1,66 @@
+"""What installs the server is at least well formed: the systemd unit, the image, the compose file, the scripts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sdrest.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PACKAGING = ROOT / "packaging"
+
+
+@pytest.mark.parametrize("script", ["install.sh", "uninstall.sh", "packaging/service.sh"])
+def test_scripts_are_valid_shell(script: str) -> None:
+    subprocess.run(["bash", "-n", ROOT / script], check=True)
+
+
+def filled(tmp_path: Path) -> str:
+    environment = {
+        **os.environ, "HOME": str(tmp_path), "SDREST_PYTHON": sys.executable, "SDREST_STATE": str(tmp_path / "state"),
+    }  # fmt: skip
+    return subprocess.run(
+        [PACKAGING / "service.sh", "print"], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_the_unit_is_filled_completely(tmp_path: Path) -> None:
+    text = filled(tmp_path)
+    assert not re.search(r"@[A-Z_]+@", text)
+    assert f"ExecStart={sys.executable} -m sdrest serve --config " in text
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = tmp_path / "sdrest.service"
+    (tmp_path / "state").mkdir()
+    unit.write_text(re.sub(r"(?m)^User=.*$", "User=root", filled(tmp_path)))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60, check=False)
+    assert not [line for line in done.stderr.splitlines() if "sdrest.service" in line], done.stderr
+    assert done.returncode == 0 or "sdrest.service" not in done.stderr
+
+
+def test_the_image_sets_settings_that_exist() -> None:
+    text = (PACKAGING / "Dockerfile").read_text()
+    names = set(re.findall(r"SDREST_(\w+)=", text))
+    compose = yaml.safe_load((PACKAGING / "compose.yaml").read_text())
+    names |= {name.removeprefix("SDREST_") for name in compose["services"]["sdrest"]["environment"]}
+    assert {name.lower() for name in names} <= Settings.model_fields.keys()
+    for line in re.findall(r"(?m)^COPY ([^-].*)$", text):
+        *sources, _ = line.split()
+        assert all((ROOT / source).exists() for source in sources), line
+
+
+def test_the_compose_file_builds_from_the_image_file() -> None:
+    compose = yaml.safe_load((PACKAGING / "compose.yaml").read_text())
+    build = compose["services"]["sdrest"]["build"]
+    assert (PACKAGING / build["context"] / build["dockerfile"]).is_file()
+    assert set(compose["volumes"]) == {"data"}
