@@ -237,8 +237,11 @@ async def _latest_card(request: web.Request) -> JobCard | None:
     """The job that the page shows on arrival: the running one, else the newest that came to something."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     types = {mode.job_type for mode in available_modes(request.app)}
-    for states in ((JobState.RUNNING,), (JobState.PENDING,), (JobState.COMPLETED,)):
-        wanted = JobFilter(states=states, types=types, principal=principal.name, limit=1)
+    counts = await jobs.store.counts(principal.name)
+    for state in (JobState.RUNNING, JobState.PENDING, JobState.COMPLETED):
+        if not counts[state]:
+            continue
+        wanted = JobFilter(states=(state,), types=types, principal=principal.name, limit=1)
         found: Sequence[Job] = await jobs.find(wanted, principal)
         if found:
             return await card_of(request, found[0])
