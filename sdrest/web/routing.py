@@ -24,8 +24,22 @@ def add_api_routes(app: web.Application, routes: Iterable[Route]) -> None:
 
 
 def add_dialect_routes(app: web.Application, routes: Iterable[Route]) -> None:
-    """Add routes whose paths are complete; a GET route answers HEAD as well."""
+    """Add routes whose paths are complete; a GET route answers HEAD as well, and every path OPTIONS with its methods."""
+    methods: dict[str, list[str]] = {}
     for method, path, handler in routes:
         app.router.add_route(method, path, handler)
+        methods.setdefault(path, ["OPTIONS"]).append(method)
         if method == "GET":
             app.router.add_route("HEAD", path, handler)
+            methods[path].append("HEAD")
+    for path, allowed in methods.items():
+        app.router.add_route("OPTIONS", path, _options(", ".join(sorted(allowed))))
+
+
+def _options(allow: str) -> Handler:
+    """Clients ask for OPTIONS to see whether a server is there."""
+
+    async def options(_request: web.Request) -> web.Response:
+        return web.Response(status=204, headers={"Allow": allow})
+
+    return options

@@ -45,7 +45,7 @@ async def wanted_from(request: web.Request, body: Mapping[str, Any], options: Ma
     values = wanted.values
     values |= {name: body[name] for name in _PLAIN if body.get(name) is not None}
     values["batch_count"] = _number(body, "batch_size", 1) * _number(body, "n_iter", 1)
-    values["model"] = settings.get("sd_model_checkpoint") or None
+    values["model"] = settings.get("sd_model_checkpoint") or body.get("model") or None
     values["guidance"] = body.get("distilled_cfg_scale")
     values["loras"] = body.get("lora") or body.get("loras")
     values.setdefault("clip_skip", settings.get("CLIP_stop_at_last_layers"))
