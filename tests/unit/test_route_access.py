@@ -1,11 +1,15 @@
 """Which permission a route needs, and which routes are public."""
 
+from pathlib import Path
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from sdrest.app import build_app
 from sdrest.core.errors import Forbidden
 from sdrest.core.principal import Permission, Role, principal_of
+from sdrest.settings import Settings
 from sdrest.web.access import Handler, check_permission, is_public, permission_of, requires
 from sdrest.web.keys import PRINCIPAL
 
@@ -72,3 +76,36 @@ async def test_a_principal_reaches_only_what_its_role_permits(
     else:
         with pytest.raises(Forbidden, match="permission"):
             await check_permission(request, match.handler)
+
+
+_MODEL_CHANGES = {"load", "unload", "refresh", "batch", "convert", "upload", "delete"}
+_QUEUE_CHANGES = {"pause", "resume", "priority", "move"}
+
+
+def expected_permission(method: str, path: str) -> Permission | None:
+    """What a route must need by its name; None where the default is right."""
+    words = path.strip("/").split("/")
+    if {"users", "tokens", "accounts", "config", "restart", "log"} & set(words):
+        return Permission.ADMIN
+    if method in {"GET", "HEAD", "OPTIONS"}:
+        return None
+    if "models" in words and (words[-1] in _MODEL_CHANGES or method == "DELETE"):
+        return Permission.MANAGE_MODELS
+    if words[-1] in _QUEUE_CHANGES:
+        return Permission.MANAGE_QUEUE
+    return None
+
+
+def test_routes_that_administer_need_more_than_users_have(tmp_path: Path) -> None:
+    app = build_app(Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models"))
+    seen, wrong = set(), []
+    for route in app.router.routes():
+        assert route.resource is not None
+        expected = expected_permission(route.method, route.resource.canonical)
+        if expected is not None:
+            seen.add(expected)
+            found = permission_of(route.method, route.handler)
+            if found is not expected:
+                wrong.append(f"{route.method} {route.resource.canonical}: {found}, not {expected}")
+    assert not wrong
+    assert seen == {Permission.ADMIN, Permission.MANAGE_MODELS, Permission.MANAGE_QUEUE}
