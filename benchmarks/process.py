@@ -19,6 +19,7 @@ import aiohttp
 import psutil
 
 from benchmarks.machine import ROOT
+from tests.tiny.embedded import NAME, place_embedded
 
 
 class NotReady(RuntimeError):
@@ -119,12 +120,14 @@ def free_port() -> int:
 
 
 def start_sdrest(folder: Path, *flags: str, port: int = 0, models: Path | None = None) -> ServerProcess:
-    """``sdrest serve`` of this source tree, with its data in ``folder/data``."""
+    """``sdrest serve`` of this source tree, with its data in ``folder/data``; by default on the tiny ERNIE model."""
     port = port or free_port()
-    (folder / "models").mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "sdrest", "serve", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--data-dir", str(folder / "data"), "--models-dir", str(models or folder / "models")]
     command += ["--log-level", "warning", *flags]
+    if models is None:
+        place_embedded(folder / "models")
+        command += ["--default-model", NAME]
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     return ServerProcess.start(
         command, port, folder / "server.log", cwd=folder, environment={"PYTHONPATH": python_path}

@@ -314,6 +314,8 @@ class Model:
     trigger_words: tuple[str, ...] = ()
     base_model: str | None = None
     preview: Path | None = None
+    #: Generation parameters the model works best with, from a file beside it.
+    defaults: Mapping[str, str | int | float] = field(default_factory=dict)
     sha256: str | None = None
     short_hashes: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()

@@ -10,11 +10,12 @@ from sdrest.core.model import Model
 from sdrest.registry.folders import FOLDER_KINDS
 from sdrest.registry.inspect import inspect_model
 
-EMBEDDED_NAME: Final = "embedded"
+EMBEDDED_NAME: Final = "demo"
 
 
 def builtin_models() -> tuple[Model, ...]:
     """The models in ``sdrest/assets``, the default one first."""
     checkpoints = next(kind for kind in FOLDER_KINDS if kind.key == "checkpoints")
     path = Path(str(resources.files("sdrest") / "assets" / f"{EMBEDDED_NAME}.gguf"))
-    return (inspect_model(path, checkpoints, path.name, path.stat()),)
+    beside = frozenset(item.name for item in path.parent.iterdir())
+    return (inspect_model(path, checkpoints, path.name, path.stat(), beside),)

@@ -13,7 +13,7 @@ from sdrest.core.model import Model, ModelType
 from sdrest.registry.scan import Scanned
 
 #: Raised whenever identification or the record changes: older caches are then dropped.
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 
 
 class _Entry(msgspec.Struct):

@@ -6,12 +6,13 @@ times the model's own reduction (``get_vae_scale_factor`` × ``get_diffusion_mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from sdrest.core.model import Architecture, Family, Model
-from sdrest.core.names import Sampler, Scheduler
+from sdrest.core.names import Sampler, Scheduler, parse_sampler, parse_scheduler
+from sdrest.core.parameters import GenerationParameters, limits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,15 @@ class Defaults:
         }
 
 
+_SIDES: Final = ("width", "height")
+_NUMBERS: Final[Mapping[str, type[int | float]]] = {
+    "width": int,
+    "height": int,
+    "steps": int,
+    "cfg_scale": float,
+    "guidance": float,
+}
+
 _SD1 = Defaults(sampler=Sampler.EULER_A)
 _FLUX = Defaults(1024, 1024, 20, 1.0, 3.5, multiple=16)
 
@@ -63,16 +73,29 @@ _BY_ARCHITECTURE: Final[Mapping[Architecture, Defaults]] = {
     Architecture.WAN2_2_TI2V: Defaults(1280, 704, 20, 5.0, multiple=32, clip=False),
     Architecture.FLUX_FILL: Defaults(1024, 1024, 20, 1.0, 30.0, multiple=16),
 }
-#: Models that come with sdrest: they are small and fast, and trained at small sizes.
-_BUILTIN: Final[Mapping[str, Defaults]] = {
-    "embedded": Defaults(256, 256, 8, 1.0, multiple=16, clip=False),
-}
 
 
 def defaults_of(model: Model | None) -> Defaults:
-    """The defaults of a model; those of SD 1.x when there is none."""
+    """The defaults of a model; those of SD 1.x when there is none.
+
+    What a file beside the model gives under ``defaults`` goes before the architecture's, as far as it makes sense.
+    """
     if model is None or model.architecture is None:
         return _SD1
-    if model.name in _BUILTIN and model.relative_path == model.path.name:
-        return _BUILTIN[model.name]
-    return _BY_ARCHITECTURE.get(model.architecture) or _BY_FAMILY[model.architecture.family]
+    general = _BY_ARCHITECTURE.get(model.architecture) or _BY_FAMILY[model.architecture.family]
+    return replace(general, **dict(_own(model, general.multiple))) if model.defaults else general
+
+
+def _own(model: Model, multiple: int) -> Iterator[tuple[str, Any]]:
+    """The model's own defaults that lie within the parameters' limits; others are passed over."""
+    limits = {item.name: limits_of(item) for item in fields(GenerationParameters)}
+    for name, value in model.defaults.items():
+        if name == "sampler" and (sampler := parse_sampler(str(value))):
+            yield name, sampler[0]
+        elif name == "scheduler" and (scheduler := parse_scheduler(str(value))):
+            yield name, scheduler
+        elif name in _NUMBERS and isinstance(value, int | float):
+            bounds = limits[name]
+            fits = (bounds.ge is None or value >= bounds.ge) and (bounds.le is None or value <= bounds.le)
+            if fits and not (name in _SIDES and value % multiple):
+                yield name, _NUMBERS[name](value)

@@ -87,6 +87,7 @@ def _describe(base: Model, kind: FolderKind, header: Header, identity: Identity,
         trigger_words=notes.trigger_words,
         base_model=notes.base_model,
         preview=notes.preview,
+        defaults=notes.defaults,
         problems=problems,
     )
 

@@ -30,6 +30,9 @@ _FAVOURED: Mapping[str, tuple[str, ...]] = {
 }
 
 
+_DECODERS = frozenset({Component.VAE, Component.TAESD})
+
+
 def resolve_loading(catalogue: Catalogue, model: Model, chosen: Mapping[Component, str] | None = None) -> Loading:
     """The files with which ``model`` can be loaded.
 
@@ -146,4 +149,8 @@ def _loading(model: Model, parts: Mapping[Component, Model]) -> Loading:
         weights_bytes=model.weights_bytes + sum(part.weights_bytes for part in parts.values()),
         components={component: part.id for component, part in parts.items()},
     )
-    return replace(loading, **{component.parameter: part.path for component, part in parts.items()})  # type: ignore[arg-type]
+    paths = {component.parameter: part.path for component, part in parts.items()}
+    if Component.TAESD in model.embedded and Component.VAE not in model.embedded and not parts.keys() & _DECODERS:
+        # A tiny autoencoder is used when it is named, also when it lies in the main file.
+        paths[Component.TAESD.parameter] = model.path
+    return replace(loading, **paths)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -33,6 +33,8 @@ class Notes:
     base_model: str | None = None
     sha256: str | None = None
     preview: Path | None = None
+    #: Generation parameters (``Defaults`` fields) under ``defaults`` of a JSON file beside the model; values not yet checked.
+    defaults: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 def sidecar_names(stem: str) -> tuple[str, ...]:
@@ -54,6 +56,7 @@ def read_notes(model: Path, metadata: Mapping[str, object], beside: frozenset[st
         base_model=next((n.base_model for n in found if n.base_model), None),
         sha256=next((n.sha256 for n in found if n.sha256), None),
         preview=preview,
+        defaults=next((n.defaults for n in found if n.defaults), {}),
     )
 
 
@@ -80,7 +83,14 @@ def _from_json(data: Mapping[str, object]) -> Notes:
         trigger_words=_words(words),
         base_model=_text(version.get("baseModel") or data.get("base_model") or data.get("sd version")),
         sha256=_sha256(version, data),
+        defaults=_defaults(data.get("defaults")),
     )
+
+
+def _defaults(value: object) -> dict[str, str | int | float]:
+    if not isinstance(value, dict):
+        return {}
+    return {str(key): item for key, item in value.items() if isinstance(item, str | int | float)}
 
 
 def _sha256(version: Mapping[str, object], data: Mapping[str, object]) -> str | None:

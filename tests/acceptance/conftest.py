@@ -1,4 +1,4 @@
-"""A server as its users start it: `sdrest serve` in a process of its own, with the embedded model."""
+"""A server as its users start it: `sdrest serve` in a process of its own, with a tiny model."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.integration.generation_modes import place
+from tests.tiny.embedded import NAME, place_embedded
 
 ROOT = Path(__file__).parents[2]
 #: A picture that takes a tenth of a second.
@@ -45,10 +46,10 @@ StartServer = Callable[..., Server]
 
 
 def _start(folder: Path, *options: str) -> tuple[Server, subprocess.Popen[str]]:
-    (folder / "models").mkdir(parents=True, exist_ok=True)
+    place_embedded(folder / "models")
     command = [sys.executable, "-m", "sdrest", "serve", "--port", "0", "--data-dir", str(folder / "data")]
     process = subprocess.Popen(
-        [*command, "--models-dir", str(folder / "models"), "--log-level", "warning", *options],
+        [*command, "--models-dir", str(folder / "models"), "--log-level", "warning", "--default-model", NAME, *options],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
@@ -70,7 +71,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for all tests that leave it as they found it; beside the embedded model it has one that takes pictures."""
+    """A server for all tests that leave it as they found it; beside the tiny default model it has one that takes pictures."""
     folder = tmp_path_factory.mktemp("server")
     place(folder / "models", "ovis", "tae16", "esrgan")
     server, process = _start(folder)

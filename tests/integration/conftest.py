@@ -1,4 +1,4 @@
-"""A real application in the test's own event loop: real SQLite, real engine, the embedded model."""
+"""A real application in the test's own event loop: real SQLite, real engine, a tiny model."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 
 from sdrest.app import build_app
 from sdrest.settings import Settings, load_settings
+from tests.tiny.embedded import NAME, place_embedded
 
 SettingsFactory = Callable[..., Settings]
 ClientFactory = Callable[..., Awaitable[TestClient[Any, Any]]]
@@ -27,13 +28,14 @@ def settings_factory(tmp_path: Path) -> SettingsFactory:
     """Makes settings whose folders lie in the test's own; ``settings_factory(auth="jwt")`` sets any of them."""
 
     def make(**values: Any) -> Settings:
-        (tmp_path / "models").mkdir(exist_ok=True)
+        place_embedded(tmp_path / "models")
         return load_settings(
             {
                 "models_dir": tmp_path / "models",
                 "data_dir": tmp_path / "data",
                 "port": 0,
                 "log_level": "error",
+                "default_model": NAME,
                 **values,
             }
         )

@@ -88,7 +88,6 @@ async def test_an_unreadable_model_is_refused_at_request_time(
     client: Client, settings_factory: Any, content: bytes
 ) -> None:
     folder = settings_factory().models_dir / "checkpoints"
-    folder.mkdir(parents=True)
     (folder / "broken.gguf").write_bytes(content)
     from sdrest.web.keys import MODELS
 

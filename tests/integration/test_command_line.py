@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.integration.test_durability import server
+from tests.tiny.embedded import NAME, place_embedded
 
 
 def sdrest(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -31,7 +32,8 @@ def test_generate_in_process(tmp_path: Path) -> None:
 
 
 def test_generate_by_a_server_gives_the_same_picture(tmp_path: Path) -> None:
-    arguments = ("generate", "a red apple", "-W", "64", "-H", "64", "--steps", "2", "-s", "5")
+    arguments = ("generate", "a red apple", "-m", NAME, "-W", "64", "-H", "64", "--steps", "2", "-s", "5")
+    place_embedded(tmp_path / "models")
     assert sdrest(*arguments, "-o", "here.png", cwd=tmp_path).returncode == 0
     with server(tmp_path) as (client, _process):
         assert sdrest(*arguments, "-o", "there.png", "--url", str(client.base_url), cwd=tmp_path).returncode == 0

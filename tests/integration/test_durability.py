@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.integration.conftest import SMALL
+from tests.tiny.embedded import NAME, place_embedded
 
 
 def free_port() -> int:
@@ -29,7 +30,8 @@ def free_port() -> int:
 def server(folder: Path, *flags: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     port = free_port()
     command = [sys.executable, "-m", "sdrest", "serve", "--port", str(port), "--data-dir", str(folder / "data")]
-    command += ["--models-dir", str(folder / "models"), "--log-level", "error", *flags]
+    place_embedded(folder / "models")
+    command += ["--models-dir", str(folder / "models"), "--default-model", NAME, "--log-level", "error", *flags]
     process = subprocess.Popen(command)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
