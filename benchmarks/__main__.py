@@ -14,6 +14,7 @@ BENCHMARKS = {
     "overhead": True,
     "comparison": True,
     "scale": True,
+    "http": True,
     "switching": True,
     "prediction": True,
     "cancel": False,

@@ -124,7 +124,7 @@ async def _history(result: Result, folder: Path, finished: int) -> None:
     server.stop()
     present = 1
     for goal in (1_000, finished):
-        await asyncio.to_thread(_copy_job, folder / "data" / "sdrest.sqlite3", job, goal - present)
+        await asyncio.to_thread(copy_job, folder / "data" / "sdrest.sqlite3", job, goal - present)
         present = goal
         started_at = time.perf_counter()
         server = start_sdrest(folder)
@@ -157,7 +157,7 @@ async def _history(result: Result, folder: Path, finished: int) -> None:
     )
 
 
-def _copy_job(database: Path, job: str, copies: int) -> None:
+def copy_job(database: Path, job: str, copies: int) -> None:
     """Multiply a finished job."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         names = [row[1] for row in connection.execute("PRAGMA table_info(jobs)") if row[1] not in {"sequence", "id"}]
