@@ -149,8 +149,8 @@ class Engine:
             case messages.Done():
                 if not running.ending.done():
                     running.ending.set_result(report)
-            case messages.Failed(slug=slug, message=message, log_tail=log_tail):
-                error = _BY_SLUG.get(slug, errors.GenerationFailed)(message)
+            case messages.Failed(slug=slug, message=message, log_tail=log_tail, details=details):
+                error = _BY_SLUG.get(slug, errors.GenerationFailed)(message, **details)
                 error.log_tail = log_tail
                 running.fail(error)
             case messages.LogLine():

@@ -233,12 +233,13 @@ class Done(Message):
 
 
 class Failed(Message):
-    """The task failed and the child goes on; ``slug`` is that of a ``SdrestError`` class."""
+    """The task failed and the child goes on; ``slug`` is that of a ``SdrestError`` class, ``details`` become the error's."""
 
     task: str
     slug: str
     message: str
     log_tail: tuple[str, ...] = ()
+    details: dict[str, int] = {}
 
 
 class Pong(Message):

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from sdrest.core.errors import InsufficientMemory
 from sdrest.core.model import Model
 from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
@@ -89,6 +90,27 @@ class Workshop:
             await follower.abandon()
             raise
 
+    async def run_planned(
+        self,
+        planned: Planned,
+        parameters: GenerationParameters,
+        task: messages.Task,
+        follower: Follower,
+        heard: Callable[[messages.Report], None] | None = None,
+    ) -> messages.Done:
+        """As :meth:`run`, and keep what the engine found out of the memory that such a job takes."""
+        try:
+            done = await self.run(task, follower, heard)
+        except InsufficientMemory as error:
+            await self._learn(planned, parameters, error.details.get("compute_bytes"))
+            raise
+        await self._learn(planned, parameters, done.result.get("compute_bytes"))
+        return done
+
+    async def _learn(self, planned: Planned, parameters: GenerationParameters, compute_bytes: object) -> None:
+        if isinstance(compute_bytes, int):
+            await asyncio.to_thread(self.memory.learn, planned.context, parameters, compute_bytes)
+
 
 class GenerationExecutor:
     """Runs picture jobs on the engine and writes what it makes."""
@@ -122,9 +144,8 @@ class GenerationExecutor:
             follower = Follower(
                 attempt, parameters.batch_count, PictureWriter(attempt, parameters, workshop.output_dir / job.id)
             )
-            done = await workshop.run(task, follower)
+            done = await workshop.run_planned(planned, parameters, task, follower)
             outputs = await follower.finish()
-        await asyncio.to_thread(workshop.memory.learn, planned.context, parameters, done.result.get("compute_bytes", 0))
         return Result(outputs, done.seconds)
 
     def _upscaler(self, name: str) -> str:

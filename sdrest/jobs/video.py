@@ -58,7 +58,7 @@ class VideoExecutor:
                 else:
                     follower.heard(report)
 
-            done = await workshop.run(task, follower, heard)
+            done = await workshop.run_planned(planned, parameters, task, follower, heard)
             if as_frames:
                 outputs = await follower.finish()
             else:
@@ -67,7 +67,6 @@ class VideoExecutor:
                 output = await asyncio.to_thread(writer, made)
                 attempt.made(output)
                 outputs = (output,)
-        await asyncio.to_thread(workshop.memory.learn, planned.context, parameters, done.result.get("compute_bytes", 0))
         return Result(outputs, done.seconds)
 
 

@@ -68,8 +68,11 @@ async def test_what_cannot_fit_is_refused_before_or_fails_with_the_reason(client
 
 async def test_dry_run_tells_that_a_size_cannot_fit(client_factory: ClientFactory) -> None:
     client = await client_factory(memory_budget_bytes=400 * MIB)
-    large = await submit(client, "text2img", {**SMALL, "width": 1536, "height": 1536, "steps": 1})
-    assert large["failure"]["slug"] == "insufficient_memory"
+    large = {**SMALL, "width": 1536, "height": 1536, "steps": 1}
+    job = await submit(client, "text2img", large)
+    assert job["failure"]["slug"] == "insufficient_memory"
+    again = await client.post("/api/generate/text2img", json=large)
+    assert again.status == 507, "once found out, it is refused before it is queued"
     assert (await submit(client, "text2img", SMALL))["status"] == "completed"
 
 
@@ -116,3 +119,28 @@ async def test_death_of_the_engine_unloads_everything(client_factory: ClientFact
             assert event.state == "unloaded"
             break
     assert not client.app[RESIDENCY].model_ids
+
+
+async def test_broken_and_foreign_files_are_refused_by_their_headers(
+    client_factory: ClientFactory, tmp_path: Path
+) -> None:
+    place(tmp_path / "models", "ovis", "tae16", "flux2_vae")
+    for name, data in (("garbage", b"\x07" * 5000), ("empty", b""), ("page", b"<html>not here</html>")):
+        (tmp_path / "models" / "vae" / f"{name}.safetensors").write_bytes(data)
+    client = await client_factory()
+    for name in ("garbage", "empty", "page", "flux2_vae"):
+        response = await client.post("/api/generate/text2img", json={**OVIS, "vae_model": name})
+        reply = await response.json()
+        assert response.status == 400, reply
+        assert reply["details"]["errors"][0]["field"] == "vae_model"
+    assert (await submit(client, "text2img", OVIS))["status"] == "completed"
+
+
+async def test_picture_of_not_a_number_is_a_failure_and_the_next_job_is_unharmed(client_factory: ClientFactory) -> None:
+    client = await client_factory()
+    flat = await submit(client, "text2img", {**SMALL, "scheduler": "ays"})
+    assert flat["status"] == "failed"
+    assert flat["failure"]["slug"] == "generation_failed"
+    assert "one flat colour" in flat["error"]
+    assert flat["outputs"] == []
+    assert (await submit(client, "text2img", SMALL))["status"] == "completed"

@@ -20,7 +20,14 @@ _CONTEXT_OVERHEAD_BYTES: Final = 128 << 20
 
 
 class OutOfBudget(Exception):
-    """A task needs more memory than the budget allows, even alone; the text says how much."""
+    """A task needs more memory than the budget allows, even alone; the text says how much.
+
+    ``compute_bytes`` is what its computing alone takes, 0 where that was not asked for.
+    """
+
+    def __init__(self, message: str, compute_bytes: int = 0) -> None:
+        super().__init__(message)
+        self.compute_bytes = compute_bytes
 
 
 @dataclass(slots=True)
@@ -116,7 +123,8 @@ class Contexts:
                 total = needed + (self._held[keep].nbytes if keep else 0)
                 raise OutOfBudget(
                     f"this needs about {_mib(total)} MiB and the memory budget is {_mib(budget)} MiB; choose a smaller size, "
-                    "VAE tiling, or a smaller quantization of the model, or raise memory_budget_bytes"
+                    "VAE tiling, or a smaller quantization of the model, or raise memory_budget_bytes",
+                    needed if keep else 0,
                 )
             self.discard(oldest)
 

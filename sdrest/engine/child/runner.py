@@ -73,7 +73,7 @@ class Runner:
                 self._contexts.discard(task.context)
             self._failed(task, _slug(self._phases.phase), str(error))
         except OutOfBudget as error:
-            self._failed(task, "insufficient_memory", str(error))
+            self._failed(task, "insufficient_memory", str(error), compute_bytes=error.compute_bytes)
         except MemoryError:
             self._failed(task, "insufficient_memory", "the machine has not enough memory for this")
         except (OSError, ValueError) as error:
@@ -133,8 +133,10 @@ class Runner:
             messages.Progressed(task=self._current, phase=phase, step=step, steps=steps, image=image, images=images)
         )
 
-    def _failed(self, task: messages.Task, slug: str, message: str) -> None:
-        self._send(messages.Failed(task=task.task, slug=slug, message=message, log_tail=tuple(self._words)))
+    def _failed(self, task: messages.Task, slug: str, message: str, **details: int) -> None:
+        self._send(
+            messages.Failed(task=task.task, slug=slug, message=message, log_tail=tuple(self._words), details=details)
+        )
 
     def _log_line(self, level: str, text: str) -> None:
         line = text.strip()
