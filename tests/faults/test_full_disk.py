@@ -1,0 +1,45 @@
+"""A full disk costs the pictures that do not fit; nothing is lost that was accepted, no half file stays, the server answers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from tests.faults.conftest import SmallDisk, fill
+from tests.faults.jobs import ended, submitted, until_running, works
+from tests.integration.conftest import SMALL
+
+
+async def test_a_picture_that_does_not_fit_fails_its_job_and_leaves_no_part(
+    client_factory: Any, small_disk: SmallDisk
+) -> None:
+    disk = small_disk(1)
+    client = await client_factory(output=disk, min_free_bytes=0)
+    await works(client)
+    ballast = fill(disk)
+    before = sorted(path.name for path in disk.rglob("*") if path.is_file())
+    job = await ended(client, await submitted(client))
+    assert (job["status"], job["failure"]["slug"]) == ("failed", "insufficient_storage")
+    assert "full" in job["error"]
+    assert sorted(path.name for path in disk.rglob("*") if path.is_file()) == before
+    ballast.unlink()
+    await works(client)
+
+
+async def test_a_full_database_disk_refuses_new_jobs_and_keeps_the_ending_of_the_running_one(
+    client_factory: Any, small_disk: SmallDisk, tmp_path: Path
+) -> None:
+    disk = small_disk(8)
+    client = await client_factory(data_dir=disk / "data", output=tmp_path / "output", min_free_bytes=0)
+    running = await submitted(client, width=256, height=256, steps=12)
+    await until_running(client, running)
+    ballast = fill(disk)
+    reply = await client.post("/api/generate/text2img", json=SMALL)
+    assert (reply.status, (await reply.json())["code"]) == (507, "insufficient_storage")
+    assert (await client.get("/api/health")).status == 200
+    await asyncio.sleep(1)
+    ballast.unlink()
+    # Raw pictures lie on that disk as well: the job may have failed for want of space, but its ending must be known.
+    assert (await ended(client, running))["status"] in {"completed", "failed"}
+    await works(client)
