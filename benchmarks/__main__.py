@@ -12,6 +12,7 @@ from benchmarks.results import say
 #: Name → whether a plain ``make bench`` runs it; the others are ``make soak``'s.
 BENCHMARKS = {
     "overhead": True,
+    "dialects": True,
     "comparison": True,
     "scale": True,
     "http": True,
