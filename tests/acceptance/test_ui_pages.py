@@ -19,6 +19,7 @@ PAGES = {
     "controlnet": "/ui/generate/controlnet",
     "edit": "/ui/generate/edit",
     "upscale": "/ui/generate/upscale",
+    "video": "/ui/generate/video",
     "queue": "/ui/queue",
     "gallery": "/ui/gallery",
     "models": "/ui/models",

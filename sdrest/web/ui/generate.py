@@ -185,7 +185,10 @@ async def _page(
     rest: tuple[str, ...] = (),
 ) -> GeneratePage:
     errors = errors or {}
+    mains = _fitting(mode, request.app[MODELS].catalogue.of_type(MAIN_TYPES))
     note = await _note(request, texts.get("model", ""))
+    if mode.families and mains and note.model not in mains:
+        note = await _note(request, mains[0].id)
     fields = form_fields(
         mode.table,
         values=texts,
@@ -195,6 +198,8 @@ async def _page(
     )
     if "model" in fields:
         chosen = texts.get("model", "") or (note.model.name if note.model else "")
+        if mode.families and mains and note.model is not None:
+            chosen = note.model.name
         fields["model"] = dataclasses.replace(fields["model"], value=chosen, options=(), kind=Kind.OTHER)
     catalogue = request.app[MODELS].catalogue
     family = note.model.architecture.family if note.model and note.model.architecture else None
@@ -209,7 +214,7 @@ async def _page(
         fields=fields,
         groups=tuple(_group(group.title, [fields[name] for name in group.fields]) for group in mode.groups),
         note=note,
-        models=_main_models(catalogue.of_type(MAIN_TYPES)),
+        models=_main_models(mains),
         loras=loras,
         lora_rows=lora_rows,
         lora_error=errors.get("loras", ""),
@@ -259,6 +264,14 @@ async def _note(request: web.Request, name: str) -> ModelNote:
     problem = next((p.message for p in model.problems if p.fatal), "")
     texts = {key: field_text(value) for key, value in defaults.parameters().items()}
     return ModelNote(model=model, problem=problem, missing=missing, defaults=texts, multiple=defaults.multiple)
+
+
+def _fitting(mode: Mode, models: Sequence[Model]) -> Sequence[Model]:
+    """The models that can do what the tab does; all of them when none can, so that the refusal can say why."""
+    if not mode.families:
+        return models
+    found = [model for model in models if model.architecture and model.architecture.family in mode.families]
+    return found or models
 
 
 def _main_models(models: Sequence[Model]) -> tuple[tuple[str, tuple[Option, ...]], ...]:

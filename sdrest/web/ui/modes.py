@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sdrest.core.job import JobType
+from sdrest.core.model import Family
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
 
 
@@ -35,6 +36,8 @@ class Mode:
     #: Fields of the mode itself, always visible.
     main: tuple[str, ...] = ()
     groups: tuple[Group, ...] = ()
+    #: Architectures that can do this; empty: no restriction.
+    families: frozenset[Family] = frozenset()
     has_prompt: bool = True
     has_loras: bool = True
 
@@ -176,6 +179,7 @@ _ALL: Final = (
         job_type=JobType.VIDEO,
         table=VideoParameters,
         hint="Describe a scene for a video model (Wan), with a first frame or without, and press Generate.",
+        families=frozenset({Family.WAN, Family.SVD}),
         pictures=("init_image", "end_image"),
         main=("video_frames", "fps", "video_format"),
         groups=(

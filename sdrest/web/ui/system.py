@@ -114,9 +114,9 @@ async def _charts(request: web.Request) -> tuple[Chart, ...]:
     wanted = JobFilter(states=(JobState.COMPLETED,), types=_SAMPLED, limit=_CHARTED_JOBS)
     jobs: Sequence[Any] = await request.app[JOBS].find(wanted, request[PRINCIPAL])
     steps: list[tuple[datetime, float]] = [
-        (job.created_at, job.seconds / (job.parameters["steps"] * job.parameters.get("batch_count", 1)))
+        (job.finished_at, job.seconds / (job.parameters["steps"] * job.parameters.get("batch_count", 1)))
         for job in reversed(jobs)
-        if job.seconds and job.parameters.get("steps")
+        if job.seconds and job.finished_at and job.parameters.get("steps")
     ]
     return (
         line_chart("Engine memory", [(item.at, item.engine_bytes) for item in kept], size_text),
