@@ -6,7 +6,6 @@ The server runs in a thread of its own; the queue is paused, so that nothing but
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +32,8 @@ from sdrest.app import build_app
 from sdrest.settings import load_settings
 from sdrest.web.openapi import document
 
-EXAMPLES = int(os.environ.get("SDREST_SCHEMA_EXAMPLES", "3"))
+EXAMPLES = 3
+MANY_EXAMPLES = 60
 
 
 def no_server_error(_ctx: Any, response: Any, _case: Any) -> bool | None:
@@ -113,10 +113,25 @@ def _operations() -> list[Any]:
 OPERATIONS = _operations()
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=[operation.label for operation in OPERATIONS])
+every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=[operation.label for operation in OPERATIONS])
+
+
+@every_operation
 def test_answers_are_as_documented(server: str, operation: Any) -> None:
+    call(server, operation, EXAMPLES)
+
+
+@pytest.mark.nightly
+@every_operation
+def test_answers_to_much_more_input_are_as_documented(server: str, operation: Any) -> None:
+    call(server, operation, MANY_EXAMPLES)
+
+
+def call(server: str, operation: Any, examples: int) -> None:
+    """Call an operation with as many generated inputs, good and bad, and check the answers."""
+
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         database=None,
         derandomize=True,
