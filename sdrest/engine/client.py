@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -41,6 +41,8 @@ class _Running:
         self.listener = listener
         self.ending: asyncio.Future[messages.Done] = asyncio.get_running_loop().create_future()
         self.cancel_requested = False
+        #: Whether a child has it; before that, no child's death is its own.
+        self.sent = False
         self.phase = ""
         self.killer: asyncio.TimerHandle | None = None
 
@@ -97,10 +99,12 @@ class Engine:
         async with self._lock:
             running = self._running = _Running(task.task, listener)
             try:
-                await self.supervisor.wait_ready()
-                await self.supervisor.send(task)
-                if not self.supervisor.is_ready:  # died between the two lines: nobody would ever answer
-                    running.fail(errors.EngineDied("the engine process ended"))
+                await self._ready_or_ended(running)
+                if not running.ending.done():
+                    running.sent = True
+                    await self.supervisor.send(task)
+                    if not self.supervisor.is_ready:  # died while it was sent: nobody would ever answer
+                        running.fail(errors.EngineDied("the engine process ended"))
                 return await running.ending
             except errors.EngineDied:
                 if running.cancel_requested:
@@ -117,6 +121,18 @@ class Engine:
                 self._running = None
                 self._idle_since = time.monotonic()
 
+    async def _ready_or_ended(self, running: _Running) -> None:
+        """Wait for a child that takes the task, or for the task's end (it was cancelled, or the server stops)."""
+        while not (self.supervisor.is_ready or running.ending.done()):
+            waiting = asyncio.ensure_future(self.supervisor.wait_ready())
+            try:
+                both: set[asyncio.Future[Any]] = {waiting, running.ending}
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                if waiting.done():
+                    waiting.result()
+            finally:
+                waiting.cancel()
+
     def cancel(self, task_id: str) -> bool:
         """Ask the running task to end; it is killed with the child when it does not within the grace time.
 
@@ -127,6 +143,9 @@ class Engine:
             return False
         if not running.cancel_requested:
             running.cancel_requested = True
+            if not running.sent:
+                running.fail(errors.Cancelled())
+                return True
             loop = asyncio.get_running_loop()
             grace = _LOAD_GRACE_SECONDS if running.phase == "load" else self._grace_seconds
             running.killer = loop.call_later(min(grace, self._grace_seconds), self._kill_hard, running)
@@ -164,5 +183,6 @@ class Engine:
     def _died(self, error: errors.EngineDied) -> None:
         if self.on_death is not None:
             self.on_death()
-        if self._running is not None:
+        # A task that still waits for the next child has nothing to do with the end of the last one.
+        if self._running is not None and self._running.sent:
             self._running.fail(error)

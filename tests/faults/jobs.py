@@ -51,5 +51,5 @@ async def works(client: Client) -> None:
 
 def engine_pid(client: Client) -> int | None:
     """Process id of the engine child."""
-    pid: int | None = client.app[ENGINE].supervisor.pid  # type: ignore[union-attr]
+    pid: int | None = client.app[ENGINE].supervisor.pid
     return pid

@@ -40,7 +40,10 @@ async def wanted_from(request: web.Request, body: Mapping[str, Any], options: Ma
         Unsupported: the body asks for a script or a ControlNet feature that is not there.
     """
     prompt, extra = take_extra_args(_text(body.get("prompt")))
-    settings = {**options, **(body.get("override_settings") or {})}
+    overriding = body.get("override_settings") or {}
+    if not isinstance(overriding, dict):
+        raise InvalidInput("must be an object of option names and values", field="override_settings")
+    settings = {**options, **overriding}
     wanted = Wanted(dialect="a1111", names=NAMES, values={"prompt": prompt})
     values = wanted.values
     values |= {name: body[name] for name in _PLAIN if body.get(name) is not None}
