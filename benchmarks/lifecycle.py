@@ -25,13 +25,13 @@ async def measure(rounds: int = ROUNDS, generations: int = GENERATIONS, cancels:
     result = Result(
         "lifecycle",
         "Memory over a model's life",
-        f"Resident memory of the engine process: {rounds} rounds of load, one 64×64 picture, unload, on the embedded model; then "
+        f"Resident memory of the engine process: {rounds} rounds of load, one 64×64 picture, unload, on the tiny ERNIE model; then "
         f"{generations} pictures and {cancels} cancelled jobs on it without unloading.",
     )
     with tempfile.TemporaryDirectory() as name:
-        async with inside(Path(name)) as app:
+        async with inside(Path(name), ("ernie",)) as app:
             await _rounds(result, app, rounds)
-        async with inside(Path(name)) as app:
+        async with inside(Path(name), ("ernie",)) as app:
             await _long_run(result, app, generations, cancels)
     return result
 
@@ -40,8 +40,8 @@ async def _rounds(result: Result, app: Inside, rounds: int) -> None:
     loaded: list[float] = []
     unloaded: list[float] = []
     for number in range(rounds):
-        await app.load("embedded")
-        await app.picture("embedded", **SMALL, seed=number)
+        await app.load("ernie")
+        await app.picture("ernie", **SMALL, seed=number)
         loaded.append(app.memory_mib())
         await app.residency.unload()
         unloaded.append(app.memory_mib())
@@ -62,19 +62,19 @@ async def _rounds(result: Result, app: Inside, rounds: int) -> None:
 
 async def _long_run(result: Result, app: Inside, generations: int, cancels: int) -> None:
     for number in range(5):
-        await app.picture("embedded", **SMALL, seed=number)
+        await app.picture("ernie", **SMALL, seed=number)
     gc.collect()
     before = app.memory_mib()
     for number in range(generations):
-        await app.picture("embedded", **SMALL, seed=number)
+        await app.picture("ernie", **SMALL, seed=number)
     after_pictures = app.memory_mib()
     ended = {"cancelled": 0, "completed": 0, "failed": 0}
     for number in range(cancels):
-        job = await app.submit("embedded", prompt="a red apple", width=256, height=256, steps=40, seed=number)
+        job = await app.submit("ernie", prompt="a red apple", width=256, height=256, steps=40, seed=number)
         await asyncio.sleep(0.02 * (number % 10))
         await app.jobs.cancel(job.id, ANYONE)
         ended[(await app.ended(job)).state] += 1
-    await app.picture("embedded", **SMALL, seed=1)
+    await app.picture("ernie", **SMALL, seed=1)
     after_cancels = app.memory_mib()
     result.add(
         f"memory before, after {generations} pictures, after {cancels} cancels",

@@ -15,9 +15,9 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
 
 POINTS = (
-    ("embedded", 128),
-    ("embedded", 256),
-    ("embedded", 512),
+    ("ernie", 128),
+    ("ernie", 256),
+    ("ernie", 512),
     ("ovis", 128),
     ("ovis", 256),
     ("sdxs", 64),
@@ -40,7 +40,7 @@ async def measure(points: tuple[tuple[str, int], ...] = POINTS) -> Result:
     under = 0
     with tempfile.TemporaryDirectory() as name:
         for number, (model, side) in enumerate(points):
-            async with inside(Path(name) / str(number), ("ovis", "tae16", "sdxs")) as app:
+            async with inside(Path(name) / str(number), ("ernie", "ovis", "tae16", "sdxs")) as app:
                 before, loaded, compute, weights, peak = await _point(app, model, side)
                 foreseen = before + weights + compute + 128
                 exact = loaded + compute

@@ -24,14 +24,14 @@ async def measure(jobs: int = JOBS) -> Result:
     result = Result(
         "switching",
         "Switching between models",
-        f"{jobs} jobs of 32×32 pixels in one step, alternating between the embedded model and a tiny OVIS one, with a memory "
+        f"{jobs} jobs of 32×32 pixels in one step, alternating between the tiny ERNIE model and a tiny OVIS one, with a memory "
         "budget for one of them; with loaded models first (bounded), and in plain turns, in the same run.",
     )
     rows = []
     seconds: dict[str, float] = {}
     loads: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as name:
-        async with inside(Path(name), ("ovis", "tae16"), memory_budget_bytes=BUDGET_BYTES) as app:
+        async with inside(Path(name), ("ernie", "ovis", "tae16"), memory_budget_bytes=BUDGET_BYTES) as app:
             loaded = count_loads(app)
             loaded_first = app.worker._preferred_models
             for way in ("warm-up", "plain turns", "loaded first"):
@@ -53,7 +53,7 @@ async def measure(jobs: int = JOBS) -> Result:
 async def _run(app: Inside, number: int) -> float:
     await app.jobs.set_paused(True, ANYONE)
     values: dict[str, Any] = {"prompt": "a red apple", "width": 32, "height": 32, "steps": 1, "cfg_scale": 1.0}
-    jobs = [await app.submit(("embedded", "ovis")[i % 2], seed=i, **values) for i in range(number)]
+    jobs = [await app.submit(("ernie", "ovis")[i % 2], seed=i, **values) for i in range(number)]
     started_at = time.perf_counter()
     await app.jobs.set_paused(False, ANYONE)
     for job in jobs:

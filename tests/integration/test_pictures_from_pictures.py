@@ -34,7 +34,7 @@ BASE: dict[str, Any] = {"prompt": "a red circle", "model": "ovis", "steps": 1, "
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     folder = tmp_path_factory.mktemp("pictures")
-    place(folder / "models", "ovis", "tae16")
+    place(folder / "models", "ovis", "tae16", "ernie")
     settings = load_settings({"models_dir": folder / "models", "data_dir": folder / "data", "log_level": "error"})
     async with TestClient(TestServer(build_app(settings))) as client:
         yield client
@@ -106,5 +106,5 @@ async def test_one_pixel_is_enlarged_and_a_giant_refused(client: Client) -> None
 
 
 async def test_model_without_encoder_refuses_pictures(client: Client) -> None:
-    found = await problems(client, "img2img", {**BASE, "model": "embedded", "init_image": base64_png(picture())})
+    found = await problems(client, "img2img", {**BASE, "model": "ernie", "init_image": base64_png(picture())})
     assert "no encoder" in found["init_image"]
