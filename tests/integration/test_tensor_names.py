@@ -105,7 +105,7 @@ def _transformers() -> list[str]:
 
 
 def _text_encoders() -> list[str]:
-    prefixes = (
+    prefixes: tuple[str, ...] = (
         "cond_stage_model.",
         "cond_stage_model.1.",
         "conditioner.embedders.0.",
