@@ -2,9 +2,9 @@
 
     python -m benchmarks.convert [--types q8_0,q4_0,q4_k] [--repeat 3] [--keep]
 
-Writes a file with the tensors of SD 1.5 (f16, 2 GB, seeded normal values) into a temporary folder, converts it with both, each
-in a process of its own with all processors, and prints input MB/s and peak resident memory. The fastest of the repeats counts,
-because other work on the machine can only slow a run down.
+Writes a file with the tensors of SD 1.5 (f16, 2 GB, seeded normal values) into a temporary folder, converts it with
+both, each in a process of its own with all processors, and prints input MB/s and peak resident memory. The fastest of
+the repeats counts, because other work on the machine can only slow a run down.
 """
 
 from __future__ import annotations

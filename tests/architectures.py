@@ -37,6 +37,7 @@ def _sdxl(channels: int = 4, **more: object) -> Shapes:
 def _flux(inputs: int, **more: tuple[int, ...]) -> Shapes:
     shapes: Shapes = {D + "img_in.weight": (3072, inputs), D + "txt_in.weight": (3072, 4096)}
     shapes[D + "double_blocks.0.img_attn.qkv.weight"] = (9216, 3072)
+    shapes[D + "double_blocks.0.txt_attn.norm.key_norm.scale"] = (128,)
     return shapes | {D + name.replace("__", "."): shape for name, shape in more.items()}
 
 
@@ -47,6 +48,7 @@ def _wan(layers: int, patch: tuple[int, ...], **more: tuple[int, ...]) -> Shapes
     return shapes | {D + name.replace("__", "."): shape for name, shape in more.items()}
 
 
+_SINGLE_BLOCKS = {f"single_blocks__{index}__linear1__weight": (8, 8) for index in range(48)}
 EVIDENCE: dict[Architecture, Shapes] = {
     Architecture.SD1: _sd1(),
     Architecture.SD1_INPAINT: _sd1(9),
@@ -82,9 +84,7 @@ EVIDENCE: dict[Architecture, Shapes] = {
         D + "llm_adapter.blocks.0.cross_attn.q_proj.weight": (1024, 1024),
         D + "blocks.0.self_attn.q_proj.weight": (2048, 2048),
     },
-    Architecture.FLUX2: _flux(
-        128, double_stream_modulation_img__lin__weight=(36864, 6144), single_blocks__47__linear1__weight=(8, 8)
-    ),
+    Architecture.FLUX2: _flux(128, double_stream_modulation_img__lin__weight=(36864, 6144), **_SINGLE_BLOCKS),
     Architecture.FLUX2_KLEIN: _flux(128, double_stream_modulation_img__lin__weight=(18432, 3072)),
     Architecture.Z_IMAGE: {D + "cap_embedder.0.weight": (2560,), D + "cap_embedder.1.weight": (3840, 2560)},
     Architecture.OVIS_IMAGE: _flux(64, double_blocks__0__img_mlp__gate_proj__weight=(12288, 3072)),

@@ -42,6 +42,9 @@ _SCALARS = {
     12: struct.Struct("<d"),
 }
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+_SIZES = tuple(struct.Struct(f"<{count}Q") for count in range(DIMENSION_LIMIT + 1))
+_TYPE_AND_OFFSET = struct.Struct("<IQ")
+_Entry = tuple[str, tuple[int, ...], int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ def read_gguf(file: BufferedReader, file_size: int) -> Header:
     for _ in range(key_count):
         key = cursor.text(_KEY_LIMIT, "a metadata key")
         metadata[key] = cursor.value(cursor.u32(), key)
-    entries = [_tensor_entry(cursor) for _ in range(tensor_count)]
+    entries = _tensor_entries(cursor, tensor_count)
     alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
         raise HeaderError(f"general.alignment is {alignment!r}, not a power of two")
@@ -206,10 +209,26 @@ def _counts(cursor: _Cursor) -> tuple[int, int]:
     return tensor_count, key_count
 
 
-def _tensor_entry(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
-    name = cursor.text(_NAME_LIMIT, "a tensor name")
-    dimensions = cursor.u32()
-    if dimensions > DIMENSION_LIMIT:
-        raise HeaderError(f"tensor {name!r} claims {dimensions} dimensions")
-    shape = tuple(cursor.u64() for _ in range(dimensions))
-    return name, shape[::-1], cursor.u32(), cursor.u64()
+def _tensor_entries(cursor: _Cursor, count: int) -> list[_Entry]:
+    """Names, shapes, types and offsets of all tensors: with thousands of them, the reader's other inner loop."""
+    data, window, at = cursor.window.data, cursor.window, cursor.at
+    entries: list[_Entry] = []
+    while len(entries) < count:
+        try:
+            length = _U64.unpack_from(data, at)[0]
+            end = at + _U64.size + length
+            if length > _NAME_LIMIT:
+                raise HeaderError(f"a tensor name claims {length} bytes")
+            dimensions = _U32.unpack_from(data, end)[0]
+            if dimensions > DIMENSION_LIMIT:
+                raise HeaderError(f"tensor {data[at + 8 : end][:200]!r} claims {dimensions} dimensions")
+            sizes = _SIZES[dimensions].unpack_from(data, end + _U32.size)
+            after = end + _U32.size + _U64.size * dimensions
+            ggml_id, offset = _TYPE_AND_OFFSET.unpack_from(data, after)
+        except struct.error:
+            window.need(len(data) + 1)
+            continue
+        entries.append((data[at + _U64.size : end].decode("utf-8", "replace"), sizes[::-1], ggml_id, offset))
+        at = after + _TYPE_AND_OFFSET.size
+    cursor.at = at
+    return entries

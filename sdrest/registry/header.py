@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BufferedReader
+from math import prod
 from pathlib import Path
 
 from sdrest.core.errors import ModelUnusable
@@ -52,10 +53,7 @@ class TensorInfo:
     @property
     def elements(self) -> int:
         """Number of values."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)

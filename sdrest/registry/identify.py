@@ -13,6 +13,7 @@ from math import isqrt
 from sdrest.core.model import Architecture, Component, LoadingMethod, ModelFormat, ModelType, Problem
 from sdrest.registry.header import Header
 from sdrest.registry.lora import lora_architecture
+from sdrest.registry.shapes import check_shapes
 from sdrest.registry.versions import Names, library_version, ne, unet_version, wan_variant
 
 _DIFFUSION = "model.diffusion_model."
@@ -132,12 +133,12 @@ def _main(
     method: LoadingMethod,
     embedded: frozenset[Component],
 ) -> Identity:
-    problems: tuple[Problem, ...] = ()
+    problems = tuple(check_shapes(names, architecture))
     variant = None
     if architecture in {Architecture.WAN2, Architecture.WAN2_2_I2V, Architecture.WAN2_2_TI2V}:
         variant = wan_variant(names, architecture)
         if variant is None:
-            problems = (Problem("layer_count", "a Wan model must have 30 or 40 layers; the library aborts on others"),)
+            problems += (Problem("layer_count", "a Wan model must have 30 or 40 layers; the library aborts on others"),)
     traits = _main_traits(names)
     return Identity(kind, architecture, method, variant, embedded, traits, problems)
 

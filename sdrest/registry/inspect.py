@@ -15,6 +15,7 @@ from sdrest.registry.folders import FolderKind
 from sdrest.registry.header import Header, HeaderError
 from sdrest.registry.identify import Identity, identify
 from sdrest.registry.layout import check_layout
+from sdrest.registry.pickle_safety import check_pickle
 from sdrest.registry.reading import read_header
 from sdrest.registry.sidecars import Notes, read_notes
 
@@ -63,9 +64,7 @@ def _broken(base: Model, error: HeaderError) -> Model:
 
 
 def _describe(base: Model, kind: FolderKind, header: Header, identity: Identity, notes: Notes) -> Model:
-    problems = check_layout(header) + identity.problems
-    if identity.type is None:
-        problems += (Problem("unrecognised", "the tensors are of no kind that the library knows"),)
+    problems = header_problems(header, identity)
     types = count_types(header)
     return replace(
         base,
@@ -92,6 +91,15 @@ def _describe(base: Model, kind: FolderKind, header: Header, identity: Identity,
     )
 
 
+def header_problems(header: Header, identity: Identity | None = None) -> tuple[Problem, ...]:
+    """Everything that a header alone proves wrong with a model."""
+    identity = identity or identify(header)
+    problems = (*check_layout(header), *check_pickle(header), *identity.problems)
+    if identity.type is None:
+        problems += (Problem("unrecognised", "the tensors are of no kind that the library knows"),)
+    return problems
+
+
 def _settle_type(kind: FolderKind, found: ModelType | None) -> ModelType:
     """The folder says what a file is for, unless its content cannot be that."""
     if found is None or found is kind.type:
@@ -110,8 +118,8 @@ def count_types(header: Header) -> Mapping[TensorType, int]:
 
 def dominant_type(header: Header) -> TensorType | None:
     """The element type that holds most of the weights."""
-    elements: Counter[TensorType] = Counter()
+    elements: dict[TensorType, int] = {}
     for tensor in header.tensors:
         if tensor.type is not None:
-            elements[tensor.type] += tensor.elements
-    return elements.most_common(1)[0][0] if elements else None
+            elements[tensor.type] = elements.get(tensor.type, 0) + tensor.elements
+    return max(elements, key=lambda kind: elements[kind]) if elements else None

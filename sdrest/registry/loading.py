@@ -37,9 +37,9 @@ def resolve_loading(catalogue: Catalogue, model: Model, chosen: Mapping[Componen
     """The files with which ``model`` can be loaded.
 
     ``chosen`` names components by any name the catalogue knows; they override what the model's file holds. Required
-    and wanted parts that are neither held nor chosen are looked for among the registered files (a tiny autoencoder will do where
-    no VAE fits). Raises :class:`ModelUnusable` naming every part that is missing, or :class:`InvalidInput` for a choice
-    that cannot fit.
+    and wanted parts that are neither held nor chosen are looked for among the registered files (a tiny autoencoder will
+    do where no VAE fits). Raises :class:`ModelUnusable` naming every part that is missing, or :class:`InvalidInput` for
+    a choice that cannot fit.
     """
     check_usable(model)
     parts = _chosen_parts(catalogue, model, chosen or {})

@@ -89,7 +89,8 @@ class LoraFit:
 def lora_fit(lora: Header, model: Header) -> LoraFit:
     """Compare the widths of a LoRA's layers with the weights they are added to.
 
-    Only layers that bear the model's own names (with dots or kohya's underscores) are found; the library aborts on a width that
+    Only layers that bear the model's own names (with dots or kohya's underscores) are found; the library aborts on a
+    width that
     differs (``ggml_add`` of unequal shapes).
     """
     targets = {

@@ -97,7 +97,8 @@ def test_a_unet_without_text_encoder_is_known_by_its_attention_width(tmp_path: P
     ],
 )
 def test_wan_variants(layers: int, more: Shapes, variant: str | None, tmp_path: Path) -> None:
-    shapes: Shapes = {f"blocks.{i}.cross_attn.norm_k.weight": (8,) for i in range(layers)}
+    width = 1536 if layers == 30 else 5120
+    shapes: Shapes = {f"blocks.{i}.cross_attn.norm_k.weight": (width,) for i in range(layers)}
     shapes |= {"patch_embedding.weight": (1536, 16, 1, 2, 2)} | more
     found = _identify(write_safetensors(tmp_path / "wan.safetensors", shapes))
     assert found.variant == variant
@@ -122,6 +123,31 @@ def test_layouts_that_the_library_cannot_load_are_said_so(tmp_path: Path) -> Non
     for name, shapes in {"c": controlnet, "u": unet}.items():
         found = _identify(write_safetensors(tmp_path / f"{name}.safetensors", shapes))
         assert [p.code for p in found.problems] == ["unsupported_layout"]
+
+
+def _codes(path: Path) -> set[str]:
+    return {problem.code for problem in _identify(path).problems if problem.fatal}
+
+
+def test_shapes_that_would_end_the_native_process_are_problems(tmp_path: Path) -> None:
+    flux = dict(EVIDENCE[Architecture.FLUX])
+    norm = D + "double_blocks.0.txt_attn.norm.key_norm.scale"
+    assert _codes(write_safetensors(tmp_path / "ok.safetensors", flux)) == set()
+    assert _codes(write_safetensors(tmp_path / "n.safetensors", {k: v for k, v in flux.items() if k != norm})) == {
+        "key_norm"
+    }
+    assert _codes(write_safetensors(tmp_path / "h.safetensors", flux | {norm: (100,)})) == {"head_width"}
+    gap: Shapes = flux | {D + "double_blocks.2.img_attn.qkv.weight": (9216, 3072)}
+    assert _codes(write_safetensors(tmp_path / "g.safetensors", gap)) == {"missing_layer"}
+    narrow = {k: (8, *v[1:]) if "input_blocks.0.0" in k else v for k, v in EVIDENCE[Architecture.SD1].items()}
+    assert _codes(write_safetensors(tmp_path / "u.safetensors", narrow)) == {"unet_width"}
+    wan: Shapes = {f"blocks.{i}.cross_attn.norm_k.weight": (64,) for i in range(30)}
+    assert _codes(write_safetensors(tmp_path / "w.safetensors", wan)) == {"wan_width"}
+
+
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_sound_models_have_no_problems(architecture: Architecture, tmp_path: Path) -> None:
+    assert _codes(write_safetensors(tmp_path / "m.safetensors", EVIDENCE[architecture])) == set()
 
 
 def test_unknown_tensors_are_of_no_type(tmp_path: Path) -> None:

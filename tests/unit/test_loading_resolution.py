@@ -125,7 +125,7 @@ def test_video_models_take_video_autoencoders_and_umt5(tmp_path: Path) -> None:
 
 
 def test_the_low_noise_half_takes_the_high_noise_half(tmp_path: Path) -> None:
-    layers: Shapes = {f"blocks.{i}.cross_attn.norm_k.weight": (8,) for i in range(40)}
+    layers: Shapes = {f"blocks.{i}.cross_attn.norm_k.weight": (5120,) for i in range(40)}
     wan: Shapes = layers | {"patch_embedding.weight": (5120, 16, 1, 2, 2)}
     registry = _registry(
         tmp_path,

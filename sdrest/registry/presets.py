@@ -1,0 +1,163 @@
+"""Presets and prompt templates: small text files in the model folders, applied by name and saved from the UI.
+
+A preset is a JSON or YAML object of generation parameters, with ``description`` beside them if wanted. A prompt
+template is a text in which ``{prompt}`` stands for the request's own prompt (without it, the prompt goes before the
+text, with a comma), or a JSON object with such texts as ``prompt`` and ``negative_prompt``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from sdrest.core.errors import Conflict, InvalidInput, ModelUnusable
+from sdrest.core.model import ModelType
+from sdrest.registry.folders import Folders
+
+_SIZE_LIMIT = 1024 * 1024
+_NAME = re.compile(r"^[\w][\w .()+-]{0,99}$")
+_PLACE = "{prompt}"
+_DEPTH_LIMIT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Generation parameters under a name; which ones exist is not known here."""
+
+    name: str
+    parameters: Mapping[str, object]
+    description: str = ""
+
+    def under(self, request: Mapping[str, object]) -> dict[str, object]:
+        """The preset's parameters with ``request``'s over them."""
+        return {**self.parameters, **request}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Texts around a prompt; either may be empty."""
+
+    name: str
+    prompt: str = ""
+    negative_prompt: str = ""
+
+    def around(self, prompt: str) -> str:
+        """``prompt`` put into the template's text."""
+        return _put(self.prompt, prompt)
+
+    def around_negative(self, negative_prompt: str) -> str:
+        """``negative_prompt`` put into the template's negative text."""
+        return _put(self.negative_prompt, negative_prompt)
+
+
+def read_preset(path: Path) -> Preset:
+    """The preset in a file. Raises :class:`ModelUnusable` with the reason when it is none."""
+    data = _parse(path)
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise ModelUnusable(f"{path.name}: a preset is an object of parameters")
+    description = data.pop("description", "")
+    data.pop("name", None)
+    if not _is_plain(data, 0):
+        raise ModelUnusable(f"{path.name}: values must be texts, numbers, true, false, null, lists or objects")
+    return Preset(path.stem, data, description if isinstance(description, str) else "")
+
+
+def read_template(path: Path) -> Template:
+    """The prompt template in a file. Raises :class:`ModelUnusable` with the reason when it is none."""
+    if path.suffix.lower() == ".txt":
+        return Template(path.stem, _text(path).strip())
+    data = _parse(path)
+    if isinstance(data, str):
+        return Template(path.stem, data.strip())
+    if isinstance(data, dict):
+        texts = [data.get(key, "") for key in ("prompt", "negative_prompt")]
+        if any(texts) and all(isinstance(text, str) for text in texts):
+            return Template(path.stem, texts[0].strip(), texts[1].strip())
+    raise ModelUnusable(f"{path.name}: a prompt template is a text, or an object with prompt and negative_prompt")
+
+
+def save_preset(
+    folders: Folders, name: str, parameters: Mapping[str, object], description: str = "", *, overwrite: bool = False
+) -> Path:
+    """Write a preset as JSON. Raises :class:`InvalidInput` for a name or values that cannot be, :class:`Conflict` if
+    it exists.
+    """
+    if not _is_plain(dict(parameters), 0):
+        raise InvalidInput("values must be texts, numbers, true, false, null, lists or objects", field="parameters")
+    data = {**({"description": description} if description else {}), **parameters}
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return _save(folders, ModelType.PRESETS, f"{_checked(name)}.json", text, overwrite=overwrite)
+
+
+def save_template(folders: Folders, name: str, text: str, *, negative: bool = False, overwrite: bool = False) -> Path:
+    """Write a prompt template (``negative``: into the folder of negative ones). Raises as :func:`save_preset`."""
+    if not text.strip() or len(text) > _SIZE_LIMIT:
+        raise InvalidInput("a template needs a text of at most one megabyte", field="text")
+    kind = ModelType.NEG_PROMPTS if negative else ModelType.PROMPTS
+    return _save(folders, kind, f"{_checked(name)}.txt", text.strip() + "\n", overwrite=overwrite)
+
+
+def _put(text: str, prompt: str) -> str:
+    if not text:
+        return prompt
+    if _PLACE in text:
+        return text.replace(_PLACE, prompt)
+    return f"{prompt}, {text}" if prompt else text
+
+
+def _checked(name: str) -> str:
+    stripped = name.strip()
+    if not _NAME.match(stripped) or stripped.endswith("."):
+        raise InvalidInput("a name has 1 to 100 letters, digits, spaces and . _ - + ( )", field="name")
+    return stripped
+
+
+def _save(folders: Folders, kind: ModelType, file_name: str, text: str, *, overwrite: bool) -> Path:
+    folder = folders.primary(folders.for_type(kind))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / file_name
+    if path.exists() and not overwrite:
+        raise Conflict(f"{path.stem} exists already")
+    temporary = folder / f".{file_name}.{os.getpid()}.part"
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > _SIZE_LIMIT:
+            raise ModelUnusable(f"{path.name}: larger than one megabyte")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ModelUnusable(f"{path.name}: not UTF-8 text") from error
+    except OSError as error:
+        raise ModelUnusable(f"{path.name}: cannot be read ({error.strerror})") from error
+
+
+def _parse(path: Path) -> object:
+    text = _text(path)
+    try:
+        return json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise ModelUnusable(f"{path.name}: {str(error).splitlines()[0]}") from error
+
+
+def _is_plain(value: object, depth: int) -> bool:
+    """Whether a value can go through JSON."""
+    if depth > _DEPTH_LIMIT:
+        return False
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item, depth + 1) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item, depth + 1) for item in value)
+    return value is None or isinstance(value, str | int | float | bool)

@@ -1,0 +1,67 @@
+"""Validation tells everything that is wrong with a model without loading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sdrest.core.model import Architecture, Component
+from sdrest.registry.folders import Folders
+from sdrest.registry.registry import Registry
+from sdrest.registry.validate import Validation, validate
+from tests.architectures import EVIDENCE, PARTS
+from tests.model_files import torch_pickle, write_safetensors, write_torch_zip
+
+
+def _validate(folder: Path, name: str) -> Validation:
+    registry = Registry(Folders(folder))
+    registry.refresh()
+    return validate(registry, registry.resolve(name))
+
+
+def test_a_sound_checkpoint_is_valid_and_compatible(tmp_path: Path) -> None:
+    shapes = EVIDENCE[Architecture.SD1] | {"first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3)}
+    write_safetensors(tmp_path / "checkpoints/a.safetensors", shapes)
+    found = _validate(tmp_path, "a")
+    assert (found.valid, found.compatible, found.problems, found.missing) == (True, True, (), ())
+    assert found.architecture is Architecture.SD1
+
+
+def test_a_model_without_its_parts_is_valid_but_not_compatible(tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "diffusion_models/f.safetensors", EVIDENCE[Architecture.FLUX])
+    found = _validate(tmp_path, "f")
+    assert (found.valid, found.compatible) == (True, False)
+    assert set(found.missing) == {Component.CLIP_L, Component.T5XXL, Component.VAE}
+    assert [problem.code for problem in found.problems] == ["missing_components"]
+
+
+def test_a_file_that_was_cut_after_the_scan_is_noticed(tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "vae/v.safetensors", PARTS["vae"][1])
+    registry = Registry(Folders(tmp_path))
+    registry.refresh()
+    path.write_bytes(path.read_bytes()[:-1])
+    found = validate(registry, registry.resolve("v"))
+    assert [problem.code for problem in found.problems] == ["truncated"]
+    path.unlink()
+    assert [problem.code for problem in validate(registry, registry.resolve("v")).problems] == ["bad_header"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "codes"),
+    [
+        (b"cposix\nsystem\n", ["hostile_pickle"]),
+        (b"cbuiltins\neval\n", ["hostile_pickle"]),
+        (b"cmy.project\nModel\n", ["unusual_pickle"]),
+        (b"ctorch\nfloat16\n", []),
+        (b"cpytorch_lightning.callbacks\nCheckpoint\n", []),
+    ],
+)
+def test_pickles_that_do_more_than_hold_weights(reference: bytes, codes: list[str], tmp_path: Path) -> None:
+    shapes = PARTS["esrgan"][1]
+    pickled = torch_pickle(shapes)
+    path = tmp_path / "esrgan/u.pth"
+    write_torch_zip(path, shapes, pickled[:2] + reference + b"0" + pickled[2:])
+    found = _validate(tmp_path, "u")
+    assert [problem.code for problem in found.problems] == codes
+    assert found.valid is ("hostile_pickle" not in codes)
