@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -49,20 +49,27 @@ def write_model(path: Path) -> None:
             file.write((random.standard_normal(tensor.elements, dtype=np.float32) * _DEVIATION).astype(np.float16).data)
 
 
-def measure(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak MB of one command."""
+@dataclass(frozen=True)
+class Run:
+    """One command: seconds by the clock and on processors, peak MB."""
+
+    seconds: float
+    cpu: float
+    peak: float
+
+    def best(self, other: Run) -> Run:
+        return Run(min(self.seconds, other.seconds), min(self.cpu, other.cpu), max(self.peak, other.peak))
+
+
+def measure(command: list[str]) -> Run:
+    """Run one command to its end."""
     started = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
-    return time.perf_counter() - started, usage.ru_maxrss * resource_unit() / 1e6
-
-
-def resource_unit() -> int:
-    """Bytes in a unit of ``ru_maxrss``."""
-    return 1 if sys.platform == "darwin" else 1024
+    return Run(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
 
 
 def main() -> None:
@@ -82,8 +89,10 @@ def main() -> None:
             # In a process of its own: a child's peak memory counts that of its parent when it was started.
             subprocess.run([sys.executable, "-m", "benchmarks.convert", "--write", str(model)], check=True)
         size = model.stat().st_size / 1e6
-        print(f"{model.name}: {size:.0f} MB, {os.cpu_count()} processors, {resource.getpagesize()} byte pages")
-        print(f"{'type':8}{'converter':24}{'s':>8}{'MB/s':>8}{'peak MB':>9}{'speed':>8}{'memory':>8}")
+        print(f"{model.name}: {size:.0f} MB, {os.cpu_count()} processors")
+        print(
+            f"{'type':8}{'converter':24}{'s':>8}{'MB/s':>8}{'cpu s':>8}{'peak MB':>9}{'speed':>8}{'cpu':>8}{'memory':>8}"
+        )
         for name in options.types.split(","):
             compare(model, result, TensorType(name), options.repeat, size)
 
@@ -96,16 +105,16 @@ def compare(model: Path, result: Path, kind: TensorType, repeat: int, size: floa
         "sd-convert": ours,
         "sd-convert --best": [*ours, "--best"],
     }
-    best: dict[str, tuple[float, float]] = {}
+    best: dict[str, Run] = {}
     for _ in range(repeat):
         for label, command in commands.items():
-            seconds, peak = measure(command)
-            before = best.get(label, (seconds, peak))
-            best[label] = (min(seconds, before[0]), max(peak, before[1]))
+            done = measure(command)
+            best[label] = done.best(best.get(label, done))
     library = best["library convert()"]
-    for label, (seconds, peak) in best.items():
-        ratios = f"{library[0] / seconds:7.2f}x{peak / library[1]:7.2f}x"
-        print(f"{kind.value:8}{label:24}{seconds:8.1f}{size / seconds:8.0f}{peak:9.0f}{ratios}", flush=True)
+    for label, run in best.items():
+        figures = f"{run.seconds:8.1f}{size / run.seconds:8.0f}{run.cpu:8.1f}{run.peak:9.0f}"
+        ratios = f"{library.seconds / run.seconds:7.2f}x{library.cpu / run.cpu:7.2f}x{run.peak / library.peak:7.2f}x"
+        print(f"{kind.value:8}{label:24}{figures}{ratios}", flush=True)
     result.unlink(missing_ok=True)
 
 
