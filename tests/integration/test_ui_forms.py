@@ -36,19 +36,6 @@ async def test_a_form_becomes_the_same_job_as_the_api_makes(client: Client) -> N
     assert ours["images"][0]["data"] == native["images"][0]["data"]
 
 
-async def test_fields_left_at_another_models_defaults_are_not_taken_for_the_users_choice(client: Client) -> None:
-    form = {
-        "prompt": "x",
-        "model": "embedded",
-        "drawn_for": "no such model",
-        "width": "256",
-        "height": "256",
-        "steps": "8",
-    }
-    reply = await client.post("/ui/generate/txt2img", data=form, allow_redirects=False)
-    assert reply.status == 303
-
-
 async def test_a_form_with_mistakes_comes_back_as_it_was_with_each_one_named(client: Client) -> None:
     form = {**FORM, "prompt": "", "width": "100", "steps": "many"}
     reply = await client.post("/ui/generate/txt2img", data=form)
