@@ -99,7 +99,9 @@ def parameter_rows(
     """Parameters as (label, value), the usual ones first; of the others those that are not at their default."""
     shown = texts_of(parameters)
     rows = [("Model", model_name)] if model_name else []
-    rows += [(field_label(name), shown[name]) for name in _FIRST[2:] if shown.get(name)]
+    if shown.get("width"):
+        rows.append(("Size", f"{shown['width']} × {shown.get('height', '')} px"))
+    rows += [(field_label(name), shown[name]) for name in _FIRST[4:] if shown.get(name)]
     for lora in parameters.get("loras") or ():
         rows.append(("LoRA", f"{lora.get('name')} × {lora.get('multiplier', 1):g}"))
     rows += [

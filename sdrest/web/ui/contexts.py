@@ -298,6 +298,8 @@ class ModelPage:
     is_loaded: bool
     is_default: bool
     memory_bytes: int
+    #: What the unloading just done has freed; empty otherwise.
+    freed: str
     can_manage: bool
     can_hash: bool
     conversions: tuple[Option, ...]

@@ -14,6 +14,7 @@ from aiohttp import web
 from sdrest.core.errors import FieldProblem, InvalidInput, NotFound, SdrestError
 from sdrest.core.job import Job, JobState
 from sdrest.core.model import MAIN_TYPES, Model, ModelType, parse_model_types
+from sdrest.core.names import PreviewMode
 from sdrest.core.parameters import GenerationParameters
 from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Submission
@@ -34,6 +35,8 @@ from sdrest.web.ui.saved_texts import preset_texts, read_saved
 _RECENT: Final = 12
 #: A picker longer than this is no help; the rest is found on the Models page.
 _LISTED_MODELS: Final = 500
+#: What the page asks for beyond a program's wishes: somebody is watching.
+_PAGE_DEFAULTS: Final = {"preview": str(PreviewMode.PROJ)}
 #: Hidden field: the model with whose defaults the form was drawn.
 _MODEL_FIELD: Final = "drawn_for"
 
@@ -192,7 +195,7 @@ async def _page(
     fields = form_fields(
         mode.table,
         values=texts,
-        defaults=note.defaults,
+        defaults={**note.defaults, **_PAGE_DEFAULTS},
         errors=errors,
         model_options=_model_options(request, note.model),
     )

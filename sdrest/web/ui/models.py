@@ -71,8 +71,9 @@ async def load(request: web.Request) -> web.StreamResponse:
 async def unload(request: web.Request) -> web.StreamResponse:
     """Free a model's memory, after the running job."""
     model = _model(request)
-    await request.app[RESIDENCY].unload(model)
-    return see(request, f"/ui/models/{model.id}")
+    done = await request.app[RESIDENCY].unload(model)
+    before, after = (done.result.get(f"memory_{name}_bytes", 0) for name in ("before", "after"))
+    return see(request, f"/ui/models/{model.id}?" + urlencode({"before": before, "after": after}))
 
 
 async def make_default(request: web.Request) -> web.StreamResponse:
@@ -166,10 +167,19 @@ def _detail(request: web.Request, model: Model) -> ModelPage:
         is_loaded=model.id in app[RESIDENCY].model_ids,
         is_default=model.id == _default_id(request),
         memory_bytes=app[ENGINE].supervisor.memory_bytes,
+        freed=_freed(request),
         can_manage=request[PRINCIPAL].may(Permission.MANAGE_MODELS),
         can_hash=JobType.HASH in types,
         conversions=(),
     )
+
+
+def _freed(request: web.Request) -> str:
+    """What unloading has freed, in words, when the page is shown after it."""
+    before, after = request.query.get("before", ""), request.query.get("after", "")
+    if not (before.isdecimal() and after.isdecimal()):
+        return ""
+    return f"Unloaded: the engine went from {size_text(int(before))} to {size_text(int(after))}."
 
 
 def _facts(model: Model) -> Iterator[Fact]:
