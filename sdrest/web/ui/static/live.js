@@ -10,6 +10,12 @@
   const lost = document.querySelector("[data-live]");
   let source = null;
   const tell = (name) => body.dispatchEvent(new CustomEvent(name, { bubbles: false }));
+  // Ends of jobs that the stream told of. A card that was fetched just before and put in just after is stale: it is fetched again.
+  const ended = new Map();
+  body.addEventListener("htmx:afterSettle", () => {
+    for (const card of all("[data-job]"))
+      if (ended.has(card.dataset.job) && ended.get(card.dataset.job) !== card.dataset.state) tell(`sdrest-job-${card.dataset.job}`);
+  });
   const cards = (id) => all(`[data-job="${CSS.escape(id)}"]`);
 
   function open() {
@@ -57,6 +63,7 @@
     });
     source.addEventListener("job", (event) => {
       const data = JSON.parse(event.data);
+      if (["completed", "failed", "cancelled"].includes(data.state)) ended.set(data.job, data.state);
       tell(`sdrest-job-${data.job}`);
       tell("sdrest-jobs");
       if (data.state === "completed") tell("sdrest-finished");
