@@ -20,8 +20,8 @@ POINTS = (
     ("ernie", 512),
     ("ovis", 128),
     ("ovis", 256),
-    ("sdxs", 64),
-    ("sdxs", 256),
+    ("sd1_tiny", 64),
+    ("sd1_tiny", 192),
 )
 _MIB = 2**20
 
@@ -40,7 +40,7 @@ async def measure(points: tuple[tuple[str, int], ...] = POINTS) -> Result:
     under = 0
     with tempfile.TemporaryDirectory() as name:
         for number, (model, side) in enumerate(points):
-            async with inside(Path(name) / str(number), ("ernie", "ovis", "tae16", "sdxs")) as app:
+            async with inside(Path(name) / str(number), ("ernie", "ovis", "tae16", "sd1_tiny")) as app:
                 before, loaded, compute, weights, peak = await _point(app, model, side)
                 foreseen = before + weights + compute + 128
                 exact = loaded + compute

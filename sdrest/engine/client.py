@@ -21,6 +21,8 @@ Listener = Callable[[messages.Report], None]
 #: Loading cannot be ended softly (the library's loader threads cannot be unwound), so waiting long for it makes no sense.
 _LOAD_GRACE_SECONDS: Final = 0.5
 
+_EARLY_CANCELS_KEPT: Final = 1000
+
 _BY_SLUG: Final = {
     cls.slug: cls
     for cls in (
@@ -62,6 +64,8 @@ class Engine:
         self._idle_since = time.monotonic()
         self._lock = asyncio.Lock()
         self._running: _Running | None = None
+        #: Tasks cancelled before they came here, oldest first; ids are never used for another job.
+        self._cancelled_early: dict[str, None] = {}
         self.supervisor = Supervisor(self._report, self._died, hang_seconds=hang_seconds)
 
     async def start(self) -> None:
@@ -99,6 +103,9 @@ class Engine:
         async with self._lock:
             running = self._running = _Running(task.task, listener)
             try:
+                if task.task in self._cancelled_early:
+                    del self._cancelled_early[task.task]
+                    raise errors.Cancelled
                 await self._ready_or_ended(running)
                 if not running.ending.done():
                     running.sent = True
@@ -136,10 +143,13 @@ class Engine:
     def cancel(self, task_id: str) -> bool:
         """Ask the running task to end; it is killed with the child when it does not within the grace time.
 
-        Returns False when that task is not running here.
+        Returns False when that task is not running here (yet): it then ends as soon as it comes.
         """
         running = self._running
         if running is None or running.task_id != task_id:
+            self._cancelled_early[task_id] = None
+            if len(self._cancelled_early) > _EARLY_CANCELS_KEPT:
+                del self._cancelled_early[next(iter(self._cancelled_early))]
             return False
         if not running.cancel_requested:
             running.cancel_requested = True

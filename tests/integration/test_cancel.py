@@ -6,8 +6,11 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestClient
 
+from sdrest.core.errors import Cancelled
+from sdrest.engine import messages
 from sdrest.web.keys import ENGINE
 from tests.integration.conftest import SMALL
 from tests.integration.test_generate import finished
@@ -80,3 +83,21 @@ async def test_a_child_that_does_not_react_is_killed_within_the_grace_time(clien
     assert (await finished(client, queued["job_id"]))["status"] == "cancelled"
     assert time.monotonic() - started_at < 3
     assert (await client.post("/api/v1/generate", json=SMALL)).status == 200
+
+
+async def test_a_task_cancelled_before_it_reached_the_engine_does_not_run(client: Client) -> None:
+    assert client.app is not None
+    engine = client.app[ENGINE]
+    assert not engine.cancel("early")
+    with pytest.raises(Cancelled):
+        await engine.run(messages.Unload(task="early"), lambda _report: None)
+    assert (await engine.run(messages.Unload(task="early"), lambda _report: None)).result["unloaded"] == 0
+
+
+async def test_every_moment_is_a_moment_to_cancel(client: Client) -> None:
+    await (await client.post("/api/v1/generate", json=SMALL)).json()
+    for number in range(12):
+        queued = await (await client.post("/api/generate/text2img", json=LONG)).json()
+        await asyncio.sleep(0.015 * number)
+        await client.post("/api/queue/cancel", json={"job_id": queued["job_id"]})
+        assert (await finished(client, queued["job_id"]))["status"] == "cancelled"
