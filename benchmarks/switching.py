@@ -16,7 +16,7 @@ from benchmarks.results import Result
 from sdrest.core.principal import ANYONE
 
 JOBS = 40
-BUDGET_BYTES = 200 << 20
+BUDGET_BYTES = 270 << 20
 
 
 async def measure(jobs: int = JOBS) -> Result:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from sdrest.core.parameters import GenerationParameters, VideoParameters
@@ -31,6 +33,11 @@ class LoraFile(msgspec.Struct, frozen=True):
     path: str
     multiplier: float
     high_noise: bool = False
+
+
+#: What a loaded model takes beside its weights, in bytes: vocabularies, graphs, the library's own tables (measured: 60 to 170 MiB,
+#: the most with Mistral's vocabulary).
+CONTEXT_OVERHEAD_BYTES: Final = 192 << 20
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):

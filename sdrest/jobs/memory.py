@@ -23,8 +23,6 @@ from sdrest.outputs.files import atomic_file
 #: Share of the machine's memory for models and what they compute, when the setting names none.
 _RAM_SHARE: Final = 0.75
 _DEVICE_SHARE: Final = 0.95
-#: What loading a model takes beside its weights, as the engine itself counts it.
-CONTEXT_OVERHEAD_BYTES: Final = 128 << 20
 _KEPT: Final = 5000
 _CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
 
@@ -40,7 +38,7 @@ class Estimate:
     @property
     def total(self) -> int:
         """Everything the job takes at its peak."""
-        return self.weights + self.compute + CONTEXT_OVERHEAD_BYTES
+        return self.weights + self.compute + messages.CONTEXT_OVERHEAD_BYTES
 
     @property
     def fits(self) -> bool:

@@ -43,7 +43,7 @@ async def test_models_stay_loaded_while_the_budget_allows(client_factory: Client
 
 async def test_least_recently_used_model_makes_room(client_factory: ClientFactory, tmp_path: Path) -> None:
     place(tmp_path / "models", "ovis", "tae16")
-    client = await client_factory(memory_budget_bytes=200 * MIB)
+    client = await client_factory(memory_budget_bytes=270 * MIB)
     events = follow(client)
     for body in (SMALL, OVIS, SMALL):
         job = await submit(client, "text2img", body)

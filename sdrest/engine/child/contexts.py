@@ -7,16 +7,12 @@ import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import psutil
 
 from sdrest.engine import messages
 from sdrest.engine.child import binding
 from sdrest.engine.child.translate import context_params
-
-#: What a context takes beside its weights: vocabularies, graphs, the library's own tables (measured: 60 to 140 MB).
-_CONTEXT_OVERHEAD_BYTES: Final = 128 << 20
 
 
 class OutOfBudget(Exception):
@@ -79,7 +75,7 @@ class Contexts:
             held = self._held[spec] = self._held.pop(spec)  # now the most recently used
             self.make_room(demand, spec)
             return held.context, 0.0
-        self._make_room(demand.budget, demand.weights + demand.compute + _CONTEXT_OVERHEAD_BYTES)
+        self._make_room(demand.budget, demand.weights + demand.compute + messages.CONTEXT_OVERHEAD_BYTES)
         before = memory_bytes()
         started_at = time.monotonic()
         context = self._library.open_context(context_params(spec))
