@@ -21,8 +21,8 @@ from tests.tiny.fixtures import cached
 
 #: Of Stable Diffusion 1's shape: large enough that loading and a step take time.
 MODEL = "sd1_tiny"
-ROUNDS = 5
-SIDE, STEPS, THREADS = 128, 4, 2
+ROUNDS = 4
+SIDE, STEPS, THREADS = 64, 4, 2
 _LOAD = re.compile(r"loading tensors completed, taking (?P<seconds>[\d.]+)s")
 _SAMPLE = re.compile(r"sampling completed, taking (?P<seconds>[\d.]+)s")
 
