@@ -183,11 +183,13 @@ def _operation(app: web.Application, database: Database) -> Callable[[web.Applic
     metrics = app[keys.METRICS] = Metrics(jobs, app[keys.ENGINE].supervisor)
     app.middlewares.insert(0, metrics.middleware())
     app.router.add_get("/metrics", metrics.handle)
+    guard = Guard(settings.fetch_allowed_hosts).also_allowing(settings.webhook_url)
+    poster = Fetcher(guard, max_bytes=settings.fetch_max_bytes, timeout_seconds=settings.fetch_timeout_seconds)
     webhooks = Webhooks(
         SqliteOutbox(database),
         jobs.store,
         jobs.broadcast,
-        app[keys.FETCHER].post,
+        poster.post,
         webhook_body,
         secret=settings.webhook_secret.get_secret_value(),
         retry_seconds=settings.webhook_retry_seconds,

@@ -123,7 +123,7 @@ class SqliteJobStore:
 
     async def output_bytes(self) -> int:
         """See :meth:`JobStore.output_bytes`."""
-        query = "SELECT coalesce(sum(item.value ->> 'size_bytes'), 0) FROM jobs, json_each(jobs.outputs) AS item"
+        query = "SELECT coalesce(sum(json_extract(item.value, '$.size_bytes')), 0) FROM jobs, json_each(jobs.outputs) AS item"
         return await self._database.read(lambda db: _number(db, query))
 
     async def position(self, job_id: str) -> int | None:

@@ -61,6 +61,18 @@ class Guard(AbstractResolver):
         self._allowed = frozenset(host.lower() for host in allowed)
         self._resolver = resolver
 
+    def also_allowing(self, url: str) -> Guard:
+        """A guard that lets the host and port of ``url`` through as well: an address that the administrator has chosen.
+
+        Raises:
+            InvalidInput: it is no URL.
+        """
+        try:
+            parsed = _parsed(url)
+        except Refused as refusal:
+            raise InvalidInput(str(refusal), field="webhook_url") from None
+        return Guard((*self._allowed, f"{parsed.host}:{parsed.port}"), self._resolver)
+
     def is_allowed(self, host: str, port: int) -> bool:
         """Whether a host may be reached whatever its address is."""
         return host.lower() in self._allowed or f"{host}:{port}".lower() in self._allowed

@@ -13,5 +13,6 @@ WHEN new.state IN ('completed', 'failed', 'cancelled') AND old.state NOT IN ('co
     INSERT INTO webhooks (job_id, url, due_at) SELECT new.id, new.webhook_url, new.finished_at WHERE new.webhook_url <> '';
     -- The address of the settings, for all jobs; kept here at start.
     INSERT INTO webhooks (job_id, url, due_at)
-        SELECT new.id, value ->> '$', new.finished_at FROM key_values WHERE key = 'webhooks.url' AND value ->> '$' <> '';
+        SELECT new.id, json_extract(value, '$'), new.finished_at FROM key_values
+        WHERE key = 'webhooks.url' AND json_extract(value, '$') <> '';
 END;
