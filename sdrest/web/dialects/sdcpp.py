@@ -17,13 +17,14 @@ from sdrest.outputs.pictures import reencoded
 from sdrest.web.dialects.sdcpp_capabilities import IMAGE_FORMATS, VIDEO_FORMATS, capabilities
 from sdrest.web.dialects.sdcpp_fields import PICTURES, parameters_from
 from sdrest.web.dialects.submit import LooseBody, Wanted, pictures_of, read_json, read_output, submit
-from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.operations import operation
 from sdrest.web.pictures import read_pictures
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
 
 _STATES: Final = {JobState.PENDING: "queued", JobState.RUNNING: "generating"}
+_CANCEL_MARGIN_SECONDS: Final = 2.0
 _SUBMIT_ERRORS: Final = (404, 409, 422, 507)
 
 
@@ -94,9 +95,11 @@ async def job(request: web.Request) -> web.Response:
 
 @operation("sdcpp", reply=dict[str, Any], body=LooseBody, body_required=False, errors=(404, 409))
 async def cancel(request: web.Request) -> web.Response:
-    """Cancel a waiting or running job."""
-    after = await request.app[JOBS].cancel(request.match_info["job_id"], request[PRINCIPAL])
-    return json_reply(await _view(request, after))
+    """Cancel a waiting or running job; the answer is the job as it ended, because clients look no further."""
+    jobs, principal = request.app[JOBS], request[PRINCIPAL]
+    after = await jobs.cancel(request.match_info["job_id"], principal)
+    ended = await jobs.wait(after.id, principal, request.app[SETTINGS].cancel_grace_seconds + _CANCEL_MARGIN_SECONDS)
+    return json_reply(await _view(request, ended))
 
 
 async def _view(request: web.Request, job: Job) -> dict[str, Any]:

@@ -86,7 +86,8 @@ async def submit(request: web.Request, wanted: Wanted) -> Job:
         SdrestError: as :meth:`sdrest.jobs.service.JobService.submit`; fields are named as the dialect names them.
     """
     try:
-        values, warnings = loosened(wanted.values)
+        known = _BODIES[wanted.table].model_fields
+        values, warnings = loosened({name: value for name, value in wanted.values.items() if name in known})
         if wanted.table is not UpscaleParameters:
             warnings += _fit_size(values, defaults_of(chosen_model(request, str(values.get("model") or ""))).multiple)
         body = await asyncio.to_thread(validate, _BODIES[wanted.table], values)
