@@ -1,6 +1,6 @@
 """The web page of stable-diffusion.cpp's own server, in Chromium, against a running server.
 
-``tests/acceptance/build_sdcpp_webui.sh`` builds it. The source package leaves out ``src/lib`` of the page, so the requests are made by
+``tests/acceptance/build_sdcpp_webui.sh`` builds it. The source package leaves out ``src/lib`` of the page: the requests are made by
 the modules in ``sdcpp_webui/lib``; the application and its components are upstream's.
 """
 
