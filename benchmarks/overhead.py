@@ -20,7 +20,6 @@ from benchmarks.process import sdrest
 from benchmarks.results import Result
 from tests.tiny.fixtures import cached
 
-MODEL = cached("ernie")
 ROUNDS = 60
 LOADED_SECONDS = 12.0
 
@@ -33,7 +32,7 @@ async def measure(rounds: int = ROUNDS, loaded_seconds: float = LOADED_SECONDS) 
         f"One 64×64 picture in 4 steps on the tiny ERNIE model, {rounds} times through POST /api/v1/generate (the reply holds the "
         "PNG) and through the library's generate_image in a process of its own, in turns, with the same environment and threads.",
     )
-    with tempfile.TemporaryDirectory() as name, bare_library(MODEL) as bare:
+    with tempfile.TemporaryDirectory() as name, bare_library(cached("ernie")) as bare:
         async with sdrest(Path(name)) as server, aiohttp.ClientSession() as session:
             client = Client(server, session)
             await _one_picture(result, client, bare, rounds)

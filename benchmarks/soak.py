@@ -106,7 +106,7 @@ def _flatness(result: Result, samples: list[tuple[float, float, int]]) -> None:
 
 async def _one(client: Client, chance: random.Random, number: int) -> str:
     """One job of some kind; how it ended."""
-    model = chance.choice(("embedded", "other"))
+    model = chance.choice(("ernie", "other"))
     body = picture(chance.choice((64, 64, 64, 128, 192)), chance.choice((1, 2, 4)), number, model=model)
     kind = chance.choices(("plain", "init", "upscale", "cancel_waiting", "cancel_running", "bad"), (10, 2, 1, 2, 2, 3))[
         0

@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.jobs import Client, ended, job, submitted, until_running, works
 from tests.integration.conftest import SMALL
+from tests.tiny.embedded import NAME
 
 
 async def test_a_client_that_goes_away_does_not_stop_its_job(client: Client) -> None:
@@ -80,7 +81,7 @@ _GOOD: dict[str, dict[str, dict[str, Any]]] = {
     "openai": {
         "/v1/images/generations": {
             "prompt": "a cat",
-            "model": "embedded",
+            "model": NAME,
             "n": 1,
             "size": "64x64",
             "response_format": "b64_json",
@@ -90,10 +91,10 @@ _GOOD: dict[str, dict[str, dict[str, Any]]] = {
         "/sdapi/v1/txt2img": {
             **SMALL,
             "sampler_name": "Euler",
-            "override_settings": {"sd_model_checkpoint": "embedded"},
+            "override_settings": {"sd_model_checkpoint": NAME},
         },
         "/sdapi/v1/img2img": {**SMALL, "init_images": ["aGVsbG8="], "denoising_strength": 0.5},
-        "/sdapi/v1/options": {"sd_model_checkpoint": "embedded"},
+        "/sdapi/v1/options": {"sd_model_checkpoint": NAME},
         "/sdapi/v1/png-info": {"image": "aGVsbG8="},
         "/sdapi/v1/extra-single-image": {"image": "aGVsbG8=", "upscaler_1": "None", "upscaling_resize": 2},
     },

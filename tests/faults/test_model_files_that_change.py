@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from sdrest.registry.builtin import builtin_models
 from sdrest.web.keys import MODELS
 from tests.faults.jobs import Client, ended, works
 from tests.integration.conftest import SMALL
-
-EMBEDDED = builtin_models()[0].path
+from tests.tiny.embedded import NAME
+from tests.tiny.fixtures import cached
 
 
 async def _draw(client: Client, model: str) -> tuple[int, dict[str, Any]]:
@@ -26,12 +25,12 @@ async def _draw(client: Client, model: str) -> tuple[int, dict[str, Any]]:
 async def test_a_model_replaced_while_it_is_loaded_goes_on_to_work(client_factory: Any, tmp_path: Path) -> None:
     file = tmp_path / "models" / "checkpoints" / "mine.gguf"
     file.parent.mkdir(parents=True)
-    shutil.copy(EMBEDDED, file)
+    shutil.copy(cached("ernie"), file)
     client = await client_factory()
     status, first = await _draw(client, "mine")
     assert status == 200
     fresh = file.with_suffix(".new")
-    shutil.copy(EMBEDDED, fresh)
+    shutil.copy(cached("ernie"), fresh)
     fresh.rename(file)
     status, second = await _draw(client, "mine")
     assert status == 200
@@ -43,11 +42,11 @@ async def test_a_model_cut_short_while_it_is_loaded_costs_an_error_and_not_the_s
 ) -> None:
     file = tmp_path / "models" / "checkpoints" / "mine.gguf"
     file.parent.mkdir(parents=True)
-    shutil.copy(EMBEDDED, file)
+    shutil.copy(cached("ernie"), file)
     client = await client_factory()
     assert (await _draw(client, "mine"))[0] == 200
     os.truncate(file, file.stat().st_size // 3)
-    assert (await _draw(client, "embedded"))[0] == 200
+    assert (await _draw(client, NAME))[0] == 200
     status, body = await _draw(client, "mine")
     # As long as it is still in memory it works; else the error says what is wrong with the file.
     assert status == 200 or (status in {404, 422} and body["error"]), body
@@ -57,7 +56,7 @@ async def test_a_model_cut_short_while_it_is_loaded_costs_an_error_and_not_the_s
 def _damaged(folder: Path, number: int) -> list[str]:
     """Copies of the embedded model with noise in the header, in the weights, cut, or with absurd numbers."""
     folder.mkdir(parents=True)
-    original = EMBEDDED.read_bytes()
+    original = cached("ernie").read_bytes()
     chance = random.Random(3)
     names = []
     for index in range(number):
