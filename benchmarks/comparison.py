@@ -1,12 +1,13 @@
 """sdrest beside ``sd-cli`` and ``sd-server``, in the same run, in turns, on the same models with the same parameters and threads.
 
-``python -m benchmarks.comparison``; ``--only NAME …`` runs some of the parts.
+``python -m benchmarks.comparison``; names of parts after it run only these. ``SDREST_BENCH_FRACTION=0.3`` takes fewer rounds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -25,6 +26,8 @@ from benchmarks.rivals import Rival, Sdrest, SdServer, both, cli_command, run_cl
 from tests.tiny.build import build, file_of
 
 MODELS = ROOT / "build" / "bench" / "models"
+#: Share of the rounds that are taken.
+FRACTION = float(os.environ.get("SDREST_BENCH_FRACTION", "1"))
 #: Never slower than the peer on the same picture; two percent is what a ratio of medians can tell here.
 MOST = 1.02
 
@@ -52,6 +55,10 @@ def tiny(name: str) -> Files:
     return Files(main, _built("flux2_vae", MODELS / "vae") if name == "ernie" else None)
 
 
+def _some(rounds: int) -> int:
+    return max(2, round(rounds * FRACTION))
+
+
 def _built(name: str, folder: Path) -> Path:
     path = file_of(name, folder)
     return path if path.exists() else build(name, folder)
@@ -72,13 +79,14 @@ async def timed(work: Awaitable[str]) -> tuple[float, str]:
 async def pictures(bench: Bench) -> None:
     """One picture end to end, warm."""
     rows = []
-    for model, size, steps, rounds in (
+    for model, size, steps, most in (
         ("ernie", 64, 4, 40),
         ("ernie", 256, 4, 12),
         ("ernie", 512, 4, 5),
         ("sd1", 64, 4, 5),
         ("sd1", 256, 1, 3),
     ):
+        rounds = _some(most)
         ours: list[float] = []
         theirs: list[float] = []
         equal = 0
@@ -145,7 +153,7 @@ async def cold(bench: Bench, rounds: int = 7) -> None:
     times: dict[str, list[float]] = {"sdrest": [], "sd-server": [], "sd-cli": []}
     answers: list[float] = []
     folder = bench.new_folder("cold")
-    for _ in range(rounds):
+    for _ in range(_some(rounds)):
         started_at = time.perf_counter()
         ours = start_sdrest(folder, *sdrest_flags(bench.threads), models=MODELS)
         times["sdrest"].append(await _first_picture(ours, "/api/health", Sdrest, model, started_at, answers))
@@ -198,7 +206,7 @@ async def switching(bench: Bench, rounds: int = 6) -> None:
         async with aiohttp.ClientSession() as session:
             left = Sdrest(server, session, first)
             await left.draw(64, 4, 1)
-            for number in range(rounds):
+            for number in range(_some(rounds)):
                 model = first if number % 2 else second
                 ours.append((await timed(left.draw(64, 4, 1, model)))[0])
                 started_at = time.perf_counter()
