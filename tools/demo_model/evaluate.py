@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--untrained", action="store_true")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--cfg-scale", type=float, default=3.0)
-    parser.add_argument("--sheet", type=Path, help="save the pictures, 20 in a row")
+    parser.add_argument("--sheet", type=Path, help="save every second picture, small, 20 in a row")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -115,7 +115,7 @@ def main() -> None:
     ranks = [reference.ranking(p, s.background).index(s.subject) for p, s in zip(pictures, scenes, strict=True)]
     grounds = [corner_color(p) == s.background for p, s in zip(pictures, scenes, strict=True)]
     combinations = [Scene(s, g, "", c) for s in SHAPES for c in COLORS for g in COLORS if c != g]
-    tried = rng.sample(combinations, 64)
+    tried = rng.sample(combinations, 40)
     shapes = draw(model, decoder, [s.caption() for s in tried], arguments.steps, arguments.cfg_scale)
     figures: dict[str, float] = {
         "prompts": len(scenes),
@@ -149,8 +149,9 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
     if arguments.sheet:
-        rows = [np.concatenate(pictures[i : i + 20], 1) for i in range(0, len(pictures) - 19, 20)]
-        Image.fromarray(np.concatenate(rows)).save(arguments.sheet)
+        tiles = [np.asarray(Image.fromarray(p).resize((64, 64), Image.Resampling.LANCZOS)) for p in pictures[::2]]
+        rows = [np.concatenate(tiles[i : i + 20], 1) for i in range(0, len(tiles) - 19, 20)]
+        Image.fromarray(np.concatenate(rows)).save(arguments.sheet, optimize=True)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def grey(picture: np.ndarray) -> np.ndarray:
     return np.repeat(luma[..., None].round().astype(np.uint8), 3, 2)
 
 
-def train(run: Path, out: Path, minutes: float, count: int = 1500, batch: int = 32) -> None:
+def train(run: Path, out: Path, minutes: float, count: int = 800, batch: int = 32) -> None:
     """Train for ``minutes`` on ``count`` random scenes and write ``out``."""
     torch.set_num_threads(1)
     torch.manual_seed(3)
@@ -76,12 +76,12 @@ def train(run: Path, out: Path, minutes: float, count: int = 1500, batch: int = 
     table = indices(model, [scene.caption() for scene in scenes])
     known = torch.cat(latents)
     parameters = [p for pair in pairs.values() for p in (pair.a, pair.b)]
-    optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(parameters, lr=4e-3, weight_decay=0.0)
     begin = time.time()
     step = 0
     while (done := (time.time() - begin) / (minutes * 60)) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * max(0.05, 1 - done)
+            group["lr"] = 4e-3 * max(0.05, 1 - done)
         pick = torch.randint(0, count, (batch,))
         x0, ids = known[pick], table[pick].clone()
         ids[torch.rand(batch) < 0.1] = -1
