@@ -1,4 +1,4 @@
-"""Make a tiny style LoRA for the finished model: everything in shades of grey.
+"""Make a tiny style LoRA for the finished model that pulls colours towards grey (weakly: no substitute for training).
 
 The last layer is linear, so its best addition for a style needs no descent: ridge regression of what the flow towards the
 grey renderings lacks, on the layer's inputs, cut to a low rank. The file has the names that the library reads.
@@ -56,7 +56,7 @@ def fit(run: Path, out: Path, count: int = 96, rounds: int = 3, ridge: float = 0
     print(f"mean squared error {y.square().mean():.4f} → {(y - x @ a.T @ b.T).square().mean():.4f}")
     tensors = {f"{LAYER}.lora_A.weight": a, f"{LAYER}.lora_B.weight": b}
     arrays = {name: np.ascontiguousarray(tensor.numpy().astype(np.float16)) for name, tensor in tensors.items()}
-    save_file(arrays, out, metadata={"title": "Grey", "description": "Paints everything in shades of grey"})
+    save_file(arrays, out, metadata={"title": "Faded", "description": "Shifts colours a little towards grey"})
 
 
 if __name__ == "__main__":
