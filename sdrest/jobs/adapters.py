@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound
-from sdrest.core.model import Component, Model, ModelType
+from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, ModelUnusable
+from sdrest.core.model import Component, Loading, Model, ModelType
 from sdrest.core.names import LoraApplyMode
 from sdrest.core.parameters import GenerationParameters, Lora
 from sdrest.core.tensor_types import TensorType
 from sdrest.engine.messages import LoraFile
 from sdrest.jobs.prompts import extract_loras, words_in
 from sdrest.registry.header import HeaderError
-from sdrest.registry.lora import LoraFit, lora_fit
+from sdrest.registry.loading import loading_of
+from sdrest.registry.lora_fit import LoraFit, check_lora, loaded_shapes
 from sdrest.registry.registry import Registry
 
 #: Comparisons kept: each reads two headers.
@@ -86,29 +87,31 @@ class AdapterFinder:
         if broken:
             raise InvalidInput(f"{found.name}: {broken}")
         fit = self._fit(found, model)
-        label = model.architecture.label if model.architecture else model.name
-        if fit.conflict:
-            raise InvalidInput(f"{found.name} does not fit {model.name}: {fit.conflict}")
-        of_other_family = (
-            found.architecture is not None
-            and model.architecture is not None
-            and found.architecture.family is not model.architecture.family
-        )
-        if not fit.matched and of_other_family and found.architecture is not None:
-            raise InvalidInput(f"{found.name} is for {found.architecture.label}, not for {label}")
+        if not fit.usable:
+            # What the names alone point to is only worth telling when nothing else is known.
+            tell = found.architecture is not None and not fit.mismatched
+            made_for = f" (it was made for {found.architecture.label})" if tell and found.architecture else ""
+            raise InvalidInput(f"{found.name} does not fit {model.name}{made_for}: {fit.reason}")
         return LoraFile(path=str(found.path), multiplier=lora.multiplier, high_noise=lora.high_noise)
 
     def _fit(self, lora: Model, model: Model) -> LoraFit:
         key = (_state(lora), _state(model))
         if key not in self._fits:
             try:
-                fit = lora_fit(self._registry.header(lora), self._registry.header(model))
+                fit = check_lora(self._registry.header(lora), loaded_shapes(self._parts(model)), model.architecture)
             except HeaderError as error:
                 raise InvalidInput(error.message) from None
             if len(self._fits) >= _FITS_KEPT:
                 self._fits.clear()
             self._fits[key] = fit
         return self._fits[key]
+
+    def _parts(self, model: Model) -> Loading:
+        """The files whose weights a LoRA may change: text encoders too, as far as they are here."""
+        try:
+            return self._registry.loading(model)
+        except (ModelUnusable, InvalidInput):
+            return loading_of(model, {})
 
     def _embeddings(self, model: Model, *prompts: str) -> Iterator[tuple[str, Model]]:
         """Embeddings for the model's text encoders whose names occur in the prompts; others are plain words."""

@@ -67,7 +67,7 @@ def resolve_loading(catalogue: Catalogue, model: Model, chosen: Mapping[Componen
             model=model.id,
             missing=[need.component.value for need in absent],
         )
-    return _loading(model, parts)
+    return loading_of(model, parts)
 
 
 def check_usable(model: Model) -> None:
@@ -139,7 +139,8 @@ def _score(candidate: Model, model: Model, component: Component) -> int:
     return score
 
 
-def _loading(model: Model, parts: Mapping[Component, Model]) -> Loading:
+def loading_of(model: Model, parts: Mapping[Component, Model]) -> Loading:
+    """``model`` with exactly these parts, whether that is all it needs or not."""
     is_whole = model.loading_method is LoadingMethod.MODEL_PATH
     loading = Loading(
         model_id=model.id,

@@ -57,7 +57,7 @@ class LoraFit:
         """Why it is not usable, in words; empty when it is."""
         if self.mismatched:
             name, wanted, given = self.mismatched[0]
-            return f"it is for another model: {name} is {_text(wanted)} there and {_text(given)} in the LoRA"
+            return f"it is for another model: {name} is {_text(wanted)} in the model and {_text(given)} in the LoRA"
         return "" if self.matched else "none of its tensors belongs to a weight of this model"
 
 

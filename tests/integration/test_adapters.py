@@ -66,7 +66,7 @@ async def test_unknown_broken_and_ill_fitting_loras_are_refused_by_name(client: 
         },
     )
     assert "did you mean 'ink'" in found["prompt"]
-    assert "160 → 128 wide, the model's is 128 → 128" in found["loras.0.name"]
+    assert "128×128 in the model and 128×160 in the LoRA" in found["loras.0.name"]
     assert "the file ends" in found["loras.1.name"]
 
 

@@ -32,7 +32,7 @@ def test_a_lora_of_the_right_width_fits(tmp_path: Path) -> None:
 def test_a_lora_of_another_width_does_not(tmp_path: Path) -> None:
     found = _fit(tmp_path, _kohya(8, 1024), _SD1)
     assert not found.usable
-    assert found.reason == f"it is for another model: {_TO_K} is 320×768 there and 320×1024 in the LoRA"
+    assert found.reason == f"it is for another model: {_TO_K} is 320×768 in the model and 320×1024 in the LoRA"
     assert not _fit(tmp_path, _kohya(8, 768, 640), _SD1).usable
 
 
