@@ -103,8 +103,13 @@ def missing_components(catalogue: Catalogue, model: Model) -> tuple[Component, .
         part
         for part in missing(model)
         if best_candidate(catalogue, part, model) is None
-        and not (part is Component.VAE and best_candidate(catalogue, Component.TAESD, model) is not None)
+        and not (part is Component.VAE and _has_tiny_autoencoder(catalogue, model))
     )
+
+
+def _has_tiny_autoencoder(catalogue: Catalogue, model: Model) -> bool:
+    """Whether a tiny autoencoder can stand in for a VAE."""
+    return Component.TAESD in model.embedded or best_candidate(catalogue, Component.TAESD, model) is not None
 
 
 def _chosen_parts(catalogue: Catalogue, model: Model, chosen: Mapping[Component, str]) -> dict[Component, Model]:

@@ -274,6 +274,7 @@ class ComponentRow:
     """One part that a model takes, and what is here of it."""
 
     name: str
+    #: Whether the model cannot be loaded for want of it.
     required: bool
     reason: str
     embedded: bool

@@ -144,6 +144,7 @@ def _detail(request: web.Request, model: Model) -> ModelPage:
     registry = app[MODELS]
     types = {job_type for worker in app[WORKERS] for job_type in worker.types}
     is_main = bool(model.type & MAIN_TYPES)
+    missing = registry.missing(model)
     return ModelPage(
         model=model,
         type_label=TYPE_LABELS[model.type],
@@ -154,7 +155,7 @@ def _detail(request: web.Request, model: Model) -> ModelPage:
         components=tuple(
             ComponentRow(
                 name=str(state.requirement.component),
-                required=state.requirement.need is Need.REQUIRED,
+                required=state.requirement.need is Need.REQUIRED and state.requirement.component in missing,
                 reason=state.requirement.reason,
                 embedded=state.embedded,
                 candidates=state.candidates,
