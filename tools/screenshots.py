@@ -27,7 +27,7 @@ PAGES = {
     "gallery": "/ui/gallery",
     "models": "/ui/models",
     "system": "/ui/system",
-    "login": "/ui/login",
+    "login": "/ui/login",  # the form only where authentication is on
 }
 DARK = ("generate", "queue", "gallery")
 
