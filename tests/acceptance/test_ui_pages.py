@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.acceptance.browser import serious_findings
-from tests.acceptance.conftest import SMALL, Server
+from tests.acceptance.conftest import SMALL, Server, StartServer
 
 PAGES = {
     "generate": "/ui/",
@@ -138,6 +138,18 @@ def test_a_page_has_no_serious_accessibility_finding(page: Page, server: Server,
         server.native_picture()
     page.goto(server.url + PAGES[name])
     assert serious_findings(page) == []
+
+
+def test_signing_in_is_accessible_and_tells_what_is_wrong(page: Page, start_server: StartServer) -> None:
+    server = start_server("--auth", "jwt")
+    page.goto(f"{server.url}/ui/gallery")
+    assert page.url == f"{server.url}/ui/login?next=/ui/gallery"
+    assert serious_findings(page) == []
+    page.get_by_label("User name").fill("nobody")
+    page.get_by_label("Password").fill("not right at all")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_label("User name")).to_have_value("nobody")
 
 
 def test_nothing_is_wider_than_a_phone(page: Page, server: Server) -> None:

@@ -19,7 +19,7 @@
   const cards = (id) => all(`[data-job="${CSS.escape(id)}"]`);
 
   function open() {
-    if (source) return;
+    if (source || body.classList.contains("login-page")) return;
     source = new EventSource("/ui/events");
     let opened = false;
     source.addEventListener("hello", () => {
