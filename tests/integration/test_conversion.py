@@ -35,7 +35,7 @@ from tests.model_files import safetensors_header, write_safetensors, write_torch
 from tests.native_child import in_child
 from tests.tiny.fixtures import cached
 
-_SOURCE = Path(__file__).parents[2] / "sdrest/assets/embedded.gguf"
+_SOURCE = cached("ernie")
 _COMPARED = (
     "f32",
     "f16",
@@ -219,7 +219,7 @@ def generated(model: str) -> dict[str, Any]:
 
 def test_converted_models_paint_nearly_the_same_picture(tmp_path: Path) -> None:
     """Mean difference of a grey value: under 2 of 255 at eight bits, under 0.5 at sixteen."""
-    source = cached("ernie")
+    source = _SOURCE
     original = np.array(in_child(generated, source)["pixels"], dtype=float)
     assert original.std() > 3
     for kind, most in ((TensorType.F16, 0.5), (TensorType.Q8_0, 2.0)):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
-from sdrest.core.model import Architecture, Component, LoadingMethod, ModelType
+from sdrest.core.model import Architecture, Component, LoadingMethod, ModelFormat, ModelType
 from sdrest.registry.identify import Identity, identify
 from sdrest.registry.reading import read_header
 from tests.architectures import EVIDENCE, PARTS, D, Shapes
-from tests.model_files import write_gguf, write_safetensors, write_torch_zip
+from tests.model_files import torch_pickle, write_gguf, write_safetensors, write_torch_zip
 
 
 def _identify(path: Path) -> Identity:
@@ -152,3 +153,17 @@ def test_sound_models_have_no_problems(architecture: Architecture, tmp_path: Pat
 
 def test_unknown_tensors_are_of_no_type(tmp_path: Path) -> None:
     assert _identify(write_safetensors(tmp_path / "x.safetensors", {"a": (3, 3), "b": (7,)})).type is None
+
+
+def test_files_of_old_torch_versions_are_read(tmp_path: Path) -> None:
+    """A state dictionary, the list of storage keys, then each storage behind its eight-byte length."""
+    shapes = PARTS["esrgan"][1]
+    head = torch_pickle(shapes) + b"\x80\x02]q\x00."
+    path = tmp_path / "old.pth"
+    path.write_bytes(head + bytes(sum(8 + 2 * math.prod(shape) for shape in shapes.values())))
+    header = read_header(path)
+    assert header.format is ModelFormat.TORCH_LEGACY
+    assert {tensor.name: tensor.shape for tensor in header.tensors} == shapes
+    assert header.tensors[0].offset == len(head) + 8
+    assert max(tensor.offset + tensor.nbytes for tensor in header.tensors) == header.file_size
+    assert identify(header).type is ModelType.ESRGAN
