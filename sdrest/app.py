@@ -24,6 +24,7 @@ from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.broadcast import Broadcast
 from sdrest.jobs.contexts import ContextBuilder
 from sdrest.jobs.default_model import DefaultModel
+from sdrest.jobs.filework import FileExecutor, converting, hashing
 from sdrest.jobs.generation import GenerationExecutor, Workshop
 from sdrest.jobs.memory import MemoryPlanner
 from sdrest.jobs.preparation import ModelPreparer
@@ -130,7 +131,13 @@ def build_app(settings: Settings) -> web.Application:
             _engine_executors(workshop, settings),
             max_attempts=settings.max_attempts,
             preferred_models=lambda: residency.model_ids,
-        )
+        ),
+        Worker(
+            "files",
+            jobs,
+            {JobType.HASH: FileExecutor(hashing(registry)), JobType.CONVERT: FileExecutor(converting(registry))},
+            max_attempts=settings.max_attempts,
+        ),
     ]
 
     async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:

@@ -1,0 +1,117 @@
+"""Jobs that work on model files beside the engine: hashing and converting. They run on a thread and report bytes as progress."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from sdrest.conversion.plan import Conversion
+from sdrest.conversion.process import convert_in_process
+from sdrest.conversion.rules import parse_rules, parse_type
+from sdrest.conversion.run import Progress as ConversionProgress
+from sdrest.core.job import Job, Phase, Progress
+from sdrest.jobs.worker import Attempt, Result
+from sdrest.registry.registry import Registry
+
+_BYTES_A_STEP: Final = 1024 * 1024
+#: Progress is published at most this often.
+_PAUSE_SECONDS: Final = 0.1
+
+#: Does the work of a job on a thread: told to report (done, total) bytes and to ask whether it is cancelled.
+Work = Callable[[Job, Callable[[int, int], None], Callable[[], bool]], None]
+
+
+class FileExecutor:
+    """Runs one kind of work on files; see :class:`sdrest.jobs.worker.Executor`."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._cancelled: dict[str, threading.Event] = {}
+
+    def cancel(self, job_id: str) -> None:
+        """See :class:`sdrest.jobs.worker.Executor`."""
+        if job_id in self._cancelled:
+            self._cancelled[job_id].set()
+
+    async def execute(self, attempt: Attempt) -> Result:
+        """See :class:`sdrest.jobs.worker.Executor`."""
+        job = attempt.job
+        cancelled = self._cancelled[job.id] = threading.Event()
+        loop = asyncio.get_running_loop()
+        started_at = time.monotonic()
+        last = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last < _PAUSE_SECONDS and done < total:
+                return
+            last = now
+            loop.call_soon_threadsafe(attempt.progress, _progress(done, total, now - started_at))
+
+        try:
+            await asyncio.to_thread(self._work, job, report, cancelled.is_set)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        finally:
+            del self._cancelled[job.id]
+        return Result(seconds=time.monotonic() - started_at)
+
+
+def _progress(done: int, total: int, seconds: float) -> Progress:
+    fraction = done / total if total else 1.0
+    return Progress(
+        phase=Phase.WORK,
+        step=done // _BYTES_A_STEP,
+        steps=max(1, total // _BYTES_A_STEP),
+        fraction=round(fraction, 4),
+        eta_seconds=round(seconds * (1 - fraction) / fraction, 1) if fraction > 0 else None,
+    )
+
+
+def hashing(registry: Registry) -> Work:
+    """Hashes the models of a job (``models``: their ids)."""
+
+    def work(job: Job, report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
+        models = [registry.resolve(name) for name in job.parameters["models"]]
+        total = sum(model.size for model in models)
+        before = 0
+        for model in models:
+            registry.hash(model, lambda done, _size, before=before: report(before + done, total), cancelled)  # type: ignore[misc]
+            before += model.size
+        report(total, total)
+
+    return work
+
+
+def converting(registry: Registry) -> Work:
+    """Converts a model (see :func:`conversion_of`); the result is registered when it is whole."""
+
+    def work(job: Job, report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
+        def progress(step: ConversionProgress) -> None:
+            report(step.done_bytes, step.total_bytes)
+
+        convert_in_process(conversion_of(registry, job.parameters), progress=progress, cancelled=cancelled)
+        registry.refresh()
+
+    return work
+
+
+def conversion_of(registry: Registry, parameters: dict[str, str]) -> Conversion:
+    """The conversion that a job's parameters ask for (``model``, ``type``, ``target``, ``rules``).
+
+    Raises:
+        ModelNotFound, InvalidInput: the model has gone, or the type or a rule is not known.
+    """
+    return Conversion(
+        source=registry.resolve(parameters["model"]).path,
+        target=Path(parameters["target"]),
+        type=parse_type(parameters["type"], "quantization_type"),
+        rules=parse_rules(parameters.get("rules", "")),
+        convert_names=True,
+    )
