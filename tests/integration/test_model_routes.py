@@ -22,7 +22,7 @@ Client = TestClient[Any, Any]
 async def stocked(client: Client, settings_factory: Any) -> Client:
     """A client of a server that has models of several types."""
     place(settings_factory().models_dir, "ovis", "tae16", "esrgan", "ovis_lora")
-    await asyncio.to_thread(client.app[MODELS].refresh)  # type: ignore[index]
+    await asyncio.to_thread(client.app[MODELS].refresh)
     return client
 
 
@@ -44,9 +44,9 @@ async def test_listing_filters_sorts_and_pages(stocked: Client) -> None:
     sizes = [model["size"] for model in largest["models"]]
     assert sizes == sorted(sizes, reverse=True)
     assert (len(sizes), largest["has_next"], largest["has_prev"]) == (2, True, False)
-    assert [model["name"] for model in (await get(stocked, "/api/models?search=ovis&type=checkpoint"))["models"]] == [
-        "ovis"
-    ]
+    assert [
+        model["name"] for model in (await get(stocked, "/api/models?search=ovis.gguf&type=checkpoint"))["models"]
+    ] == ["ovis"]
     reply = await stocked.get("/api/models?type=magic&sort_by=colour")
     assert reply.status == 400
 
@@ -88,7 +88,7 @@ async def test_files_that_come_and_go_are_noticed(stocked: Client, settings_fact
 
 
 async def test_hashes_are_made_in_the_background_and_kept(stocked: Client) -> None:
-    model = stocked.app[MODELS].resolve("ovis")  # type: ignore[index]
+    model = stocked.app[MODELS].resolve("ovis")
     reply = await stocked.post("/api/models/hash", json={"models": ["ovis", "esrgan"]})
     assert reply.status == 202
     job = await finished(stocked, (await reply.json())["job_id"])
@@ -122,7 +122,7 @@ async def test_a_converted_model_is_listed_and_paints(stocked: Client) -> None:
     job = await finished(stocked, body["job_id"])
     assert job["status"] == "completed", job
     converted = await get(stocked, "/api/models/embedded-q8_0")
-    assert converted["path"] == "embedded-q8_0.gguf"
+    assert converted["path"] == "checkpoints/embedded-q8_0.gguf"
     picture = await stocked.post("/api/v1/generate", json={**SMALL, "model": "embedded-q8_0"})
     assert picture.status == 200, await picture.json()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,7 +11,7 @@ from typing_extensions import TypedDict
 
 from sdrest import __version__
 from sdrest.core.job import JobState
-from sdrest.web.keys import ENGINE, JOBS, MODELS, SETTINGS, STARTED_AT, WORKERS
+from sdrest.web.keys import ENGINE, JOBS, MODELS, RESIDENCY, SETTINGS, STARTED_AT, WORKERS
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
@@ -146,8 +145,8 @@ async def version(request: web.Request) -> web.Response:
 
 
 def _loaded_names(app: web.Application) -> list[str]:
-    names = {str(model.path): model.name for model in app[MODELS].catalogue.models}
-    return [names.get(path, Path(path).stem) for path in app[ENGINE].supervisor.loaded]
+    loaded = app[RESIDENCY].model_ids
+    return [model.name for model in app[MODELS].catalogue.models if model.id in loaded]
 
 
 def backend_name(app: web.Application) -> str | None:
