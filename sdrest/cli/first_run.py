@@ -14,7 +14,7 @@ from sdrest.cli.serve import serving
 from sdrest.core.errors import SdrestError
 from sdrest.settings import load_settings
 
-_PROMPT = "a red apple on a white table"
+_PROMPT = "a red apple on a white background"
 
 
 @click.command()

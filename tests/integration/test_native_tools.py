@@ -1,48 +1,16 @@
-"""Upscaling, edge pictures, conversion and quantising through the binding."""
+"""Upscaling, edge pictures and conversion through the binding."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import pytest
 
 from sdrest.engine.child.binding import ContextParams, ImageParams, NativeError, NativeLibrary, SampleParams
 from tests.native_child import in_child
 from tests.tiny.fixtures import cached
-
-
-def _quantize() -> dict[str, Any]:
-    library = NativeLibrary.load()
-    rows = np.random.default_rng(3).standard_normal((7, 256)).astype(np.float32)
-    equal = {}
-    for name, kind in {"q8_0": "Q8_0", "q4_0": "Q4_0", "q5_1": "Q5_1", "bf16": "BF16", "f16": "F16"}.items():
-        ours = library.quantizer(name).quantize(rows)
-        theirs = gguf.quants.quantize(rows, gguf.GGMLQuantizationType[kind])
-        equal[name] = bool((ours == theirs.view(np.uint8).reshape(ours.shape)).all())
-    error = {}
-    for name in ("q4_K", "q6_K"):
-        packed = library.quantizer(name).quantize(rows)
-        back = gguf.quants.dequantize(packed, gguf.GGMLQuantizationType[name.upper()])
-        error[name] = float(np.abs(back - rows).mean())
-    refused = []
-    for name in ("q8_1", "q8_K", "i8", "iq2_xxs", "no such type"):
-        with pytest.raises(ValueError, match=name):
-            library.quantizer(name)
-        refused.append(name)
-    with pytest.raises(ValueError, match="multiple of 32"):
-        library.quantizer("q8_0").quantize(rows[:, :40])
-    return {"equal": equal, "error": error, "refused": len(refused)}
-
-
-def test_quantised_bytes_are_those_of_gguf_and_k_types_keep_the_values() -> None:
-    found = in_child(_quantize)
-    assert found["equal"] == dict.fromkeys(("q8_0", "q4_0", "q5_1", "bf16", "f16"), True)
-    assert found["error"]["q6_K"] < 0.03
-    assert found["error"]["q4_K"] < 0.1
-    assert found["refused"] == 5
 
 
 def _convert(model: str, folder: str) -> dict[str, Any]:

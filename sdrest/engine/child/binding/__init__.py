@@ -30,7 +30,6 @@ from sdrest.engine.child.binding.parameters import (
     Tiling,
     VideoParams,
 )
-from sdrest.engine.child.binding.quantization import Quantizer
 from sdrest.engine.child.binding.upscaler import Upscaler
 
 __all__ = [
@@ -52,7 +51,6 @@ __all__ = [
     "NativeLibrary",
     "PhotoMaker",
     "Picture",
-    "Quantizer",
     "SampleParams",
     "Tiling",
     "Upscaler",

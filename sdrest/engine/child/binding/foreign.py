@@ -10,7 +10,7 @@ import ctypes
 import os
 import sys
 import sysconfig
-from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, Final
 
@@ -138,11 +138,6 @@ class Foreign:
             "ggml_backend_dev_type": (c_int, [c_void_p]),
             "ggml_backend_dev_backend_reg": (c_void_p, [c_void_p]),
             "ggml_backend_reg_name": (c_char_p, [c_void_p]),
-            "ggml_quantize_init": (None, [c_int]),
-            "ggml_quantize_requires_imatrix": (c_bool, [c_int]),
-            "ggml_quantize_chunk": (c_size_t, [c_int, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p]),
-            "ggml_row_size": (c_size_t, [c_int, c_int64]),
-            "ggml_blck_size": (c_int64, [c_int]),
         }
         for kind in ("ctx", "sample", "img_gen", "vid_gen", "cache", "hires"):
             prototypes[f"sd_{kind}_params_init"] = (None, [c_void_p])

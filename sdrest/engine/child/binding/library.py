@@ -18,7 +18,6 @@ from sdrest.engine.child.binding.foreign import CANCEL_GRAPH, Foreign
 from sdrest.engine.child.binding.logs import BufferReport
 from sdrest.engine.child.binding.names import Names, number_of
 from sdrest.engine.child.binding.parameters import ContextParams, Picture
-from sdrest.engine.child.binding.quantization import Quantizer
 from sdrest.engine.child.binding.session import LogFunction, PreviewFunction, ProgressFunction, Session
 from sdrest.engine.child.binding.structures import Structures
 from sdrest.engine.child.binding.upscaler import Upscaler
@@ -175,10 +174,6 @@ class NativeLibrary:
                 os.fsencode(source), vae_path, os.fsencode(target), number, rules, convert_names
             ),
         )
-
-    def quantizer(self, type_name: str) -> Quantizer:
-        """ggml's code for writing tensors of a type. Raises ValueError when the type cannot be written."""
-        return Quantizer(self._foreign, self.names, type_name)
 
     def cancel(self) -> None:
         """End the running call from any thread; it raises Cancelled. Loading and converting run to their end.
