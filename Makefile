@@ -1,5 +1,5 @@
 # The two commands: `make run` makes the first picture, `make test` runs every test and check. Both set everything up themselves.
-.PHONY: run test check nightly bench soak setup clean
+.PHONY: lock run test check nightly bench soak setup clean
 PYTHON ?= python3
 VENV := .venv
 BACKEND ?= auto
@@ -30,3 +30,8 @@ soak: setup
 
 clean:
 	rm -rf $(VENV) build .make .mypy_cache .ruff_cache .pytest_cache
+
+# The versions that are installed by `make`; run after a change of the dependencies (needs uv).
+lock:
+	uv pip compile --quiet --universal --all-extras --no-annotate --no-header --no-emit-package stable-diffusion-cpp-python \
+	    --output-file requirements.lock pyproject.toml
