@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sdrest.conversion.plan import Conversion
+from sdrest.conversion.plan import Conversion, Plan, make_plan
 from sdrest.conversion.process import convert_in_process
 from sdrest.conversion.rules import parse_rules, parse_type
 from sdrest.conversion.run import Progress as ConversionProgress
+from sdrest.core.errors import InvalidInput
 from sdrest.core.job import Job, Phase, Progress
+from sdrest.core.model import Model
 from sdrest.jobs.worker import Attempt, Result
 from sdrest.registry.registry import Registry
 
@@ -115,3 +117,38 @@ def conversion_of(registry: Registry, parameters: dict[str, str]) -> Conversion:
         rules=parse_rules(parameters.get("rules", "")),
         convert_names=True,
     )
+
+
+def plan_conversion(
+    registry: Registry, model: Model, quantization: str, output: Path | None, rules: str
+) -> tuple[dict[str, str], Plan]:
+    """A conversion job's parameters and what it will write, once all that can be told beforehand is checked. Reads headers.
+
+    Args:
+        registry: Where the result is to be found later.
+        model: What is converted.
+        quantization: Type of the result, case ignored.
+        output: File to write, within the model folders; relative ones are taken from the models directory, None is a name
+            made of the model's and the type's, beside the model (for a built-in model: in the folder of its type).
+        rules: Types by tensor name, see :func:`sdrest.conversion.rules.parse_rules`.
+
+    Raises:
+        InvalidInput, NotFound, Forbidden, ModelUnusable: the conversion cannot be done like this.
+    """
+    wanted = parse_type(quantization, "quantization_type").value
+    try:
+        target = registry.folders.confine(output or folder_of(registry, model) / f"{model.name}-{wanted}.gguf")
+        target.exists()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidInput(f"no file can have this name: {reason}", field="output") from None
+    parameters = {"model": model.id, "type": wanted, "target": str(target), "rules": rules}
+    return parameters, make_plan(conversion_of(registry, parameters))
+
+
+def folder_of(registry: Registry, model: Model) -> Path:
+    """Where files made from a model belong: its own folder, for a model from elsewhere the folder of its type."""
+    folders = registry.directories()
+    if any(model.path.is_relative_to(folder.path) for folder in folders):
+        return model.path.parent
+    return next((folder.path for folder in folders if model.type & folder.kind.types), registry.folders.models_dir)

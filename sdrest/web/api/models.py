@@ -12,12 +12,11 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sdrest.conversion.plan import make_plan
 from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.job import Job, JobType
 from sdrest.core.model import MAIN_TYPES, MODEL_TYPES, Model, parse_model_types
 from sdrest.core.principal import Permission
-from sdrest.jobs.filework import conversion_of
+from sdrest.jobs.filework import plan_conversion
 from sdrest.registry.catalogue import Query, SortKey
 from sdrest.registry.header import HeaderError
 from sdrest.registry.registry import Registry
@@ -416,11 +415,8 @@ async def convert(request: web.Request) -> web.Response:
 def _conversion(registry: Registry, body: ConvertBody) -> dict[str, str]:
     """The job's parameters, after everything that can be told beforehand has been checked."""
     model = registry.resolve(body.model_name)
-    wanted = body.quantization_type.lower()
-    default = model.path.with_name(f"{model.name}-{wanted}.gguf")
-    target = registry.folders.confine(Path(body.output_path) if body.output_path else default)
-    parameters = {"model": model.id, "type": wanted, "target": str(target), "rules": body.rules}
-    make_plan(conversion_of(registry, parameters))
+    output = Path(body.output_path) if body.output_path else None
+    parameters, _ = plan_conversion(registry, model, body.quantization_type, output, body.rules)
     return parameters
 
 

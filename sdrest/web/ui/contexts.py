@@ -248,65 +248,6 @@ class LoginPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelsPage:
-    """Registered models by type."""
-
-    models: tuple[Model, ...]
-    loaded: frozenset[str]
-    default_id: str
-    total: int
-    total_size: int
-    #: Type slug, label, number.
-    types: tuple[tuple[str, str, int], ...]
-    type: str
-    search: str
-    sort: str
-    sorts: tuple[Option, ...]
-    page: int
-    pages: int
-    here: str
-    folder: str
-    can_manage: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentRow:
-    """One part that a model takes, and what is here of it."""
-
-    name: str
-    #: Whether the model cannot be loaded for want of it.
-    required: bool
-    reason: str
-    embedded: bool
-    candidates: tuple[Model, ...]
-
-    @property
-    def present(self) -> bool:
-        """Whether the part can be had here."""
-        return self.embedded or bool(self.candidates)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPage:
-    """One model with everything its header tells."""
-
-    model: Model
-    type_label: str
-    facts: tuple[Fact, ...]
-    tensor_types: tuple[tuple[str, int, int], ...]
-    components: tuple[ComponentRow, ...]
-    is_main: bool
-    is_loaded: bool
-    is_default: bool
-    memory_bytes: int
-    #: What the unloading just done has freed; empty otherwise.
-    freed: str
-    can_manage: bool
-    can_hash: bool
-    conversions: tuple[Option, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """One device as ggml registered it."""
 

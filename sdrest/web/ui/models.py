@@ -16,9 +16,11 @@ from sdrest.core.model import MAIN_TYPES, MODEL_TYPES, Model, Need, parse_model_
 from sdrest.core.principal import Permission
 from sdrest.registry.catalogue import Query, SortKey
 from sdrest.web.access import requires
-from sdrest.web.keys import DEFAULT_MODEL, ENGINE, JOBS, MODELS, PRINCIPAL, RESIDENCY, SETTINGS, WORKERS
-from sdrest.web.ui.contexts import ComponentRow, Fact, ModelPage, ModelsPage
+from sdrest.web.keys import DEFAULT_MODEL, ENGINE, JOBS, MODELS, PRINCIPAL, RESIDENCY, SETTINGS
+from sdrest.web.ui.contexts import Fact
 from sdrest.web.ui.fields import Option
+from sdrest.web.ui.model_contexts import ComponentRow, ModelPage, ModelsPage
+from sdrest.web.ui.model_tools import named_model, tools_of
 from sdrest.web.ui.rendering import is_htmx, page, part, see
 from sdrest.web.ui.texts import TYPE_LABELS
 from sdrest.web.ui.wording import count_text, size_text
@@ -42,7 +44,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def show_model(request: web.Request) -> web.Response:
     """One model."""
-    context = _detail(request, _model(request))
+    context = await _detail(request, named_model(request))
     if is_htmx(request):
         return part(request, "parts/model_detail.html", page=context)
     return page(request, "model.html", context)
@@ -60,7 +62,7 @@ async def refresh(request: web.Request) -> web.StreamResponse:
 @requires(Permission.MANAGE_MODELS)
 async def load(request: web.Request) -> web.StreamResponse:
     """Queue the loading of a model."""
-    model = _model(request)
+    model = named_model(request)
     job = await request.app[JOBS].submit_task(
         JobType.LOAD, {}, request[PRINCIPAL], model_id=model.id, model_name=model.name
     )
@@ -70,7 +72,7 @@ async def load(request: web.Request) -> web.StreamResponse:
 @requires(Permission.MANAGE_MODELS)
 async def unload(request: web.Request) -> web.StreamResponse:
     """Free a model's memory, after the running job."""
-    model = _model(request)
+    model = named_model(request)
     done = await request.app[RESIDENCY].unload(model)
     before, after = (done.result.get(f"memory_{name}_bytes", 0) for name in ("before", "after"))
     return see(request, f"/ui/models/{model.id}?" + urlencode({"before": before, "after": after}))
@@ -78,16 +80,9 @@ async def unload(request: web.Request) -> web.StreamResponse:
 
 async def make_default(request: web.Request) -> web.StreamResponse:
     """Use a model where a request names none."""
-    model = _model(request)
+    model = named_model(request)
     await request.app[DEFAULT_MODEL].choose(model, request[PRINCIPAL])
     return see(request, f"/ui/models/{model.id}")
-
-
-def _model(request: web.Request) -> Model:
-    model = request.app[MODELS].catalogue.get(request.match_info["model_id"])
-    if model is None:
-        raise ModelNotFound("this model is not in the model folders (any more)")
-    return model
 
 
 def _list(request: web.Request) -> ModelsPage:
@@ -139,10 +134,9 @@ def _default_id(request: web.Request) -> str:
     return ""
 
 
-def _detail(request: web.Request, model: Model) -> ModelPage:
+async def _detail(request: web.Request, model: Model) -> ModelPage:
     app = request.app
     registry = app[MODELS]
-    types = {job_type for worker in app[WORKERS] for job_type in worker.types}
     is_main = bool(model.type & MAIN_TYPES)
     missing = registry.missing(model)
     return ModelPage(
@@ -170,8 +164,7 @@ def _detail(request: web.Request, model: Model) -> ModelPage:
         memory_bytes=app[ENGINE].supervisor.memory_bytes,
         freed=_freed(request),
         can_manage=request[PRINCIPAL].may(Permission.MANAGE_MODELS),
-        can_hash=JobType.HASH in types,
-        conversions=(),
+        tools=await tools_of(request, model),
     )
 
 
@@ -202,5 +195,3 @@ def _facts(model: Model) -> Iterator[Fact]:
         yield Fact("Base model", model.base_model)
     if model.trigger_words:
         yield Fact("Trigger words", ", ".join(model.trigger_words))
-    if model.sha256:
-        yield Fact("SHA-256", model.sha256)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sdrest.web.problems import Problems
 from sdrest.web.routing import Route
-from sdrest.web.ui import accounts, gallery, generate, live, login, models, queue, system
+from sdrest.web.ui import accounts, gallery, generate, live, login, model_tools, models, queue, system
 from sdrest.web.ui.logbook import LOGBOOK, Logbook
 from sdrest.web.ui.rendering import error_page, set_up_templates
 from sdrest.web.ui.samples import SAMPLES, Samples
@@ -33,6 +33,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/models/{model_id}/load", models.load),
     ("POST", "/ui/models/{model_id}/unload", models.unload),
     ("POST", "/ui/models/{model_id}/default", models.make_default),
+    ("POST", "/ui/models/{model_id}/validate", model_tools.validate_model),
+    ("POST", "/ui/models/{model_id}/hash", model_tools.hash_model),
+    ("GET", "/ui/models/{model_id}/plan", model_tools.preview),
+    ("POST", "/ui/models/{model_id}/convert", model_tools.convert),
     ("POST", "/ui/system/restart", system.restart),
     ("GET", "/ui/system/accounts", accounts.show),
     ("POST", "/ui/system/accounts", accounts.change),

@@ -1,0 +1,196 @@
+"""What can be done with a model's file: checking, hashing and converting it.
+
+Without JavaScript every form ends in a redirect to the model's page, whose address then says what to show: ``?checked=1``
+the verdict, ``?quantization_type=…`` the conversion form as it was sent, with its preview or what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from sdrest.conversion.plan import Plan
+from sdrest.core.errors import FieldProblem, Forbidden, InvalidInput, ModelNotFound, NotFound, SdrestError
+from sdrest.core.job import JobType
+from sdrest.core.model import TEXT_TYPES, Model
+from sdrest.core.principal import Permission
+from sdrest.core.tensor_types import WRITABLE, TensorType
+from sdrest.jobs.filework import folder_of, plan_conversion
+from sdrest.registry.registry import Registry
+from sdrest.registry.validate import validate
+from sdrest.web.access import requires
+from sdrest.web.keys import JOBS, MODELS, PRINCIPAL, WORKERS
+from sdrest.web.multipart import read_parts
+from sdrest.web.problems import status_of
+from sdrest.web.ui.fields import Field, Kind, Option
+from sdrest.web.ui.forms import field_errors
+from sdrest.web.ui.model_contexts import ConversionPreview, ConvertForm, ModelTools
+from sdrest.web.ui.rendering import is_htmx, part, see
+
+_TYPE, _OUTPUT, _RULES = "quantization_type", "output", "rules"
+_FIELDS: Final = (
+    Field(
+        name=_TYPE,
+        label="Type",
+        help="Fewer bits make a smaller file and a less exact model; q8_0 is hardly told from the original.",
+        kind=Kind.CHOICE,
+        value=TensorType.Q8_0.value,
+        default=TensorType.Q8_0.value,
+        options=tuple(Option(kind.value, kind.value) for kind in WRITABLE),
+    ),
+    Field(
+        name=_OUTPUT,
+        label="File name",
+        help="Ends in .gguf or .safetensors; empty: the model's name with the type.",
+        kind=Kind.LINE,
+        max_length=200,
+    ),
+    Field(
+        name=_RULES,
+        label="Other types for some tensors",
+        help=r"PATTERN=TYPE, separated by commas: ^vae\.=f16,norm=f32. The first that fits counts.",
+        kind=Kind.LINE,
+        max_length=1000,
+    ),
+)
+
+
+def named_model(request: web.Request) -> Model:
+    """The model in the address. Raises ModelNotFound."""
+    model = request.app[MODELS].catalogue.get(request.match_info["model_id"])
+    if model is None:
+        raise ModelNotFound("this model is not in the model folders (any more)")
+    return model
+
+
+async def tools_of(request: web.Request, model: Model) -> ModelTools:
+    """The tools of a model as the address asks for them."""
+    app, may = request.app, request[PRINCIPAL].may(Permission.MANAGE_MODELS)
+    types = {job_type for worker in app[WORKERS] for job_type in worker.types}
+    convertible = model.usable and not model.type & TEXT_TYPES
+    texts = request.query if _TYPE in request.query else None
+    return ModelTools(
+        verdict=await asyncio.to_thread(validate, app[MODELS], model) if "checked" in request.query else None,
+        can_hash=may and JobType.HASH in types,
+        convert=(await _form(app[MODELS], model, texts))[0]
+        if may and convertible and JobType.CONVERT in types
+        else None,
+    )
+
+
+async def validate_model(request: web.Request) -> web.StreamResponse:
+    """Check a model's file and parts without loading it."""
+    model = named_model(request)
+    if not is_htmx(request):
+        return see(request, f"/ui/models/{model.id}?checked=1#verdict")
+    verdict = await asyncio.to_thread(validate, request.app[MODELS], model)
+    return part(request, "parts/model_verdict.html", verdict=verdict)
+
+
+@requires(Permission.MANAGE_MODELS)
+async def hash_model(request: web.Request) -> web.StreamResponse:
+    """Queue the hashing of a model whose hash is not known."""
+    model = named_model(request)
+    if model.sha256 is not None:
+        return see(request, f"/ui/models/{model.id}")
+    job = await request.app[JOBS].submit_task(
+        JobType.HASH, {"models": [model.id]}, request[PRINCIPAL], model_name=model.name
+    )
+    return see(request, f"/ui/jobs/{job.id}")
+
+
+@requires(Permission.MANAGE_MODELS)
+async def preview(request: web.Request) -> web.StreamResponse:
+    """What the conversion in the query would write, for htmx; otherwise on the model's page."""
+    model = named_model(request)
+    if not is_htmx(request):
+        return see(request, _form_address(model, request.query))
+    form, status = await _form(request.app[MODELS], model, request.query)
+    return part(request, "parts/model_plan.html", status=status, form=form, with_errors=True)
+
+
+@requires(Permission.MANAGE_MODELS)
+async def convert(request: web.Request) -> web.StreamResponse:
+    """Queue a conversion, or show the form again with what is wrong beside its fields."""
+    model = named_model(request)
+    texts = {name: value for name, value in (await read_parts(request)).items() if isinstance(value, str)}
+    try:
+        parameters, _ = await asyncio.to_thread(_plan, request.app[MODELS], model, texts)
+    except SdrestError:
+        if not is_htmx(request):
+            return see(request, _form_address(model, texts))
+        form, status = await _form(request.app[MODELS], model, texts)
+        return part(request, "parts/model_plan.html", status=status, form=form, with_errors=True)
+    job = await request.app[JOBS].submit_task(JobType.CONVERT, parameters, request[PRINCIPAL], model_name=model.name)
+    return see(request, f"/ui/jobs/{job.id}")
+
+
+def _form_address(model: Model, texts: Mapping[str, str]) -> str:
+    # One character more than is taken, so that a text that is too long is still told to be so.
+    kept = {field.name: texts.get(field.name, "")[: (field.max_length or 50) + 1] for field in _FIELDS}
+    return f"/ui/models/{model.id}?{urlencode(kept)}#convert"
+
+
+async def _form(registry: Registry, model: Model, texts: Mapping[str, str] | None) -> tuple[ConvertForm, int]:
+    """The form with ``texts`` in it, and the status of the error in it; without texts as it is at first."""
+    if texts is None:
+        return ConvertForm(fields=_FIELDS, preview=None, errors=()), 200
+    found, errors, rest, status = None, dict[str, str](), tuple[str, ...](), 200
+    try:
+        found = await asyncio.to_thread(_preview, registry, model, texts)
+    except SdrestError as error:
+        errors, rest = _errors(error)
+        status = status_of(error)
+    fields = tuple(
+        dataclasses.replace(field, value=texts.get(field.name, field.default), error=errors.get(field.name, ""))
+        for field in _FIELDS
+    )
+    return ConvertForm(fields=fields, preview=found, errors=rest), status
+
+
+def _plan(registry: Registry, model: Model, texts: Mapping[str, str]) -> tuple[dict[str, str], Plan]:
+    """Raises what :func:`sdrest.jobs.filework.plan_conversion` raises."""
+    problems = [
+        FieldProblem(field.name, f"at most {field.max_length} characters")
+        for field in _FIELDS
+        if field.max_length is not None and len(texts.get(field.name, "")) > field.max_length
+    ]
+    if problems:
+        raise InvalidInput(problems)
+    name = texts.get(_OUTPUT, "").strip()
+    output: Path | None = folder_of(registry, model) / name if name else None
+    return plan_conversion(registry, model, texts.get(_TYPE, ""), output, texts.get(_RULES, ""))
+
+
+def _preview(registry: Registry, model: Model, texts: Mapping[str, str]) -> ConversionPreview:
+    _, plan = _plan(registry, model, texts)
+    target = plan.request.target
+    return ConversionPreview(
+        name=target.name,
+        size=plan.nbytes,
+        source_size=model.size,
+        free_space=shutil.disk_usage(target.parent).free,
+        types=tuple((kind.value, count) for kind, count in plan.types().items()),
+        total=len(plan.tensors),
+        notes=plan.notes,
+    )
+
+
+def _errors(error: SdrestError) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What an error says about fields by name, and what is left."""
+    match error:
+        case InvalidInput():
+            return field_errors(error, (field.name for field in _FIELDS))
+        case Forbidden():
+            return {_OUTPUT: error.message}, ()
+        case NotFound() if error.details.get("field") == _OUTPUT:
+            return {_OUTPUT: error.message}, ()
+        case _:
+            return {}, (error.message,)
