@@ -166,13 +166,13 @@ def test_a_client_that_goes_away_does_not_lose_its_job_and_a_retry_finds_it(star
 
     http = httpx.Client(event_hooks={"request": [note]})
     client: Any = openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=2, http_client=http)
-    extra = {"steps": 60, "seed": 5}
+    extra = {"steps": 400, "seed": 5}
     # The answers come too late for the client; its own two retries then wait for the same job.
     with pytest.raises(openai.APITimeoutError):
         client.images.generate(prompt="p", size="256x256", timeout=1.0, extra_body=extra)
     assert len(heard) == 3
     assert heard[1]["x-stainless-retry-count"] == "1"
-    _until(lambda: server.jobs()["completed_count"] == 1)
+    _until(lambda: server.jobs()["completed_count"] == 1, 120)
     assert server.jobs()["total_count"] == 1
     http.close()
 
