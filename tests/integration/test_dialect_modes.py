@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 
 from sdrest.app import build_app
 from sdrest.settings import load_settings
-from tests.integration.generation_modes import Client, place, submit
+from tests.integration.generation_modes import Client, base64_png, picture, place, submit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -98,3 +99,28 @@ async def test_a_lora_gives_the_same_bytes_through_every_dialect(client: Client)
 
 def pixels(data: bytes) -> np.ndarray[Any, Any]:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+@pytest.mark.nightly
+async def test_a_controlnet_unit_gives_the_same_bytes_as_the_native_route(tmp_path: Path) -> None:
+    place(tmp_path / "models", "sd1", "controlnet")
+    settings = load_settings({"models_dir": tmp_path / "models", "data_dir": tmp_path / "data", "log_level": "error"})
+    body = {"prompt": "a boat", "width": 64, "height": 64, "steps": 1, "cfg_scale": 1, "seed": 3}
+    edges = base64_png(picture())
+    async with TestClient(TestServer(build_app(settings))) as client:
+        native = {**body, "model": "sd1", "control_net_model": "controlnet", "control_image": edges}
+        job = await submit(client, "controlnet", {**native, "control_strength": 0.5, "sampling_method": "euler"})
+        expected = pixels(await read(client, job["output_urls"][0]))
+        unit = {"enabled": True, "image": edges, "model": "controlnet", "module": "none", "weight": 0.5}
+        reply = await client.post(
+            "/sdapi/v1/txt2img",
+            json={
+                **body,
+                "sampler_name": "Euler",
+                "override_settings": {"sd_model_checkpoint": "sd1"},
+                "alwayson_scripts": {"ControlNet": {"args": [unit]}},
+            },
+        )
+        found = await reply.json()
+        assert reply.status == 200, found
+        assert np.array_equal(pixels(base64.b64decode(found["images"][0])), expected)
