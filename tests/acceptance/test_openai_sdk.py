@@ -263,7 +263,7 @@ def test_an_edit_streams_its_own_events(client: Any) -> None:
         model="ovis",
         stream=True,
         partial_images=2,
-        extra_body={**ON_OVIS, "steps": 12, "strength": 1},
+        extra_body={**ON_OVIS, "steps": 200, "strength": 1},
     )
     kinds = [event.type for event in events]
     assert kinds[-1] == "image_edit.completed"
@@ -278,7 +278,7 @@ def test_an_edit_without_a_picture_is_refused(server: Server) -> None:
 def test_a_generation_streams_previews_in_the_final_size(client: Any) -> None:
     events = list(
         client.images.generate(
-            prompt="p", model="ovis", size="64x64", stream=True, partial_images=3, extra_body={**ON_OVIS, "steps": 20}
+            prompt="p", model="ovis", size="64x64", stream=True, partial_images=3, extra_body={**ON_OVIS, "steps": 200}
         )
     )
     partial = [event for event in events if event.type == "image_generation.partial_image"]
