@@ -166,10 +166,11 @@ def test_a_client_that_goes_away_does_not_lose_its_job_and_a_retry_finds_it(star
 
     http = httpx.Client(event_hooks={"request": [note]})
     client: Any = openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=2, http_client=http)
-    extra = {"steps": 400, "seed": 5}
-    # The answers come too late for the client; its own two retries then wait for the same job.
+    # A paused queue answers too late for any client; its own two retries then wait for the same job.
+    httpx.post(f"{server.url}/api/queue/pause").raise_for_status()
     with pytest.raises(openai.APITimeoutError):
-        client.images.generate(prompt="p", size="256x256", timeout=1.0, extra_body=extra)
+        client.images.generate(prompt="p", size="64x64", timeout=1.0, extra_body={"steps": 2, "seed": 5})
+    httpx.post(f"{server.url}/api/queue/resume").raise_for_status()
     assert len(heard) == 3
     assert heard[1]["x-stainless-retry-count"] == "1"
     _until(lambda: server.jobs()["completed_count"] == 1, 120)

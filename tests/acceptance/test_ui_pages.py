@@ -96,7 +96,7 @@ def test_the_gallery_finds_shows_compares_and_deletes(page: Page, server: Server
 def test_a_model_is_loaded_and_unloaded_from_its_page(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/ui/models")
     page.locator("#models .row-main").first.click()
-    expect(page.locator("dl.facts")).to_contain_text("Architecture")
+    expect(page.locator("dl.facts").first).to_contain_text("Architecture")
     unload = page.get_by_role("button", name="Unload")
     if unload.count() == 0:
         page.get_by_role("button", name="Load", exact=True).click()

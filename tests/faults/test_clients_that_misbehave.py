@@ -29,7 +29,7 @@ async def test_a_client_that_goes_away_does_not_stop_its_job(client: Client) -> 
 
 
 async def test_a_reader_that_does_not_read_holds_nobody_up_and_bounded_memory(client: Client) -> None:
-    queued = await submitted(client, width=64, height=64, steps=1000)
+    queued = await submitted(client, width=256, height=256, steps=1000)
     await until_running(client, queued)
     writers = []
     for _ in range(20):
