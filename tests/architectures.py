@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sdrest.core.model import Architecture, ModelType
+from sdrest.core.architecture import Architecture
+from sdrest.core.model import ModelType
 
 Shapes = dict[str, tuple[int, ...]]
 D = "model.diffusion_model."

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from sdrest.core.architecture import Architecture, Family
 from sdrest.core.errors import FieldProblem
 from sdrest.core.job import JobType
-from sdrest.core.model import Architecture, Family, Model
+from sdrest.core.model import Model
 from sdrest.core.names import HiresUpscaler, Scheduler
 from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, VideoParameters
 from sdrest.registry.defaults import Defaults

@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from sdrest.core.architecture import Family
 from sdrest.core.errors import FieldProblem, InvalidInput
-from sdrest.core.model import MAIN_TYPES, Family, Model, Need
+from sdrest.core.model import MAIN_TYPES, Model, Need
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.core.principal import Principal
 from sdrest.jobs.adapters import AdapterFinder

@@ -13,8 +13,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from sdrest.core.architecture import Architecture
 from sdrest.core.errors import InvalidInput, ModelNotFound
-from sdrest.core.model import Architecture, Model, ModelType
+from sdrest.core.model import Model, ModelType
 
 _A1111_TITLE = re.compile(r"^(?P<name>.+?)\s*\[(?P<hash>[0-9a-fA-F]{6,64})\]$")
 _HASH = re.compile(r"^[0-9a-fA-F]{8,64}$")

@@ -7,7 +7,8 @@ assertion.
 
 from __future__ import annotations
 
-from sdrest.core.model import Architecture, Component, Family, Model, Need, Requirement
+from sdrest.core.architecture import Architecture, Family
+from sdrest.core.model import Component, Model, Need, Requirement
 
 _TEXT = "turns the prompt into the states that this architecture reads"
 _VAE = "decodes latents into pictures"

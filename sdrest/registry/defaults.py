@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from sdrest.core.model import Architecture, Family, Model
+from sdrest.core.architecture import Architecture, Family
+from sdrest.core.model import Model
 from sdrest.core.names import Sampler, Scheduler, parse_sampler, parse_scheduler
 from sdrest.core.parameters import GenerationParameters, limits_of
 

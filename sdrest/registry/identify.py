@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isqrt
 
-from sdrest.core.model import Architecture, Component, LoadingMethod, ModelFormat, ModelType, Problem
+from sdrest.core.architecture import Architecture
+from sdrest.core.model import Component, LoadingMethod, ModelFormat, ModelType, Problem
 from sdrest.registry.header import Header
 from sdrest.registry.lora import lora_architecture
 from sdrest.registry.shapes import check_shapes

@@ -6,15 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelUnusable
-from sdrest.core.model import (
-    MAIN_TYPES,
-    Component,
-    Loading,
-    LoadingMethod,
-    Model,
-    Need,
-    Requirement,
-)
+from sdrest.core.model import MAIN_TYPES, Component, Loading, LoadingMethod, Model, Need, Requirement
 from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.components import fits, missing, requirements
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sdrest.core.model import Architecture
+from sdrest.core.architecture import Architecture
 from sdrest.registry.versions import Names, ne
 
 #: Words in LoRA tensor names that only one architecture has (kohya's underscores and diffusers' dots).

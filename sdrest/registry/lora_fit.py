@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from sdrest.core.model import Architecture, Component, Loading
+from sdrest.core.architecture import Architecture
+from sdrest.core.model import Component, Loading
 from sdrest.registry.header import Header, TensorInfo
 from sdrest.registry.naming import convert_name
 from sdrest.registry.reading import read_header

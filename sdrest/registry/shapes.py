@@ -7,7 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sdrest.core.model import Architecture, Family, Problem
+from sdrest.core.architecture import Architecture, Family
+from sdrest.core.model import Problem
 from sdrest.registry.versions import Names, ne
 
 _FLUX_LIKE = frozenset({Family.FLUX, Family.CHROMA, Family.OVIS_IMAGE, Family.FLUX2})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sdrest.core.architecture import Architecture
 from sdrest.core.errors import SdrestError
-from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Architecture, Component, Model, ModelFormat, ModelType, Problem
+from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Component, Model, ModelFormat, ModelType, Problem
 from sdrest.registry.header import HeaderError
 from sdrest.registry.inspect import header_problems
 from sdrest.registry.presets import read_preset, read_template

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sdrest.core.model import Architecture
+from sdrest.core.architecture import Architecture
 from sdrest.registry.header import TensorInfo
 
 _DIFFUSION = "model.diffusion_model."

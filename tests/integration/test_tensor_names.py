@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sdrest.core.model import Architecture
+from sdrest.core.architecture import Architecture
 from sdrest.registry.naming import convert_name
 
 #: ``enum SDVersion``: the architectures in the library's order, then VERSION_COUNT.

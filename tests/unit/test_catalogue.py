@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sdrest.core.architecture import Architecture
 from sdrest.core.errors import InvalidInput, ModelNotFound
-from sdrest.core.model import Architecture, Model, ModelFormat, ModelType, parse_model_types
+from sdrest.core.model import Model, ModelFormat, ModelType, parse_model_types
 from sdrest.registry.catalogue import Catalogue, Query, SortKey
 
 

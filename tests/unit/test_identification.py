@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sdrest.core.model import Architecture, Component, LoadingMethod, ModelFormat, ModelType
+from sdrest.core.architecture import Architecture
+from sdrest.core.model import Component, LoadingMethod, ModelFormat, ModelType
 from sdrest.registry.identify import Identity, identify
 from sdrest.registry.reading import read_header
 from tests.architectures import EVIDENCE, PARTS, D, Shapes

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sdrest.core.architecture import Architecture
 from sdrest.core.errors import InvalidInput, ModelUnusable
-from sdrest.core.model import Architecture, Component, Need
+from sdrest.core.model import Component, Need
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 from tests.architectures import EVIDENCE, PARTS, Shapes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sdrest.core.model import Architecture, Loading
+from sdrest.core.architecture import Architecture
+from sdrest.core.model import Loading
 from sdrest.registry.lora_fit import LoraFit, check_lora, loaded_shapes
 from sdrest.registry.reading import read_header
 from tests.architectures import Shapes

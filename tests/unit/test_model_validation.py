@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sdrest.core.model import Architecture, Component
+from sdrest.core.architecture import Architecture
+from sdrest.core.model import Component
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 from sdrest.registry.validate import Validation, validate

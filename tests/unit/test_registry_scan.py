@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sdrest.core.architecture import Architecture
 from sdrest.core.errors import Forbidden, InvalidInput
-from sdrest.core.model import Architecture, Model, ModelFormat, ModelType
+from sdrest.core.model import Model, ModelFormat, ModelType
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.folders import BY_KEY, Folders
 from sdrest.registry.registry import Registry

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sdrest.core.model import Architecture, Family
+from sdrest.core.architecture import Architecture, Family
 from sdrest.registry.naming.autoencoder import kl_name
 from sdrest.registry.naming.lora import lora_name
 from sdrest.registry.naming.text import text_encoder_name

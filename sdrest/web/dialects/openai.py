@@ -10,9 +10,10 @@ from typing import Any, Final
 from aiohttp import web
 from PIL import Image
 
+from sdrest.core.architecture import Architecture
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound
 from sdrest.core.job import Job
-from sdrest.core.model import MAIN_TYPES, Architecture, Model
+from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import GenerationParameters, limits_of
 from sdrest.web.dialects import openai_replies as replies
 from sdrest.web.dialects.loose import take_extra_args

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sdrest.core.architecture import Family
 from sdrest.core.job import JobType
-from sdrest.core.model import Family
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
 
 
