@@ -11,7 +11,7 @@ from sdrest.web.access import requires
 from sdrest.web.keys import ACCESS, SETTINGS
 from sdrest.web.problems import status_of
 from sdrest.web.ui.contexts import AccountsPage
-from sdrest.web.ui.rendering import page, see
+from sdrest.web.ui.rendering import is_htmx, page, see
 
 _HERE = "/ui/system/accounts"
 _ROLES = (Role.USER, Role.VIEWER, Role.ADMIN)
@@ -50,6 +50,8 @@ async def change(request: web.Request) -> web.StreamResponse:
     except (KeyError, ValueError) as error:
         return await _page(request, problem=f"The form is not complete: {error}", status=400)
     except SdrestError as error:
+        if is_htmx(request):
+            raise
         return await _page(request, problem=error.message, status=status_of(error))
     return see(request, _HERE)
 

@@ -29,8 +29,9 @@ class Shell:
     """What every page shows around its content."""
 
     nav: tuple[NavItem, ...]
+    #: Who is signed in; empty for a guest, and for everybody where nobody needs to.
     user: str
-    can_log_out: bool
+    can_log_in: bool
     version: str
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sdrest import __version__
 from sdrest.core.errors import SdrestError
+from sdrest.core.principal import Role
 from sdrest.settings import AuthMode
 from sdrest.web.keys import PRINCIPAL, REQUEST_ID, SETTINGS
 from sdrest.web.ui import texts
@@ -57,8 +58,8 @@ def shell(request: web.Request) -> Shell:
     section = "/ui/" if section in {"/ui/generate", "/ui/jobs"} else section
     return Shell(
         nav=tuple(NavItem(title, href, icon, href == section) for title, href, icon in _NAVIGATION),
-        user=principal.name,
-        can_log_out=request.app[SETTINGS].auth is not AuthMode.NONE and bool(principal.name),
+        user=principal.name if principal.role is not Role.GUEST else "",
+        can_log_in=request.app[SETTINGS].auth is not AuthMode.NONE and request.path != "/ui/login",
         version=__version__,
     )
 

@@ -1,0 +1,93 @@
+"""Signing in and out, users and API keys in a real browser."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests.acceptance.browser import serious_findings
+from tests.acceptance.conftest import ROOT, SMALL, Server, StartServer
+
+PASSWORD = "a horse in the rain"
+
+
+def add_account(server: Server, name: str, role: str) -> None:
+    """Add an account as the operator does: by the command, while the server runs."""
+    command = [sys.executable, "-m", "sdrest", "user", "add", name, "--role", role, "--password-stdin"]
+    subprocess.run(
+        [*command, "--data-dir", str(server.folder / "data")],
+        input=PASSWORD,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def sign_in(page: Page, server: Server, name: str, password: str = PASSWORD) -> None:
+    page.goto(f"{server.url}/ui/login")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def test_an_admin_adds_a_user_and_takes_the_account_away_again(page: Page, start_server: StartServer) -> None:
+    server = start_server("--auth", "jwt")
+    add_account(server, "ann", "admin")
+    sign_in(page, server, "ann")
+    page.goto(f"{server.url}/ui/system")
+    page.get_by_role("link", name="Users and keys").click()
+    assert serious_findings(page) == []
+    page.get_by_label("User name").fill("bob")
+    page.get_by_label("Password").fill("short")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("password")
+    page.get_by_label("User name").fill("bob")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Role of bob").select_option("viewer")
+    page.get_by_role("listitem").filter(has_text="bob").get_by_role("button", name="Set").click()
+    expect(page.get_by_label("Role of bob")).to_have_value("viewer")
+    token = httpx.post(f"{server.url}/api/auth/login", json={"username": "bob", "password": PASSWORD}).json()["token"]
+    refused = httpx.post(f"{server.url}/api/v1/generate", json=SMALL, headers={"Authorization": f"Bearer {token}"})
+    assert refused.status_code == 403
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Remove ann").click()
+    expect(page.locator("#notices")).to_contain_text("'ann' is the last admin")
+    expect(page.get_by_label("Role of ann")).to_be_visible()
+    page.get_by_role("button", name="Remove bob").click()
+    expect(page.get_by_label("Role of bob")).to_have_count(0)
+
+
+def test_a_key_made_on_the_page_works_until_it_is_revoked(page: Page, start_server: StartServer) -> None:
+    server = start_server("--auth", "jwt")
+    add_account(server, "ann", "admin")
+    sign_in(page, server, "ann")
+    page.goto(f"{server.url}/ui/system/accounts")
+    page.get_by_label("Name", exact=True).fill("night printer")
+    page.get_by_role("button", name="Make", exact=True).click()
+    header = {"X-API-Key": str(page.locator("#new-key").text_content()).strip()}
+    assert httpx.post(f"{server.url}/api/v1/generate", json=SMALL, headers=header, timeout=60).status_code == 200
+    page.goto(f"{server.url}/ui/system/accounts")
+    expect(page.get_by_role("listitem").filter(has_text="night printer")).to_contain_text("generate")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Revoke night printer").click()
+    expect(page.get_by_text("night printer")).to_have_count(0)
+    assert httpx.get(f"{server.url}/api/queue/status", headers=header).status_code == 401
+
+
+def test_a_guest_is_asked_to_sign_in_and_may_generate_meanwhile(page: Page, start_server: StartServer) -> None:
+    server = start_server("--auth", "optional")
+    add_account(server, "ann", "user")
+    page.goto(f"{server.url}/ui/")
+    expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+    page.get_by_role("link", name="Sign in").click()
+    sign_in(page, server, "ann")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.goto(f"{server.url}/ui/system/accounts")
+    expect(page.get_by_role("heading", name="You may not do that")).to_be_visible()
