@@ -113,10 +113,11 @@ def build_app(settings: Settings) -> web.Application:
         store,
         Broadcast(),
         spool,
-        ModelPreparer(registry, default_model, contexts, memory),
+        ModelPreparer(
+            registry, default_model, contexts, memory, FreeSpace(settings.output_dir, settings.min_free_bytes)
+        ),
         max_pending=settings.max_pending_jobs,
         allowances=allowances_from(settings),
-        space=FreeSpace(settings.output_dir, settings.min_free_bytes),
     )
     timings = app[keys.TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)

@@ -290,10 +290,12 @@ class VideoParameters(GenerationParameters):
 
 def to_json(parameters: object) -> dict[str, Any]:
     """A parameter dataclass as JSON-serialisable values (enums are strings already)."""
-    return _plain(dataclasses.asdict(parameters))  # type: ignore[call-overload,no-any-return]
+    return {field.name: _plain(getattr(parameters, field.name)) for field in dataclasses.fields(parameters)}  # type: ignore[arg-type]
 
 
 def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_json(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

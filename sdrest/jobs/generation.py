@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ from sdrest.jobs.upscalers import find_upscaler
 from sdrest.jobs.worker import Attempt, Result
 from sdrest.registry.registry import Registry
 
-P = TypeVar("P", bound=GenerationParameters)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,25 @@ class Workshop:
         return Planned(model, context, adapters, self.memory.demand(context, parameters))
 
     @asynccontextmanager
-    async def attempt_folder(self, attempt: Attempt) -> AsyncIterator[Path]:
-        """A folder for the engine's files; removed at the end."""
+    async def attempt_folder(self, attempt: Attempt, prepare: Callable[[Path], T]) -> AsyncIterator[tuple[Path, T]]:
+        """A folder for the engine's files, removed at the end, and what ``prepare`` gave for it on a worker thread."""
         job = attempt.job
-        folder = await asyncio.to_thread(self.spool.begin_attempt, job.id, job.attempt)
+
+        def begin() -> tuple[Path, T]:
+            folder = self.spool.begin_attempt(job.id, job.attempt)
+            return folder, prepare(folder)
+
         try:
-            yield folder
+            yield await asyncio.to_thread(begin)
         finally:
             await asyncio.to_thread(self.spool.end_attempt, job.id, job.attempt)
+
+    def prepare(
+        self, attempt: Attempt, parameters: GenerationParameters, folder: Path
+    ) -> tuple[Planned, dict[str, tuple[str, ...]]]:
+        """The job with its files found, and its input pictures laid into ``folder``; raises as :meth:`plan`."""
+        planned = self.plan(attempt.job.model_id, parameters)
+        return planned, prepare_inputs(parameters, self.spool.input_folder(attempt.job.id), folder)
 
     async def run(
         self, task: messages.Task, follower: Follower, heard: Callable[[messages.Report], None] | None = None
@@ -108,7 +120,7 @@ class Workshop:
         return done
 
     async def _learn(self, planned: Planned, parameters: GenerationParameters, compute_bytes: object) -> None:
-        if isinstance(compute_bytes, int):
+        if isinstance(compute_bytes, int) and compute_bytes != planned.demand.compute:
             await asyncio.to_thread(self.memory.learn, planned.context, parameters, compute_bytes)
 
 
@@ -126,9 +138,8 @@ class GenerationExecutor:
         """See :class:`sdrest.jobs.worker.Executor`."""
         job, workshop = attempt.job, self._workshop
         parameters = msgspec.convert(job.parameters, GenerationParameters)
-        planned = await asyncio.to_thread(workshop.plan, job.model_id, parameters)
-        async with workshop.attempt_folder(attempt) as folder:
-            pictures = await asyncio.to_thread(prepare_inputs, parameters, workshop.spool.input_folder(job.id), folder)
+        prepare = partial(workshop.prepare, attempt, parameters)
+        async with workshop.attempt_folder(attempt, prepare) as (folder, (planned, pictures)):
             task = messages.Generate(
                 task=job.id,
                 context=planned.context.spec,

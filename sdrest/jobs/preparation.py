@@ -23,6 +23,7 @@ from sdrest.jobs.memory import MemoryPlanner
 from sdrest.jobs.sizes import with_picture_size
 from sdrest.jobs.submission import Parameters, Submission
 from sdrest.jobs.upscalers import enlargement_problems, find_upscaler
+from sdrest.outputs.space import FreeSpace
 from sdrest.outputs.video import check_format
 from sdrest.registry.defaults import defaults_of
 from sdrest.registry.registry import Registry
@@ -34,12 +35,18 @@ class ModelPreparer:
     """The :class:`sdrest.jobs.service.Preparer` over the registry."""
 
     def __init__(
-        self, registry: Registry, default_model: DefaultModel, contexts: ContextBuilder, memory: MemoryPlanner
+        self,
+        registry: Registry,
+        default_model: DefaultModel,
+        contexts: ContextBuilder,
+        memory: MemoryPlanner,
+        space: FreeSpace,
     ) -> None:
         self._registry = registry
         self._default_model = default_model
         self._contexts = contexts
         self._memory = memory
+        self._space = space
         self._adapters = AdapterFinder(registry)
 
     async def prepare(self, submission: Submission) -> tuple[Parameters, Model | None, tuple[str, ...]]:
@@ -84,6 +91,7 @@ class ModelPreparer:
         if problems or plan is None:
             raise InvalidInput(problems)
         self._memory.check(plan, complete)
+        self._space.check()
         return complete, model, (*warnings, *self._wanting(model, complete))
 
     def _wanting(self, model: Model, parameters: GenerationParameters) -> Iterator[str]:
@@ -118,6 +126,7 @@ class ModelPreparer:
         problems = list(enlargement_problems(model, *pictures[0].size, parameters.upscale_factor))
         if problems:
             raise InvalidInput(problems)
+        self._space.check()
         return dataclasses.replace(parameters, upscale_model=model.name), model, ()
 
 

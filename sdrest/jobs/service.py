@@ -23,7 +23,6 @@ from sdrest.jobs.broadcast import Broadcast
 from sdrest.jobs.spool import Spool
 from sdrest.jobs.store import JobFilter, JobStore
 from sdrest.jobs.submission import Parameters, Submission
-from sdrest.outputs.space import FreeSpace
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +40,7 @@ class Preparer(Protocol):
 
         Raises:
             InvalidInput: all that is wrong, one problem for each field.
-            ModelNotFound, ModelUnusable, InsufficientMemory, Unsupported: as the names say.
+            ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported: as the names say.
         """
         ...
 
@@ -58,7 +57,6 @@ class JobService:
         *,
         max_pending: int,
         allowances: Allowances | None = None,
-        space: FreeSpace | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
@@ -67,7 +65,6 @@ class JobService:
         self._preparer = preparer
         self._max_pending = max_pending
         self._allowances = allowances or Allowances()
-        self._space = space
         self._clock = clock
         self._progress: dict[str, Progress] = {}
         self._made: dict[str, dict[str, Output]] = {}
@@ -105,8 +102,6 @@ class JobService:
         self._allowances.of(submission.principal).check(parameters)
         if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
             parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
-        if self._space is not None:
-            await asyncio.to_thread(self._space.check)
         job_id = str(uuid.uuid4())
         if submission.pictures:
             names = await asyncio.to_thread(self._spool.store_inputs, job_id, submission.pictures)
@@ -159,7 +154,7 @@ class JobService:
         """What :meth:`submit` would store: the complete parameters, the main model and warnings. Nothing is stored.
 
         Raises:
-            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, Unsupported: as :meth:`submit`.
+            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported: as :meth:`submit`.
         """
         return await self._preparer.prepare(submission)
 

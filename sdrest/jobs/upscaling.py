@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -38,9 +38,8 @@ class UpscalingExecutor:
         job, workshop = attempt.job, self._workshop
         parameters = msgspec.convert(job.parameters, UpscaleParameters)
         model = find_upscaler(workshop.registry, job.model_id)
-        async with workshop.attempt_folder(attempt) as folder:
-            source = workshop.spool.input_folder(job.id) / parameters.image
-            picture = await asyncio.to_thread(_as_array, source, folder / "image.npy")
+        source = workshop.spool.input_folder(job.id) / parameters.image
+        async with workshop.attempt_folder(attempt, partial(_as_array, source)) as (folder, picture):
             task = messages.Upscale(
                 task=job.id,
                 picture=str(picture),
@@ -83,7 +82,9 @@ class _Writer:
         )
 
 
-def _as_array(source: Path, target: Path) -> Path:
+def _as_array(source: Path, folder: Path) -> Path:
+    """The picture in ``source`` as the engine takes it, laid into ``folder``."""
+    target = folder / "image.npy"
     with Image.open(source) as picture:
         np.save(target, np.asarray(flattened(picture)))
     return target

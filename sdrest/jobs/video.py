@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,6 @@ from sdrest.core.parameters import VideoFormat, VideoParameters
 from sdrest.engine import messages
 from sdrest.jobs.following import Follower, PictureWriter, flat_picture, infotext_of
 from sdrest.jobs.generation import Workshop
-from sdrest.jobs.inputs import prepare_inputs
 from sdrest.jobs.worker import Attempt, Result
 from sdrest.outputs.pictures import is_flat, read_rgb
 from sdrest.outputs.video import MEDIA_TYPES, write_video
@@ -35,11 +35,10 @@ class VideoExecutor:
         """See :class:`sdrest.jobs.worker.Executor`."""
         job, workshop = attempt.job, self._workshop
         parameters = msgspec.convert(job.parameters, VideoParameters)
-        planned = await asyncio.to_thread(workshop.plan, job.model_id, parameters)
+        prepare = partial(workshop.prepare, attempt, parameters)
         as_frames = parameters.video_format is VideoFormat.FRAMES
         output_folder = workshop.output_dir / job.id
-        async with workshop.attempt_folder(attempt) as folder:
-            pictures = await asyncio.to_thread(prepare_inputs, parameters, workshop.spool.input_folder(job.id), folder)
+        async with workshop.attempt_folder(attempt, prepare) as (folder, (planned, pictures)):
             task = messages.GenerateVideo(
                 task=job.id,
                 context=planned.context.spec,

@@ -77,8 +77,11 @@ class Database:
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
-    async def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
         """Run ``change`` in one transaction on the writer thread; committed and on disk when this returns.
+
+        With ``durable`` off, only the kernel has it yet: it survives the end of the server, not a power cut before the next
+        durable change (https://www.sqlite.org/wal.html#performance_considerations).
 
         Raises:
             InsufficientStorage: the disk is full; nothing was written.
@@ -89,6 +92,7 @@ class Database:
             connection = self._write_connection
             assert connection is not None, "the database is not open"
             try:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     result = change(connection)

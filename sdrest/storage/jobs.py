@@ -183,7 +183,8 @@ class SqliteJobStore:
             )
             return _job(row)
 
-        return await self._database.write(change)
+        # A power cut between this and the ending leaves the job pending: as far as anybody was told, it is.
+        return await self._database.write(change, durable=False)
 
     async def renew(self, job_id: str, attempt: int, *, until: datetime) -> bool:
         """See :meth:`JobStore.renew`."""

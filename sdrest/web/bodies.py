@@ -6,6 +6,7 @@ digits in strings for numbers and ``"random"`` or null for seeds, and reports ev
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 import json
@@ -25,6 +26,9 @@ from sdrest.core.parameters import RANDOM_SEED, Limits, limits_of
 
 #: Longest picture field: base64 of the largest body that the server may be told to take.
 _MAX_PICTURE_CHARACTERS: Final = 2**31
+
+#: Bodies up to this size are read at once: a worker thread would cost more than it spares the event loop.
+_INLINE_BYTES: Final = 64 * 1024
 
 P = TypeVar("P")
 Q = TypeVar("Q", bound="Body")
@@ -170,6 +174,20 @@ def validate(model: type[Q], value: object) -> Q:
         return model.model_validate(value)
     except ValidationError as error:
         raise InvalidInput(_problems(model, error)) from None
+
+
+async def read_body(model: type[Q], request: web.Request) -> Q:
+    """The JSON body of a request, checked; a large one on a worker thread.
+
+    Raises:
+        InvalidInput: as :func:`parse_json` and :func:`validate`.
+    """
+    text = await request.read()
+
+    def checked() -> Q:
+        return validate(model, parse_json(text))
+
+    return checked() if len(text) <= _INLINE_BYTES else await asyncio.to_thread(checked)
 
 
 def parse_query(model: type[Q], request: web.Request) -> Q:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from aiohttp import web
@@ -13,7 +12,7 @@ from sdrest.auth.accounts import Account
 from sdrest.core.errors import InvalidInput
 from sdrest.core.principal import Permission, Role
 from sdrest.web.access import requires
-from sdrest.web.bodies import Body, parse_json, validate
+from sdrest.web.bodies import Body, read_body
 from sdrest.web.keys import ACCESS
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
@@ -70,7 +69,7 @@ async def list_accounts(request: web.Request) -> web.Response:
 @operation("accounts", body=NewAccountBody, reply=AccountView, status=201, errors=(409,))
 async def add_account(request: web.Request) -> web.Response:
     """Add an account."""
-    body = await asyncio.to_thread(validate, NewAccountBody, parse_json(await request.read()))
+    body = await read_body(NewAccountBody, request)
     assert isinstance(body, NewAccountBody)
     account = await request.app[ACCESS].directory.add(body.username, body.password, body.role)
     return json_reply(_view(account), status=201)
@@ -81,7 +80,7 @@ async def add_account(request: web.Request) -> web.Response:
 async def change_account(request: web.Request) -> web.Response:
     """Change an account's password or role."""
     name, directory = request.match_info["username"], request.app[ACCESS].directory
-    body = await asyncio.to_thread(validate, ChangeAccountBody, parse_json(await request.read()))
+    body = await read_body(ChangeAccountBody, request)
     assert isinstance(body, ChangeAccountBody)
     if body.role is None and body.password is None:
         raise InvalidInput("nothing to change: give a password or a role")

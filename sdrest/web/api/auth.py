@@ -15,7 +15,7 @@ from sdrest.core.errors import Unauthorized
 from sdrest.core.principal import Permission, Principal
 from sdrest.web.access import requires
 from sdrest.web.auth import client_address
-from sdrest.web.bodies import Body, parse_json, validate
+from sdrest.web.bodies import Body, parse_json, read_body, validate
 from sdrest.web.credentials import Bearer, credentials_in
 from sdrest.web.keys import ACCESS, CALLER, PRINCIPAL
 from sdrest.web.operations import operation
@@ -83,7 +83,7 @@ class LogoutReply(TypedDict):
 @operation("auth", body=LoginBody, reply=LoginReply, errors=(400, 401, 429, 503))
 async def login(request: web.Request) -> web.Response:
     """Exchange a user name and a password for an access token and a refresh token."""
-    body = await asyncio.to_thread(validate, LoginBody, parse_json(await request.read()))
+    body = await read_body(LoginBody, request)
     assert isinstance(body, LoginBody)
     auth = request.app[ACCESS].authentication
     identity = await auth.log_in(body.username, body.password, client_address(request))

@@ -15,7 +15,7 @@ from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.files import confined
-from sdrest.web.bodies import Body, body_model, parse_json, to_parameters, validate
+from sdrest.web.bodies import Body, body_model, read_body, to_parameters
 from sdrest.web.endings import wait_until_completed
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS, WEBHOOK_GUARD
 from sdrest.web.operations import operation
@@ -138,7 +138,7 @@ def accepted(job: Job, position: int | None) -> web.Response:
 @operation("generate", body=Text2ImgBody, reply=Accepted, status=202, errors=SUBMIT_ERRORS)
 async def text2img(request: web.Request) -> web.Response:
     """Queue a picture from a prompt."""
-    body = await asyncio.to_thread(validate, Text2ImgBody, parse_json(await request.read()))
+    body = await read_body(Text2ImgBody, request)
     submission = await submission_from(request, body, JobType.TXT2IMG, _TEXT_FIELDS)
     jobs = request.app[JOBS]
     job = await jobs.submit(submission)
@@ -148,7 +148,7 @@ async def text2img(request: web.Request) -> web.Response:
 @operation("generate", body=GenerateBody, reply=GenerationView, errors=SUBMIT_ERRORS)
 async def generate(request: web.Request) -> web.Response:
     """Make pictures and answer with them. A client that goes away loses nothing: the job goes on and can be fetched by id."""
-    body = await asyncio.to_thread(validate, GenerateBody, parse_json(await request.read()))
+    body = await read_body(GenerateBody, request)
     submission = await submission_from(request, body, JobType.TXT2IMG, _V1_FIELDS)
     jobs = request.app[JOBS]
     job = await jobs.submit(submission)

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from sdrest.core.errors import InvalidInput
 from sdrest.core.parameters import MAX_SIDE_PX
 from sdrest.outputs.pictures import decode_picture, png_bytes
-from sdrest.web.bodies import Body, parse_json, parse_query, validate
+from sdrest.web.bodies import Body, parse_query, read_body
 from sdrest.web.keys import FETCHER, SETTINGS
 from sdrest.web.operations import operation
 from sdrest.web.pictures import read_picture
@@ -84,7 +84,7 @@ class Downloaded(TypedDict):
 @operation("images", body=ResizeBody, reply=ImageReply)
 async def resize(request: web.Request) -> web.Response:
     """Change the size of a picture."""
-    body = await asyncio.to_thread(validate, ResizeBody, parse_json(await request.read()))
+    body = await read_body(ResizeBody, request)
     picture = await read_picture(request, body.image, field="image")
 
     def work() -> ImageReply:
@@ -103,7 +103,7 @@ async def resize(request: web.Request) -> web.Response:
 @operation("images", body=CropBody, reply=ImageReply)
 async def crop(request: web.Request) -> web.Response:
     """Cut a part out of a picture."""
-    body = await asyncio.to_thread(validate, CropBody, parse_json(await request.read()))
+    body = await read_body(CropBody, request)
     picture = await read_picture(request, body.image, field="image")
     box = (body.x, body.y, body.x + body.width, body.y + body.height)
     if box[2] > picture.width or box[3] > picture.height:

@@ -17,7 +17,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.outputs.files import remove_outputs
 from sdrest.web.access import requires
 from sdrest.web.api.generate import SUBMIT_ERRORS, Accepted, accepted
-from sdrest.web.bodies import Body, parse_json, parse_query, validate
+from sdrest.web.bodies import Body, parse_query, read_body
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
@@ -163,7 +163,7 @@ async def status(request: web.Request) -> web.Response:
 @operation("queue", body=CancelBody, reply=CancelReply, errors=(404, 409))
 async def cancel(request: web.Request) -> web.Response:
     """Cancel a pending or running job."""
-    body = await asyncio.to_thread(validate, CancelBody, parse_json(await request.read()))
+    body = await read_body(CancelBody, request)
     job_id = body.job_id
     try:
         after = await request.app[JOBS].cancel(job_id, request[PRINCIPAL])
@@ -231,7 +231,7 @@ async def remove(request: web.Request) -> web.Response:
 @operation("queue", body=RemoveBody, reply=Removed)
 async def remove_many(request: web.Request) -> web.Response:
     """Delete ended jobs with their files; those that have not ended, or are not there, are named."""
-    body = await asyncio.to_thread(validate, RemoveBody, parse_json(await request.read()))
+    body = await read_body(RemoveBody, request)
     failed = []
     for job_id in body.job_ids:
         try:
@@ -266,7 +266,7 @@ async def retry(request: web.Request) -> web.Response:
 @requires(Permission.MANAGE_QUEUE)
 async def prioritise(request: web.Request) -> web.Response:
     """Change the priority of a pending job."""
-    body = await asyncio.to_thread(validate, PriorityBody, parse_json(await request.read()))
+    body = await read_body(PriorityBody, request)
     changed = await request.app[JOBS].prioritise(request.match_info["job_id"], body.priority, request[PRINCIPAL])
     return json_reply(await job_reply(request, changed))
 

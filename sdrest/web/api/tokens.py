@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,7 +14,7 @@ from sdrest.auth.api_keys import DEFAULT_PERMISSIONS
 from sdrest.auth.audit import record
 from sdrest.core.principal import Permission
 from sdrest.web.access import requires
-from sdrest.web.bodies import Body, parse_json, validate
+from sdrest.web.bodies import Body, read_body
 from sdrest.web.keys import ACCESS, PRINCIPAL
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
@@ -78,7 +77,7 @@ async def list_keys(request: web.Request) -> web.Response:
 @operation("accounts", body=NewKeyBody, reply=NewKeyView, status=201, errors=(409,))
 async def create_key(request: web.Request) -> web.Response:
     """Create an API key. Its text is in this reply and nowhere else."""
-    body = await asyncio.to_thread(validate, NewKeyBody, parse_json(await request.read()))
+    body = await read_body(NewKeyBody, request)
     assert isinstance(body, NewKeyBody)
     expires_at = datetime.now(UTC) + timedelta(days=body.expires_days) if body.expires_days is not None else None
     key, text = await request.app[ACCESS].authentication.api_keys.create(
