@@ -41,6 +41,7 @@ from sdrest.outputs.space import FreeSpace
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
+from sdrest.registry.watching import Watcher
 from sdrest.settings import AuthMode, Settings
 from sdrest.storage.accounts import SqliteAccountStore
 from sdrest.storage.database import Database
@@ -95,7 +96,10 @@ def build_app(settings: Settings) -> web.Application:
     database = Database(settings.database_file)
     access = app[keys.ACCESS] = build_access(settings, SqliteAccountStore(database))
     registry = app[keys.MODELS] = Registry(
-        Folders(settings.models_dir), settings.data_dir, aliases=settings.model_aliases, builtin=builtin_models()
+        Folders(settings.models_dir, settings.model_folders),
+        settings.data_dir,
+        aliases=settings.model_aliases,
+        builtin=builtin_models(),
     )
     engine = app[keys.ENGINE] = Engine(
         cancel_grace_seconds=settings.cancel_grace_seconds, hang_seconds=settings.engine_hang_seconds
@@ -148,11 +152,6 @@ def build_app(settings: Settings) -> web.Application:
             yield
             await database.close()
 
-    async def models(_app: web.Application) -> AsyncIterator[None]:
-        report = await asyncio.to_thread(registry.refresh)
-        log.info("models", total=report.total, folder=str(settings.models_dir))
-        yield
-
     async def queue_and_workers(_app: web.Application) -> AsyncIterator[None]:
         await engine.start()
         await default_model.restore()
@@ -175,7 +174,7 @@ def build_app(settings: Settings) -> web.Application:
         jobs.broadcast.close()
 
     operation = _operation(app, database)
-    app.cleanup_ctx.extend((folders_and_database, models, operation, queue_and_workers))
+    app.cleanup_ctx.extend((folders_and_database, _models, operation, queue_and_workers))
     app.on_shutdown.append(announce_end)
     set_up_headers(app)
     add_api(app)
@@ -183,6 +182,17 @@ def build_app(settings: Settings) -> web.Application:
     add_documentation(app)
     add_ui(app, problems)
     return app
+
+
+async def _models(app: web.Application) -> AsyncIterator[None]:
+    """What is in the model folders, at start and from then on."""
+    registry, settings = app[keys.MODELS], app[keys.SETTINGS]
+    report = await asyncio.to_thread(registry.refresh)
+    log.info("models", total=report.total, folder=str(settings.models_dir))
+    watcher = Watcher(registry, settings.watch_seconds)
+    watcher.start()
+    yield
+    await watcher.stop()
 
 
 def _operation(app: web.Application, database: Database) -> Callable[[web.Application], AsyncIterator[None]]:

@@ -10,7 +10,7 @@ import json
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import yaml
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -65,6 +65,26 @@ def _from_list(value: object) -> object:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_from_list)]
 
 
+#: Settings that move a kind of model folder to another place.
+MODEL_FOLDERS: Final = (
+    "checkpoints",
+    "diffusion_models",
+    "lora",
+    "vae",
+    "taesd",
+    "controlnet",
+    "esrgan",
+    "upscaler",
+    "embeddings",
+    "text_encoders",
+    "clip_vision",
+    "photomaker",
+    "presets",
+    "prompts",
+    "neg_prompts",
+)
+
+
 class Settings(BaseSettings):
     """The settings of one server."""
 
@@ -73,6 +93,32 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 lets the system choose.")
     models_dir: Path = Field(Path("models"), description="Folder of the model folders (checkpoints, lora, vae …).")
+    checkpoints: Path | None = Field(None, description="Folder of checkpoints.")
+    diffusion_models: Path | None = Field(
+        None, description="Folder of diffusion models without text encoders; a relative one lies in MODELS_DIR."
+    )
+    lora: Path | None = Field(None, description="Folder of LoRAs.")
+    vae: Path | None = Field(None, description="Folder of VAEs.")
+    taesd: Path | None = Field(None, description="Folder of tiny autoencoders.")
+    controlnet: Path | None = Field(None, description="Folder of ControlNets.")
+    esrgan: Path | None = Field(None, description="Folder of ESRGAN models.")
+    upscaler: Path | None = Field(None, description="Folder of other upscalers.")
+    embeddings: Path | None = Field(
+        None, description="Folder of textual embeddings; a relative one lies in MODELS_DIR."
+    )
+    text_encoders: Path | None = Field(None, description="Folder of text encoders.")
+    clip_vision: Path | None = Field(
+        None, description="Folder of CLIP image encoders; a relative one lies in MODELS_DIR."
+    )
+    photomaker: Path | None = Field(None, description="Folder of PhotoMaker models.")
+    presets: Path | None = Field(None, description="Folder of presets.")
+    prompts: Path | None = Field(None, description="Folder of prompt templates.")
+    neg_prompts: Path | None = Field(
+        None, description="Folder of negative prompt templates; a relative one lies in MODELS_DIR."
+    )
+    watch_seconds: float = Field(
+        5.0, ge=0, le=86_400, description="Time between looks for model files that came or went; 0: only when told."
+    )
     data_dir: Path = Field(Path("data"), description="Folder for everything the server writes.")
     output: Path | None = Field(None, description="Folder for finished pictures; DATA_DIR/output when not given.")
     default_model: str = Field("", description="Model used when a request names none; the embedded model when empty.")
@@ -165,6 +211,12 @@ class Settings(BaseSettings):
 
     log_level: LogLevel = Field(LogLevel.INFO, description="Least severe log line that is written.")
     log_json: bool = Field(False, description="Write log lines as JSON.")
+
+    @property
+    def model_folders(self) -> dict[str, Path]:
+        """The model folders that do not lie at their usual places, by kind."""
+        chosen = {name: getattr(self, name) for name in MODEL_FOLDERS}
+        return {name: path for name, path in chosen.items() if path is not None}
 
     @property
     def output_dir(self) -> Path:

@@ -18,7 +18,7 @@ from sdrest.engine.client import Engine
 from sdrest.engine.messages import Ready
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.folders import Folders
-from sdrest.settings import Backend, LogLevel, Settings
+from sdrest.settings import MODEL_FOLDERS, Backend, LogLevel, Settings
 
 #: How ggml names the backend of each choice.
 _GGML_NAMES = {
@@ -33,7 +33,7 @@ _GGML_NAMES = {
 
 
 @click.command()
-@settings_options("models_dir", "data_dir", "output", "backend", "auth", "pam_service", "socket")
+@settings_options("models_dir", *MODEL_FOLDERS, "data_dir", "output", "backend", "auth", "pam_service", "socket")
 def doctor(config: Path | None, **flags: Any) -> None:
     """Check the installation: native library, devices, model folders, write access, logins.
 
@@ -95,7 +95,7 @@ async def _ask_engine() -> Ready:
 
 def _folder_problems(settings: Settings) -> list[str]:
     click.echo(f"embedded model        {builtin_models()[0].path}")
-    for folder in Folders(settings.models_dir).all():
+    for folder in Folders(settings.models_dir, settings.model_folders).all():
         state = "" if folder.path.is_dir() else "  (not there)"
         click.echo(f"{folder.kind.key:<21} {folder.path}{state}")
     problems = []

@@ -20,7 +20,7 @@ from sdrest.cli.serve import serving
 from sdrest.client import AsyncClient, ClientError, JobFailed
 from sdrest.client import Progress as JobProgress
 from sdrest.core.errors import SdrestError
-from sdrest.settings import LogLevel
+from sdrest.settings import MODEL_FOLDERS, LogLevel
 
 _OPTIONS = (
     "negative_prompt",
@@ -53,7 +53,7 @@ _OPTIONS = (
 @click.option("--scheduler")
 @click.option("-s", "--seed", type=int)
 @click.option("-b", "--batch-size", type=int, help="Number of pictures; further ones get -1, -2 … before the ending.")
-@settings_options("models_dir", "threads")
+@settings_options("models_dir", *MODEL_FOLDERS, "threads")
 def generate(
     prompt: str, output_file: Path, url: str | None, api_key: str | None, config: Path | None, **flags: Any
 ) -> None:

@@ -52,7 +52,7 @@ def inspect_model(
         header = read_header(path)
     except HeaderError as error:
         return _broken(base, error)
-    return _describe(base, kind, header, identify(header), read_notes(path, header.metadata, beside))
+    return _describe(base, kind, header, identify(header), read_notes(path, name, header.metadata, beside))
 
 
 def _broken(base: Model, error: HeaderError) -> Model:

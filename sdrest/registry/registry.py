@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from stat import S_ISREG
 
 from sdrest.core.model import Component, Loading, Model, ModelType, Requirement
 from sdrest.registry.cache import load_entries, save_entries
@@ -69,6 +70,7 @@ class Registry:
         self._builtin = tuple(builtin)
         self._lock = threading.Lock()
         self._entries: dict[Path, Scanned] = {}
+        self._directories: Mapping[str, int] = {}
         self._catalogue = Catalogue(self._builtin, self._aliases)
         #: Whether the catalogue holds what a scan found: entries from the cache file are in no catalogue yet.
         self._scanned = False
@@ -87,6 +89,7 @@ class Registry:
             result = scan(self.folders, self._entries, link_roots=self._link_roots, cancelled=cancelled)
             if self._cache_path is not None and (result.read or result.entries.keys() != self._entries.keys()):
                 save_entries(self._cache_path, result.entries)
+            self._directories = result.directories
             if self._scanned and not result.read and result.entries.keys() == self._entries.keys():
                 return RefreshReport((), (), (), len(self._catalogue), result.skipped)
             self._scanned = True
@@ -103,19 +106,15 @@ class Registry:
             skipped=result.skipped,
         )
 
-    def directory_times(self) -> tuple[tuple[str, int], ...]:
-        """Times (ns) of all model folders and sub-folders that hold models; when it differs, something came or went.
+    def is_stale(self) -> bool:
+        """Whether something came or went in the model folders since the last refresh, so that another is worth while.
 
-        Cheap enough to ask every few seconds, for noticing new files without being told.
+        Looks at the times of the folders, and at the size and time of each file that cannot be used (it may have been on its
+        way here); a file of the same name changed in place is not noticed. Cheap enough to ask every few seconds.
         """
-        seen = {folder.path for folder in self.folders.all()} | {path.parent for path in self._entries}
-        times: list[tuple[str, int]] = []
-        for path in sorted(seen):
-            try:
-                times.append((str(path), path.stat().st_mtime_ns))
-            except OSError:
-                times.append((str(path), 0))
-        return tuple(times)
+        if any(_time_of(path) != before for path, before in self._directories.items()):
+            return True
+        return any(_has_grown(path, entry) for path, entry in self._entries.items() if not entry.model.usable)
 
     def resolve(self, name: str, wanted: ModelType | None = None) -> Model:
         """The one model that ``name`` means; see :meth:`Catalogue.resolve`."""
@@ -156,6 +155,22 @@ class Registry:
     def _with_hashes(self, model: Model) -> Model:
         known = self.hashes.of(model)
         return model if known is None else replace(model, sha256=known.sha256, short_hashes=known.short)
+
+
+def _time_of(directory: str) -> int:
+    try:
+        return Path(directory).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _has_grown(path: Path, entry: Scanned) -> bool:
+    """Whether a file is another than the one that was read; folders tell that by their times."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return True
+    return S_ISREG(stat.st_mode) and (stat.st_size, stat.st_mtime_ns) != entry.signature[:2]
 
 
 def _state(model: Model) -> tuple[object, ...]:

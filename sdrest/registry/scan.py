@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from sdrest.core.model import Model
 from sdrest.registry.folders import DEPTH_LIMIT, Folder, Folders
 from sdrest.registry.inspect import inspect_model
 from sdrest.registry.reading import DIFFUSERS_PARTS, is_diffusers_folder
 from sdrest.registry.sidecars import sidecar_names
+
+#: File systems keep times in steps of up to this: a folder changed within it may change again without a new time.
+_COARSEST_TIME_NS: Final = 2_000_000_000
 
 Signature = tuple[int, ...]
 """Size and time of a model's file, then of each side file: equal signatures mean nothing to read."""
@@ -27,11 +32,16 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a scan found, by path; ``skipped`` tells in words what was left out; ``read`` counts files read anew."""
+    """What a scan found, by path; ``skipped`` tells in words what was left out; ``read`` counts files read anew.
+
+    ``directories`` holds every folder that was looked into with its time (ns) just before; 0 for one that is not there,
+    -1 for one so young that a later change might not show in its time.
+    """
 
     entries: Mapping[Path, Scanned]
     skipped: tuple[str, ...] = ()
     read: int = 0
+    directories: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -46,6 +56,18 @@ class _Walk:
     roots: tuple[str, ...]
     skipped: list[str] = field(default_factory=list)
     visited: set[tuple[int, int]] = field(default_factory=set)
+    directories: dict[str, int] = field(default_factory=dict)
+
+    def note(self, directory: Path) -> os.stat_result | None:
+        """Keep the directory's time before it is read; None when it is not there."""
+        try:
+            stat = directory.stat()
+        except OSError:
+            self.directories[str(directory)] = 0
+            return None
+        is_settled = time.time_ns() - stat.st_mtime_ns > _COARSEST_TIME_NS
+        self.directories[str(directory)] = stat.st_mtime_ns if is_settled else -1
+        return stat
 
 
 def scan(
@@ -65,12 +87,13 @@ def scan(
     found = folders.all()
     roots = {str(folder.path.resolve()) for folder in found} | {str(root.resolve()) for root in link_roots}
     walk = _Walk((str(folders.models_dir.resolve()), *roots))
+    walk.note(folders.models_dir)
     entries: dict[Path, Scanned] = {}
     read = 0
     for folder in found:
         for candidate in _candidates(folder, walk):
             if cancelled():
-                return ScanResult(entries, tuple(walk.skipped), read)
+                return ScanResult(entries, tuple(walk.skipped), read, walk.directories)
             path, stat, signature, beside = candidate
             if path in entries:
                 continue
@@ -81,7 +104,7 @@ def scan(
             relative = _relative_path(folders, folder, path)
             entries[path] = Scanned(inspect_model(path, folder.kind, relative, stat, beside), signature)
             read += 1
-    return ScanResult(entries, tuple(walk.skipped), read)
+    return ScanResult(entries, tuple(walk.skipped), read, walk.directories)
 
 
 _Candidate = tuple[Path, os.stat_result, Signature, frozenset[str]]
@@ -101,7 +124,7 @@ def _candidates(folder: Folder, walk: _Walk) -> Iterator[_Candidate]:
                 if entry.is_dir():
                     path = Path(entry.path)
                     if is_diffusers_folder(path):
-                        yield _diffusers(path, beside)
+                        yield _diffusers(path, by_name, beside, walk)
                     elif depth < DEPTH_LIMIT:
                         pending.append((path, depth + 1))
                     else:
@@ -115,14 +138,12 @@ def _candidates(folder: Folder, walk: _Walk) -> Iterator[_Candidate]:
 def _list(directory: Path, walk: _Walk) -> list[os.DirEntry[str]]:
     """The directory's entries by name; empty for one seen before (links may form circles) or that cannot be read."""
     try:
-        stat = directory.stat()
-        if (stat.st_dev, stat.st_ino) in walk.visited:
+        stat = walk.note(directory)
+        if stat is None or (stat.st_dev, stat.st_ino) in walk.visited:
             return []
         walk.visited.add((stat.st_dev, stat.st_ino))
         with os.scandir(directory) as listing:
             return sorted(listing, key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return []
     except OSError as error:
         walk.skipped.append(f"{directory}: {error.strerror}")
         return []
@@ -140,22 +161,29 @@ def _allowed(entry: os.DirEntry[str], walk: _Walk) -> bool:
 
 def _file(entry: os.DirEntry[str], by_name: Mapping[str, os.DirEntry[str]], beside: frozenset[str]) -> _Candidate:
     stat = entry.stat()
-    signature: list[int] = [stat.st_size, stat.st_mtime_ns]
     stem = entry.name.rpartition(".")[0]
-    for name in sidecar_names(stem):
-        if name in beside:
-            side = by_name[name].stat()
-            signature += (side.st_size, side.st_mtime_ns)
-    return Path(entry.path), stat, tuple(signature), beside
+    return Path(entry.path), stat, (stat.st_size, stat.st_mtime_ns, *_side_files(stem, by_name)), beside
 
 
-def _diffusers(path: Path, beside: frozenset[str]) -> _Candidate:
+def _diffusers(path: Path, by_name: Mapping[str, os.DirEntry[str]], beside: frozenset[str], walk: _Walk) -> _Candidate:
     signature: list[int] = []
+    walk.note(path)
     for part, _prefix in DIFFUSERS_PARTS:
+        walk.note((path / part).parent)
         if (path / part).is_file():
             stat = (path / part).stat()
             signature += (stat.st_size, stat.st_mtime_ns)
+    signature += _side_files(path.name, by_name)
     return path, (path / DIFFUSERS_PARTS[0][0]).stat(), tuple(signature), beside
+
+
+def _side_files(stem: str, by_name: Mapping[str, os.DirEntry[str]]) -> Iterator[int]:
+    """Sizes and times of the files that belong to a model of this stem."""
+    for name in sidecar_names(stem):
+        if name in by_name:
+            stat = by_name[name].stat()
+            yield stat.st_size
+            yield stat.st_mtime_ns
 
 
 def _relative_path(folders: Folders, folder: Folder, path: Path) -> str:

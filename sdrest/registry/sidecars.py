@@ -42,9 +42,11 @@ def sidecar_names(stem: str) -> tuple[str, ...]:
     return tuple(stem + ending for ending in (*_JSON_ENDINGS, *PREVIEW_ENDINGS))
 
 
-def read_notes(model: Path, metadata: Mapping[str, object], beside: frozenset[str]) -> Notes:
-    """The notes on ``model``. ``beside`` are the names present in its folder, so that nothing is looked for in vain."""
-    stem = model.stem if model.suffix else model.name
+def read_notes(model: Path, stem: str, metadata: Mapping[str, object], beside: frozenset[str]) -> Notes:
+    """The notes on ``model``, whose side files are called ``stem`` and an ending.
+
+    ``beside`` are the names present in its folder, so that nothing is looked for in vain.
+    """
     sidecars = (model.with_name(stem + ending) for ending in _JSON_ENDINGS if stem + ending in beside)
     found = [_from_json(_load(sidecar)) for sidecar in sidecars]
     found.append(_from_metadata(metadata))

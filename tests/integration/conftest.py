@@ -36,6 +36,7 @@ def settings_factory(tmp_path: Path) -> SettingsFactory:
                 "port": 0,
                 "log_level": "error",
                 "default_model": NAME,
+                "watch_seconds": 0,
                 **values,
             }
         )

@@ -11,9 +11,10 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from sdrest.web.keys import MODELS
-from tests.integration.conftest import SMALL
+from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.generation_modes import place
 from tests.integration.test_generate import finished
+from tests.tiny.embedded import NAME
 
 Client = TestClient[Any, Any]
 
@@ -85,6 +86,22 @@ async def test_files_that_come_and_go_are_noticed(stocked: Client, settings_fact
     assert (report["added"], report["total"]) == (1, before["total"] + 1)
     (folder / "copy.gguf").unlink()
     assert (await (await stocked.post("/api/models/refresh")).json())["removed"] == 1
+
+
+async def test_files_are_noticed_without_being_told_wherever_their_folder_lies(
+    client_factory: ClientFactory, tmp_path: Path
+) -> None:
+    client = await client_factory(checkpoints=tmp_path / "elsewhere", watch_seconds=0.05)
+    source = tmp_path / "models" / "checkpoints" / f"{NAME}.gguf"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "new.gguf").write_bytes(source.read_bytes())
+    async with asyncio.timeout(30):
+        while (reply := await client.get("/api/models/new")).status == 404:
+            await asyncio.sleep(0.02)
+        assert (await reply.json())["path"] == "checkpoints/new.gguf"
+        (tmp_path / "elsewhere" / "new.gguf").unlink()
+        while (await client.get("/api/models/new")).status == 200:
+            await asyncio.sleep(0.02)
 
 
 async def test_hashes_are_made_in_the_background_and_kept(stocked: Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,13 +81,10 @@ def test_refresh_reports_what_came_and_went(tmp_path: Path) -> None:
     gone_id = _only(registry).id
     gone.unlink()
     write_safetensors(tmp_path / "lora/new.safetensors", _LORA)
-    before = registry.directory_times()
     report = registry.refresh()
     assert report.removed == (gone_id,)
     assert report.added == (_only(registry).id,)
     (tmp_path / "lora/new.json").write_text(json.dumps({"description": "ink", "activation text": "inkstyle, ink"}))
-    os.utime(tmp_path / "lora", ns=(5, 5))
-    assert registry.directory_times() != before
     assert registry.refresh().changed == report.added
     assert _only(registry).trigger_words == ("inkstyle", "ink")
 
@@ -154,6 +152,50 @@ def test_a_diffusers_folder_is_one_model(tmp_path: Path) -> None:
     assert (model.name, model.format, model.architecture) == ("sd15", ModelFormat.DIFFUSERS, Architecture.SD1)
     assert model.type is ModelType.CHECKPOINT
     assert model.usable, model.problems
+
+
+def test_side_files_of_a_diffusers_folder_are_read_when_they_come(tmp_path: Path) -> None:
+    write_safetensors(
+        tmp_path / "checkpoints/sd-v1.5/unet/diffusion_pytorch_model.safetensors", {"conv_in.weight": (320, 4, 3, 3)}
+    )
+    registry = _registry(tmp_path)
+    assert _only(registry).description is None
+    side = tmp_path / "checkpoints/sd-v1.5.json"
+    for text in ("all round", "all square"):
+        side.write_text(json.dumps({"description": text}))
+        assert registry.refresh().changed == (_only(registry).id,)
+        assert _only(registry).description == text
+    side.unlink()
+    registry.refresh()
+    assert _only(registry).description is None
+
+
+def _settle(top: Path) -> None:
+    """Let folders look as if nothing had happened in them for long."""
+    for folder in (top, *(path for path in top.rglob("*") if path.is_dir())):
+        os.utime(folder, ns=(1_000_000_000, 1_000_000_000))
+
+
+def test_a_registry_knows_when_it_is_stale(tmp_path: Path) -> None:
+    models, lora, inner = tmp_path, tmp_path / "lora", tmp_path / "lora/empty"
+    write_safetensors(lora / "a.safetensors", _LORA)
+    inner.mkdir()
+    registry = _registry(models)
+    assert registry.is_stale(), "folders changed a moment ago may change again within the same tick"
+
+    def is_stale_after(change: Callable[[], object]) -> bool:
+        _settle(models)
+        registry.refresh()
+        assert not registry.is_stale()
+        change()
+        return registry.is_stale()
+
+    assert is_stale_after(lambda: (lora / "b.safetensors").write_bytes((lora / "a.safetensors").read_bytes()[:99]))
+    assert is_stale_after(lambda: write_safetensors(lora / "b.safetensors", _LORA)), "what was cut has grown"
+    assert is_stale_after((lora / "b.safetensors").unlink)
+    assert is_stale_after(lambda: write_safetensors(inner / "c.safetensors", _LORA))
+    assert is_stale_after(lambda: write_safetensors(models / "vae/d.safetensors", _VAE))
+    assert is_stale_after((models / "Stable-diffusion").mkdir)
 
 
 def test_folders_can_be_moved(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from sdrest.cli.sdrest import main
 from sdrest.cli.settings_table import settings_page
 from sdrest.core.errors import InvalidInput
-from sdrest.settings import Settings, load_settings
+from sdrest.registry.folders import BY_KEY
+from sdrest.settings import MODEL_FOLDERS, Settings, load_settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -25,6 +26,13 @@ def test_every_setting_is_a_flag_and_says_what_it_means() -> None:
         assert f"--{name.replace('_', '-')}" in shown
         assert field.description
         assert field.description.endswith("."), name
+
+
+def test_every_kind_of_model_folder_can_be_moved(tmp_path: Path) -> None:
+    assert set(MODEL_FOLDERS) == set(BY_KEY)
+    assert load_settings({}).model_folders == {}
+    moved = load_settings({"checkpoints": tmp_path, "lora": Path("loras")})
+    assert moved.model_folders == {"checkpoints": tmp_path, "lora": Path("loras")}
 
 
 def test_a_flag_goes_before_the_environment_and_that_before_the_file(
