@@ -20,6 +20,7 @@ BENCHMARKS = {
     "prediction": True,
     "cancel": False,
     "durability": False,
+    "faults": False,
     "soak": False,
     "lifecycle": False,
 }

@@ -22,9 +22,9 @@ DOCUMENTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "reliability": (
         "Reliability",
-        "Measured by `make soak` (and `python -m benchmarks NAME` for one of them), which writes this page. What must hold under faults is "
-        "also tested by `make test` (`tests/faults`) and, for what takes long, by `make nightly`.",
-        ("cancel", "durability", "soak", "lifecycle"),
+        "Measured by `make soak` (and `python -m benchmarks NAME` for one of them), which writes this page. The faults are "
+        "tests too: `make test` runs them, and `make nightly` those that take long.",
+        ("cancel", "durability", "faults", "soak", "lifecycle"),
     ),
 }
 

@@ -88,9 +88,8 @@ async def test_memory_refused_to_the_child_costs_the_job_and_not_the_server(clie
     used = int((await asyncio.to_thread(_status_kb, pid, "VmSize")) * 1024)
     resource.prlimit(pid, resource.RLIMIT_AS, (used + 2**24, used + 2**24))
     found = await ended(client, await submitted(client, width=768, height=768, steps=1))
-    assert found["status"] in {"failed", "completed"}
-    if found["status"] == "failed":
-        assert found["error"]
+    # Either the library says that it got no memory, or the child died of it and its successor, which has no limit, succeeds.
+    assert found["error"] if found["status"] == "failed" else (found["status"], found["attempt"]) == ("completed", 2)
     await works(client)
 
 
