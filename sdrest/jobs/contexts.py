@@ -13,7 +13,7 @@ from typing import Final
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound
 from sdrest.core.model import MAIN_TYPES, Component, Loading, Model
-from sdrest.core.names import PreviewMode
+from sdrest.core.names import LoraApplyMode, PreviewMode
 from sdrest.core.parameters import Components, GenerationParameters
 from sdrest.engine.messages import ContextSpec
 from sdrest.jobs.adapters import Adapters
@@ -79,6 +79,8 @@ class ContextBuilder:
             raise InvalidInput(
                 dataclasses.replace(problem, field=_field_of(problem.field)) for problem in error.problems
             ) from None
+        if adapters:
+            _check_high_noise(adapters, loading, self._quantized(model, loading), parameters.lora_apply_mode)
         if self._threads:
             options["threads"] = self._threads
         encodes = self._encodes(model, loading, preview_only="tae_preview_only" in options)
@@ -120,6 +122,11 @@ class ContextBuilder:
         options["tae_preview_only"] = True
         return {Component.TAESD: found.id}
 
+    def _quantized(self, model: Model, loading: Loading) -> bool:
+        """Whether any weight of the context is quantized: the library then applies LoRAs at run time."""
+        parts = (self._registry.catalogue.get(part) for part in loading.components.values())
+        return any(kind.is_quantized for file in (model, *parts) if file is not None for kind in file.types)
+
     def _encodes(self, model: Model, loading: Loading, *, preview_only: bool) -> bool:
         """Whether the autoencoder in effect has an encoder: TAESD goes before a VAE file, that before the model's own."""
         for component in (Component.TAESD, Component.VAE):
@@ -133,6 +140,24 @@ def chosen_components(parameters: Components) -> dict[Component, str]:
     """The components that the parameters name."""
     named = {component: getattr(parameters, field) for component, field in COMPONENT_FIELDS.items()}
     return {component: name for component, name in named.items() if name}
+
+
+def _check_high_noise(adapters: Adapters, loading: Loading, quantized: bool, mode: LoraApplyMode) -> None:
+    """Refuse LoRAs for the high-noise model that would have no effect.
+
+    Applied at run time, they are dropped (``is_diffusion_model_name`` does not know that model's tensors).
+    """
+    if not any(lora.high_noise for lora in adapters.loras):
+        return
+    if loading.high_noise_diffusion_model_path is None:
+        raise InvalidInput("high_noise has no meaning here: the model has no high-noise half", field="loras")
+    if mode is LoraApplyMode.AT_RUNTIME or quantized:
+        why = (
+            "lora_apply_mode is at_runtime" if mode is LoraApplyMode.AT_RUNTIME else "a file of this model is quantized"
+        )
+        raise InvalidInput(
+            f"the library applies a high_noise LoRA only immediately, to unquantized weights: {why}", field="loras"
+        )
 
 
 def _field_of(component: str) -> str:

@@ -95,7 +95,7 @@ def fits(component: Component, candidate: Model, model: Model) -> bool:
     match component:
         case Component.VAE | Component.TAESD:
             return _decodes(candidate, architecture)
-        case Component.CLIP_L | Component.CLIP_G:
+        case Component.CLIP_L | Component.CLIP_G | Component.CLIP_VISION:
             return candidate.traits.get("hidden_size") == _clip_width(component, architecture)
         case Component.T5XXL:
             is_umt5 = candidate.traits.get("vocabulary", 0) > _UMT5_VOCABULARY
@@ -106,12 +106,13 @@ def fits(component: Component, candidate: Model, model: Model) -> bool:
             return candidate.architecture is architecture and candidate.id != model.id
         case Component.CONTROLNET | Component.PHOTOMAKER:
             return candidate.architecture is None or candidate.architecture.family is architecture.family
-        case Component.CLIP_VISION | Component.LLM_VISION:
+        case Component.LLM_VISION:
             return True
 
 
 def _clip_width(component: Component, architecture: Architecture) -> int:
-    if component is Component.CLIP_G:
+    # bigG, and of vision encoders ViT-H, the only one that the library builds (``FrozenCLIPVisionEmbedder``).
+    if component in {Component.CLIP_G, Component.CLIP_VISION}:
         return 1280
     return 1024 if architecture.family is Family.SD2 else 768
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import SequenceMatcher
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelUnusable
 from sdrest.core.model import MAIN_TYPES, Component, Loading, LoadingMethod, Model, Need, Requirement
@@ -22,6 +23,8 @@ _FAVOURED: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: What an equal name counts for the other half of a two-model pair: more than everything else together.
+_PAIR_SCORE = 100
 _DECODERS = frozenset({Component.VAE, Component.TAESD})
 
 
@@ -133,6 +136,10 @@ def _score(candidate: Model, model: Model, component: Component) -> int:
         score -= 1
     if candidate.traits.get("decoder_only"):
         score -= 4
+    if component is Component.HIGH_NOISE:
+        # The two halves of a pair are named alike but for one word.
+        alike = SequenceMatcher(None, model.name.lower().replace("low", "high"), name, autojunk=False).ratio()
+        score += round(_PAIR_SCORE * alike)
     return score
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from aiohttp.test_utils import TestClient
 from PIL import Image
 
+from tests.tiny.build import WRITERS
 from tests.tiny.fixtures import cached
 
 Client = TestClient[Any, Any]
@@ -21,12 +22,14 @@ FOLDERS = {
     "tae32": "taesd",
     "taesd": "taesd",
     "taehv": "taesd",
+    "taehv48": "taesd",
+    "clip_vision": "clip_vision",
+    "clip_vision_other": "clip_vision",
     "flux2_vae": "vae",
     "esrgan": "esrgan",
     "controlnet": "controlnet",
     "photomaker": "photomaker",
-    "wan": "diffusion_models",
-    "wan_vace": "diffusion_models",
+    **dict.fromkeys((name for name in WRITERS if name.startswith("wan") and name != "wan_lora"), "diffusion_models"),
     "embedding": "embeddings",
     "embedding_f16": "embeddings",
 }

@@ -32,7 +32,7 @@ BASE: dict[str, Any] = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     folder = tmp_path_factory.mktemp("videos")
-    place(folder / "models", "wan", "wan_vace", "taehv", "ovis", "tae16")
+    place(folder / "models", "wan", "wan_vace", "wan_high_noise", "wan_lora", "taehv", "ovis", "tae16")
     settings = load_settings({"models_dir": folder / "models", "data_dir": folder / "data", "log_level": "error"})
     async with TestClient(TestServer(build_app(settings))) as client:
         yield client
@@ -46,6 +46,13 @@ async def test_pictures_that_the_model_does_not_take_are_refused(client: Client)
     assert set(found) == {"init_image", "end_image", "control_frames"}
     assert set(await problems(client, "video", {**BASE, "model": "ovis"})) == {"model"}
     assert set(await problems(client, "text2img", {"prompt": "a wave", "model": "wan"})) == {"model"}
+
+
+async def test_lora_that_would_have_no_effect_on_the_high_noise_model_is_refused(client: Client) -> None:
+    body = {**BASE, "loras": [{"name": "wan_lora", "high_noise": True}]}
+    assert "no high-noise half" in (await problems(client, "video", body))["loras"]
+    body |= {"high_noise_model": "wan_high_noise"}
+    assert "quantized" in (await problems(client, "video", body))["loras"]
 
 
 async def test_video_is_one_file_with_a_thumbnail(client: Client) -> None:

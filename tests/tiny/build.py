@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.tiny import embedding, ernie, esrgan, flux2_vae, klein, large, lora, ovis, sd1, sdxl, tae, unet, wan
+from tests.tiny import clip, embedding, ernie, esrgan, flux2_vae, klein, large, lora, ovis, sd1, sdxl, tae, unet, wan
 
 SEED = 20260506
 
@@ -41,8 +41,18 @@ WRITERS: dict[str, tuple[str, Callable[[Path, int], Path]]] = {
     "tae32": ("tae32.safetensors", partial(tae.write_image, channels=32)),
     "taehv": ("taehv.safetensors", tae.write_video),
     "taesd": ("taesd.safetensors", partial(tae.write_image, channels=4)),
+    "clip_vision": ("clip_vision_h.safetensors", clip.write_vision),
+    "clip_vision_other": ("clip_vision_other.safetensors", partial(clip.write_vision, change=1)),
+    "taehv48": ("taehv48.safetensors", partial(tae.write_video, channels=48)),
     "wan": ("wan.gguf", wan.write),
-    "wan_vace": ("wan_vace.gguf", partial(wan.write, vace=True)),
+    "wan_first_last": ("wan_first_last.gguf", partial(wan.write, shape=wan.FLF2V)),
+    "wan_half": ("wan_half.safetensors", wan.write_half),
+    "wan_high_noise": ("wan_high_noise.gguf", wan.write_high_noise),
+    "wan_lora": ("wan_lora.safetensors", partial(lora.write, layers=lora.WAN)),
+    "wan_other_high_noise": ("wan_other_high_noise.gguf", partial(wan.write_high_noise, change=2)),
+    "wan_i2v": ("wan_i2v.gguf", partial(wan.write, shape=wan.I2V)),
+    "wan_ti2v": ("wan_ti2v.gguf", partial(wan.write, shape=wan.TI2V)),
+    "wan_vace": ("wan_vace.gguf", partial(wan.write, shape=wan.VACE)),
 }
 """Name → (file name, writer)."""
 

@@ -26,6 +26,7 @@ OVIS = {
     "double_blocks.0.img_mlp.down_proj": (512, 128),
     "final_layer.linear": (128, 64),
 }
+WAN = {"blocks.0.self_attn.v": (1536, 1536), "head.head": (1536, 64)}
 SD1 = {
     "down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_v": (768, 320),
     "down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_out_0": (320, 320),

@@ -121,6 +121,10 @@ class Probe:
         sd._lib.sd_vid_gen_params_init(ctypes.byref(parameters))
         self._common(parameters)
         parameters.video_frames = self.recipe.video_frames
+        if "init" in self.recipe.pictures:
+            parameters.init_image = self._picture(3)
+        if "end" in self.recipe.pictures:
+            parameters.end_image = self._picture(3)
         count = ctypes.c_int()
         frames = sd.generate_video(handle, parameters, ctypes.byref(count))
         return _taken([frames[i] for i in range(count.value)]) if frames else []

@@ -31,7 +31,7 @@ class Recipe:
     strength: float = 0.5
     """How much of an init picture is lost. In 4 steps the library's 0.75 starts at pure noise: no trace is left."""
     pictures: frozenset[str] = frozenset()
-    """Pictures given in: ``init``, ``mask``, ``ref``, ``control``, ``id``."""
+    """Pictures given in: ``init``, ``end``, ``mask``, ``ref``, ``control``, ``id``."""
     loras: tuple[str, ...] = ()
     """Names of tiny LoRA files, each applied with multiplier 1."""
     embeddings: Mapping[str, str] = field(default_factory=lambda: NOTHING)
@@ -83,6 +83,40 @@ RECIPES: dict[str, Recipe] = {
     ),
     "sdxs": Recipe({"model_path": "sdxs", "taesd_path": "taesd"}, steps=1, heavy=True),
     "wan": Recipe({"diffusion_model_path": "wan", "taesd_path": "taehv"}, steps=2, video_frames=5, heavy=True),
+    "wan_first_last": Recipe(
+        {"diffusion_model_path": "wan_first_last", "taesd_path": "taehv", "clip_vision_path": "clip_vision"},
+        decode_only=False,
+        steps=1,
+        pictures=frozenset({"init", "end"}),
+        video_frames=5,
+        heavy=True,
+    ),
+    "wan_i2v": Recipe(
+        {"diffusion_model_path": "wan_i2v", "taesd_path": "taehv", "clip_vision_path": "clip_vision"},
+        decode_only=False,
+        steps=2,
+        pictures=INIT,
+        video_frames=5,
+        heavy=True,
+    ),
+    "wan_ti2v": Recipe(
+        {"diffusion_model_path": "wan_ti2v", "taesd_path": "taehv48"},
+        decode_only=False,
+        steps=2,
+        pictures=INIT,
+        video_frames=5,
+        heavy=True,
+    ),
+    "wan_two_models": Recipe(
+        {
+            "diffusion_model_path": "wan",
+            "high_noise_diffusion_model_path": "wan_high_noise",
+            "taesd_path": "taehv",
+        },
+        steps=2,
+        video_frames=5,
+        heavy=True,
+    ),
 }
 
 BAD: dict[str, Recipe] = {

@@ -69,14 +69,18 @@ def _block(name: str, *, pooled: bool = False) -> Iterator[Tensor]:
         yield from conv(f"{name}.pool.3", 4 * WIDTH, WIDTH, 1, bias=False, gain=BRANCH)
 
 
-def write_video(path: Path, seed: int) -> Path:
-    """Write the video autoencoder of Wan (16 latent channels); its big tensors share one block."""
-    return write_aliased_safetensors(path, [*_video_decoder(), *_video_encoder()], seed)
+def write_video(path: Path, seed: int, channels: int = 16) -> Path:
+    """Write the video autoencoder of Wan; its big tensors share one block.
+
+    ``channels`` of the latents: 16, or 48 for Wan 2.2 TI2V, whose autoencoder works on patches of 2x2 pixels.
+    """
+    pixels = 12 if channels == 48 else 3
+    return write_aliased_safetensors(path, [*_video_decoder(channels, pixels), *_video_encoder(channels, pixels)], seed)
 
 
-def _video_decoder() -> Iterator[Tensor]:
+def _video_decoder(channels: int, pixels: int) -> Iterator[Tensor]:
     widths = (256, 128, 64, 64)
-    yield from conv("decoder.1", 16, widths[0])
+    yield from conv("decoder.1", channels, widths[0])
     index = 3
     for stage, (width, following) in enumerate(pairwise(widths)):
         for _ in range(3):
@@ -85,12 +89,12 @@ def _video_decoder() -> Iterator[Tensor]:
         yield from conv(f"decoder.{index + 1}.conv", width, width * (1 if stage == 0 else 2), 1, bias=False)
         yield from conv(f"decoder.{index + 2}", width, following, bias=False)
         index += 3
-    yield from conv(f"decoder.{index + 1}", WIDTH, 3, bias=False, gain=0.5)
-    yield constant(f"decoder.{index + 1}.bias", (3,), 0.5)
+    yield from conv(f"decoder.{index + 1}", WIDTH, pixels, bias=False, gain=0.5 if pixels == 3 else 8)
+    yield constant(f"decoder.{index + 1}.bias", (pixels,), 0.5)
 
 
-def _video_encoder() -> Iterator[Tensor]:
-    yield from conv("encoder.0", 3, WIDTH)
+def _video_encoder(channels: int, pixels: int) -> Iterator[Tensor]:
+    yield from conv("encoder.0", pixels, WIDTH)
     index = 2
     for stage in range(3):
         yield from conv(f"encoder.{index}.conv", WIDTH * (1 if stage == 2 else 2), WIDTH, 1, bias=False)
@@ -99,7 +103,7 @@ def _video_encoder() -> Iterator[Tensor]:
         for _ in range(3):
             yield from _memory(f"encoder.{index}", WIDTH)
             index += 1
-    yield from conv(f"encoder.{index}", WIDTH, 16)
+    yield from conv(f"encoder.{index}", WIDTH, channels)
 
 
 def _memory(name: str, width: int) -> Iterator[Tensor]:

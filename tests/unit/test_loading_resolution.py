@@ -133,13 +133,40 @@ def test_the_low_noise_half_takes_the_high_noise_half(tmp_path: Path) -> None:
         {
             "diffusion_models/Wan2.2-T2V-A14B-LowNoise-Q8_0.safetensors": wan,
             "diffusion_models/Wan2.2-T2V-A14B-HighNoise-Q8_0.safetensors": wan,
+            "diffusion_models/Wan2.2-I2V-A14B-HighNoise-Q8_0.safetensors": wan,
+            "diffusion_models/wan_other_high.safetensors": wan,
             "vae/wan_vae.safetensors": PARTS["wan vae"][1],
             "text_encoders/umt5.gguf": PARTS["umt5 by llama.cpp"][1],
         },
     )
     loading = registry.loading(registry.resolve("Wan2.2-T2V-A14B-LowNoise-Q8_0"))
     assert loading.high_noise_diffusion_model_path is not None
-    assert "HighNoise" in loading.high_noise_diffusion_model_path.name
+    assert loading.high_noise_diffusion_model_path.name == "Wan2.2-T2V-A14B-HighNoise-Q8_0.safetensors"
+
+
+def test_what_clip_sees_is_read_by_the_width_that_the_library_builds(tmp_path: Path) -> None:
+    wan = EVIDENCE[Architecture.WAN2] | {"img_emb.proj.1.weight": (1280, 1280)}
+    registry = _registry(
+        tmp_path,
+        {
+            "diffusion_models/wan_i2v.safetensors": wan,
+            "vae/wan_vae.safetensors": PARTS["wan vae"][1],
+            "clip_vision/a_vit_l.safetensors": _vision(1024),
+        },
+    )
+    model = registry.resolve("wan_i2v")
+    with pytest.raises(ModelUnusable, match="clip_vision"):
+        registry.loading(model)
+    write_safetensors(tmp_path / "clip_vision/vit_h.safetensors", _vision(1280))
+    registry.refresh()
+    assert registry.loading(model).clip_vision_path == tmp_path / "clip_vision/vit_h.safetensors"
+
+
+def _vision(width: int) -> Shapes:
+    return {
+        "vision_model.embeddings.patch_embedding.weight": (width, 3, 14, 14),
+        "vision_model.encoder.layers.0.layer_norm1.weight": (width,),
+    }
 
 
 def test_unusable_and_wrong_files_are_refused_with_the_reason(tmp_path: Path) -> None:

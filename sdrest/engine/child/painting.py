@@ -14,7 +14,7 @@ from sdrest.engine import messages
 from sdrest.engine.child import binding
 from sdrest.engine.child.contexts import Contexts
 from sdrest.engine.child.phases import Phases
-from sdrest.engine.child.translate import Pictures, image_params, load_pictures, video_params
+from sdrest.engine.child.translate import Pictures, image_params, load_pictures, steps_of_both, video_params
 from sdrest.engine.child.upscaling import Upscalers
 
 #: Least time between two previews that are sent; what comes between is dropped.
@@ -85,7 +85,8 @@ class Painter:
         )
         self._contexts.make_room(_with_compute(task.demand, compute), task.context)
         params = video_params(task.parameters, pictures=pictures, loras=task.loras)
-        self._phases.picture(1, 1)
+        has_two = any(field == "high_noise_diffusion_model" for field, _ in task.context.files)
+        self._phases.picture(1, 1, total_steps=steps_of_both(task.parameters) if has_two else 0)
         self._phases.enter("encode")
         self._preview(task.task, task.parameters.preview)
         try:

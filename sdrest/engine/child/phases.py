@@ -27,12 +27,19 @@ class Phases:
         self._report = report
         self.phase = ""
         self._image = (0, 0)
+        #: Sampling steps of all models together (0: of one model, which counts them itself), those of models that are
+        #: done, and the last step heard of.
+        self._total = self._done = self._step = 0
         #: True while a dry run goes through all phases without doing anything.
         self.muted = False
 
-    def picture(self, number: int, count: int) -> None:
-        """Picture ``number`` (from 1) of ``count`` is made from now on."""
+    def picture(self, number: int, count: int, *, total_steps: int = 0) -> None:
+        """Picture ``number`` (from 1) of ``count`` is made from now on.
+
+        ``total_steps`` is for two models that sample one after the other: the library counts the steps of each from 0.
+        """
         self._image = (number, count)
+        self._total, self._done, self._step = total_steps, 0, 0
         self.phase = ""
 
     def enter(self, phase: str) -> None:
@@ -50,5 +57,11 @@ class Phases:
 
     def progress(self, step: int, steps: int) -> None:
         """One call of the progress callback: ``step`` of ``steps`` of whatever runs now."""
-        if not self.muted:
-            self._report(self.phase, step, steps, *self._image)
+        if self.muted:
+            return
+        if self._total and self.phase == "sample":
+            if step < self._step:
+                self._done += self._step
+            self._step = step
+            step, steps = self._done + step, self._total
+        self._report(self.phase, step, steps, *self._image)

@@ -61,6 +61,15 @@ def high_noise_params(high_noise: HighNoise) -> binding.SampleParams:
     )
 
 
+def steps_of_both(parameters: VideoParameters) -> int:
+    """Sampling steps of a two-model video together (``SamplePlan::resolve``): those of the high-noise model come on top when
+    they are given, and are a part of the others when the noise level decides.
+    """
+    if parameters.custom_sigmas:
+        return len(parameters.custom_sigmas) - 1
+    return parameters.steps + max(0, parameters.high_noise.steps)
+
+
 def image_params(
     parameters: GenerationParameters,
     *,
