@@ -19,7 +19,7 @@ from sdrest.core.errors import Conflict, InvalidInput
 from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
-from sdrest.engine.client import Engine
+from sdrest.engine.client import Engine, engine_from
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.broadcast import Broadcast
 from sdrest.jobs.contexts import ContextBuilder
@@ -66,8 +66,8 @@ from sdrest.web.views import webhook_body
 log = structlog.get_logger(__name__)
 
 
-def build_app(settings: Settings) -> web.Application:
-    """The application; nothing is opened or started until it runs.
+def build_app(settings: Settings, engine: Engine | None = None) -> web.Application:
+    """The application; nothing is opened or started until it runs. An ``engine`` given may be on its way already.
 
     Raises:
         InvalidInput: the settings contradict each other.
@@ -101,9 +101,7 @@ def build_app(settings: Settings) -> web.Application:
         aliases=settings.model_aliases,
         builtin=builtin_models(),
     )
-    engine = app[keys.ENGINE] = Engine(
-        cancel_grace_seconds=settings.cancel_grace_seconds, hang_seconds=settings.engine_hang_seconds
-    )
+    engine = app[keys.ENGINE] = engine or engine_from(settings)
     spool = Spool(settings.spool_dir)
     store = SqliteJobStore(database)
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Final
+
 import click
 
 from sdrest import __version__
-from sdrest.cli.doctor import doctor
-from sdrest.cli.generate import generate
-from sdrest.cli.openapi import openapi
-from sdrest.cli.serve import serve
-from sdrest.cli.token import token
-from sdrest.cli.user import user
+
+#: Each is the command of that name in the module of that name.
+_COMMANDS: Final = ("doctor", "generate", "openapi", "serve", "token", "user")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """Loads the module of a command when it is asked for: no command waits for what only another one needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"sdrest.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "-v", "--version")
 def main() -> None:
     """A dependable server, web UI and command line for stable-diffusion.cpp."""
-
-
-main.add_command(serve)
-main.add_command(generate)
-main.add_command(doctor)
-main.add_command(openapi)
-main.add_command(user)
-main.add_command(token)

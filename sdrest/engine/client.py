@@ -13,6 +13,7 @@ import structlog
 from sdrest.core import errors
 from sdrest.engine import messages
 from sdrest.engine.supervisor import Supervisor
+from sdrest.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +70,7 @@ class Engine:
         self.supervisor = Supervisor(self._report, self._died, hang_seconds=hang_seconds)
 
     async def start(self) -> None:
-        """Start the child without waiting for it."""
+        """Start the child without waiting for it; again is harmless."""
         self.supervisor.start()
 
     async def stop(self) -> None:
@@ -196,3 +197,8 @@ class Engine:
         # A task that still waits for the next child has nothing to do with the end of the last one.
         if self._running is not None and self._running.sent:
             self._running.fail(error)
+
+
+def engine_from(settings: Settings) -> Engine:
+    """The engine of a server, not started."""
+    return Engine(cancel_grace_seconds=settings.cancel_grace_seconds, hang_seconds=settings.engine_hang_seconds)

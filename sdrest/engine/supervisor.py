@@ -74,8 +74,8 @@ class Supervisor:
         return self._child.pid if self._child and self._child.is_alive else None
 
     def start(self) -> None:
-        """Begin to keep a child alive."""
-        self._runner = asyncio.create_task(self._run(), name="engine-supervisor")
+        """Begin to keep a child alive; again is harmless."""
+        self._runner = self._runner or asyncio.create_task(self._run(), name="engine-supervisor")
 
     async def stop(self) -> None:
         """End the child: ask, then kill."""

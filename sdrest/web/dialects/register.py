@@ -18,6 +18,7 @@ from sdrest.web.dialects import (
     sdcpp,
     server_b,
 )
+from sdrest.web.mcp.route import add_mcp
 from sdrest.web.problems import Problems
 from sdrest.web.routing import add_dialect_routes
 
@@ -30,7 +31,4 @@ def add_dialects(app: web.Application, problems: Problems) -> None:
     for prefix in ("/sdapi/", "/controlnet/", "/internal/"):
         problems.render_under(prefix, a1111_replies.render_error)
     if find_spec("mcp") is not None:
-        # Only with the extra: the package is not there otherwise.
-        from sdrest.web.mcp.bridge import add_mcp  # noqa: PLC0415
-
-        add_mcp(app)
+        add_mcp(app)  # only with the extra: the package is not there otherwise

@@ -7,21 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, MutableMapping
-from typing import Any, Final
+from collections.abc import MutableMapping
+from typing import Any
 
 from aiohttp import web
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
-from sdrest.core.principal import Permission
-from sdrest.web.access import requires
-from sdrest.web.dialects.submit import LooseBody
-from sdrest.web.keys import SETTINGS
 from sdrest.web.mcp.tools import REQUEST, make_server
-from sdrest.web.operations import Reply, operation
 
-PATH: Final = "/mcp"
 Message = MutableMapping[str, Any]
 
 
@@ -37,21 +31,24 @@ class Bridge:
             security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
             max_request_body_size=max_body_bytes,
         )
+        self._started, self._stopping = asyncio.Event(), asyncio.Event()
+        self._holder: asyncio.Task[None] | None = None
 
-    async def run(self, _app: web.Application) -> AsyncIterator[None]:
-        """For ``cleanup_ctx``: the manager's task group lives in a task of its own, as it must be left where it was entered."""
-        started, stop = asyncio.Event(), asyncio.Event()
+    async def start(self) -> None:
+        """Begin to serve: the manager's task group lives in a task of its own, as it must be left where it was entered."""
+        self._holder = asyncio.create_task(self._hold(), name="mcp")
+        await self._started.wait()
 
-        async def hold() -> None:
-            async with self._manager.run():
-                started.set()
-                await stop.wait()
+    async def stop(self) -> None:
+        """End it."""
+        self._stopping.set()
+        if self._holder is not None:
+            await self._holder
 
-        holder = asyncio.create_task(hold(), name="mcp")
-        await started.wait()
-        yield
-        stop.set()
-        await holder
+    async def _hold(self) -> None:
+        async with self._manager.run():
+            self._started.set()
+            await self._stopping.wait()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One exchange."""
@@ -115,24 +112,3 @@ class _Reply:
                 await self.response.write(body)
             if not message.get("more_body", False):
                 await self.response.write_eof()
-
-
-def add_mcp(app: web.Application) -> None:
-    """Add the route to ``app``."""
-    bridge = Bridge(app[SETTINGS].max_body_bytes)
-
-    @operation(
-        "MCP",
-        reply=Reply(None, "text/event-stream", "JSON-RPC answers as events, or as JSON"),
-        also={202: None},
-        body=LooseBody,
-        errors=(406, 413, 415),
-        error_schema=dict[str, Any],
-    )
-    @requires(Permission.VIEW)
-    async def mcp(request: web.Request) -> web.StreamResponse:
-        """The Model Context Protocol (streamable HTTP)."""
-        return await bridge.handle(request)
-
-    app.router.add_post(PATH, mcp)
-    app.cleanup_ctx.append(bridge.run)
