@@ -13,6 +13,7 @@ from typing import IO
 
 import structlog
 from aiohttp import web
+from yarl import URL
 
 from sdrest.auth.setup import Access, build_access
 from sdrest.core.errors import Conflict, InvalidInput
@@ -24,9 +25,13 @@ from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.broadcast import Broadcast
 from sdrest.jobs.contexts import ContextBuilder
 from sdrest.jobs.default_model import DefaultModel
+from sdrest.jobs.download import DownloadExecutor
 from sdrest.jobs.filework import FileExecutor, converting, hashing
 from sdrest.jobs.generation import GenerationExecutor, Workshop
+from sdrest.jobs.hub import default_endpoint
+from sdrest.jobs.hubs import Hubs
 from sdrest.jobs.memory import MemoryPlanner
+from sdrest.jobs.parts import Parts
 from sdrest.jobs.preparation import ModelPreparer
 from sdrest.jobs.residency import LoadExecutor, Residency
 from sdrest.jobs.retention import Keep, Retention
@@ -40,6 +45,7 @@ from sdrest.jobs.worker import Executor, Worker
 from sdrest.outputs.space import FreeSpace
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
 from sdrest.registry.folders import Folders
+from sdrest.registry.incoming import IncomingFiles
 from sdrest.registry.registry import Registry
 from sdrest.registry.watching import Watcher
 from sdrest.settings import AuthMode, Settings
@@ -60,6 +66,8 @@ from sdrest.web.lifecycle import Lifecycle
 from sdrest.web.metrics import Metrics
 from sdrest.web.middleware import known_host, request_context
 from sdrest.web.problems import Problems
+from sdrest.web.streams import Streams
+from sdrest.web.transfers import Downloads
 from sdrest.web.ui.setup import add_ui
 from sdrest.web.views import webhook_body
 
@@ -127,6 +135,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     residency = app[keys.RESIDENCY] = Residency(
         engine, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )
+    downloads, transfers = _transfers(app, guard)
     workers = app[keys.WORKERS] = [
         Worker(
             "engine",
@@ -135,6 +144,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
             max_attempts=settings.max_attempts,
             preferred_models=lambda: residency.model_ids,
         ),
+        Worker("downloads", jobs, {JobType.DOWNLOAD: downloads}, max_attempts=settings.max_attempts),
         Worker(
             "files",
             jobs,
@@ -171,8 +181,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         jobs.broadcast.publish(ServerStopping(app[keys.LIFECYCLE].restarting))
         jobs.broadcast.close()
 
-    operation = _operation(app, database)
-    app.cleanup_ctx.extend((folders_and_database, _models, operation, queue_and_workers))
+    app.cleanup_ctx.extend((folders_and_database, _models, _operation(app, database), transfers, queue_and_workers))
     app.on_shutdown.append(announce_end)
     set_up_headers(app)
     add_api(app)
@@ -223,6 +232,35 @@ def _operation(app: web.Application, database: Database) -> Callable[[web.Applic
         await metrics.listener.stop()
 
     return run
+
+
+def _transfers(
+    app: web.Application, guard: Guard
+) -> tuple[DownloadExecutor, Callable[[web.Application], AsyncIterator[None]]]:
+    """Who carries out downloads, and what cleans up after transfers of all kinds."""
+    settings, jobs, registry = app[keys.SETTINGS], app[keys.JOBS], app[keys.MODELS]
+    hubs = Hubs(
+        civitai_url=settings.civitai_url,
+        civitai_api_key=settings.civitai_api_key.get_secret_value(),
+        hf_token=settings.hf_token.get_secret_value(),
+        hf_endpoint=settings.hf_endpoint or default_endpoint(),
+    )
+    # Whoever sets a hub's address wants it reached; whether it may lie in a private network is another setting's to say.
+    chosen = (URL(address).authority for address in (hubs.hf_endpoint, hubs.civitai_url))
+    streams = Streams(guard, (*settings.download_hosts, *chosen), silence_seconds=settings.download_timeout_seconds)
+    files = app[keys.INCOMING] = IncomingFiles(
+        settings.data_dir / "incoming", max_bytes=settings.max_model_bytes, min_free_bytes=settings.min_free_bytes
+    )
+    app[keys.DOWNLOADS] = Downloads(jobs, registry.folders, hubs, streams)
+    parts = Parts(files, jobs.store, jobs.broadcast)
+
+    async def run(_app: web.Application) -> AsyncIterator[None]:
+        await parts.sweep(uploads=True)
+        parts.listener.start()
+        yield
+        await parts.listener.stop()
+
+    return DownloadExecutor(registry, files, hubs, streams.open, retry_seconds=settings.download_retry_seconds), run
 
 
 def _engine_executors(workshop: Workshop, settings: Settings) -> dict[JobType, Executor]:

@@ -62,6 +62,16 @@ def _from_list(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
+#: Hugging Face and CivitAI with the hosts that their files really lie on.
+DOWNLOAD_HOSTS: Final = (
+    "huggingface.co",
+    "*.huggingface.co",
+    "*.hf.co",
+    "civitai.com",
+    "*.civitai.com",
+    "*.5ac0637cfd0766c97916cefa3764fbdf.r2.cloudflarestorage.com",
+)
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_from_list)]
 
 
@@ -186,10 +196,31 @@ class Settings(BaseSettings):
     )
     fetch_allowed_hosts: Names = Field(
         (),
-        description="Hosts (or host:port) in private networks from which pictures may be fetched and to which webhooks go.",
+        description="Hosts (or host:port) in private networks that pictures and models may come from and webhooks go to.",
     )
     fetch_max_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest picture fetched from a URL in bytes.")
     fetch_timeout_seconds: float = Field(20.0, gt=0, le=600, description="Longest time for fetching a picture.")
+    max_model_bytes: int = Field(
+        128 * 1024**3, ge=1024, description="Largest model file that is uploaded or downloaded in bytes."
+    )
+    download_hosts: Names = Field(
+        DOWNLOAD_HOSTS,
+        description="Hosts that models may be downloaded from: host, host:port, *.suffix, or * for any public one.",
+    )
+    download_timeout_seconds: float = Field(
+        60.0, gt=0, le=3600, description="Silence after which a download's connection is given up and made anew."
+    )
+    download_retry_seconds: float = Field(
+        2.0, gt=0, le=600, description="First pause before an interrupted download goes on; it doubles each time."
+    )
+    hf_endpoint: str = Field(
+        "", description="Address of Hugging Face or a mirror; empty: HF_ENDPOINT, else the hub's own."
+    )
+    hf_token: SecretStr = Field(
+        SecretStr(""), description="Token for Hugging Face; empty: HF_TOKEN or the login of its own tools."
+    )
+    civitai_url: str = Field("https://civitai.com", description="Address of CivitAI.")
+    civitai_api_key: SecretStr = Field(SecretStr(""), description="API key for CivitAI.")
     webhook_url: str = Field("", description="Where the endings of all jobs are reported to.")
     webhook_secret: SecretStr = Field(SecretStr(""), description="Key of the HMAC-SHA256 signature of webhooks.")
     webhook_hosts: Names = Field((), description="Hosts that jobs may name as webhooks; empty: any public host.")

@@ -38,7 +38,8 @@ def _option(name: str) -> Callable[[F], F]:
     flag = "--" + name.replace("_", "-")
     annotation = field.annotation
     shown = not isinstance(field.default, SecretStr) and field.default not in {None, "", (), PydanticUndefined}
-    default = f"  [default: {field.default}]" if shown else ""
+    text = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    default = f"  [default: {text}]" if shown else ""
     arguments: dict[str, Any] = {"help": f"{field.description}{default}", "default": None}
     if annotation is bool:
         return _switch(flag, name, arguments)

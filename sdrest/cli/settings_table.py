@@ -41,7 +41,8 @@ def _rows() -> Iterator[str]:
         if default in {None, PydanticUndefined, "", ()} or isinstance(default, SecretStr):
             shown = ""
         else:
-            shown = f"`{str(default).lower() if isinstance(default, bool) else default}`"
+            text = ",".join(default) if isinstance(default, tuple) else str(default)
+            shown = f"`{text.lower() if isinstance(default, bool) else text}`"
         meaning = (field.description or "").replace("|", "\\|")
         yield f"| `{flag}` | `SDREST_{name.upper()}` | {_kind(field.annotation)} | {shown} | {meaning} |\n"
 

@@ -9,7 +9,7 @@ import msgspec
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a job is. ``stage`` is wait, load, encode, sample, decode, upscale or save."""
+    """How far a job is. ``stage`` is wait, load, encode, sample, decode, upscale, save or work; work on files tells its bytes."""
 
     stage: str = "wait"
     step: int = 0
@@ -19,6 +19,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     image: int = 0
     images: int = 0
     eta_seconds: float | None = None
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+    bytes_per_second: float | None = None
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):

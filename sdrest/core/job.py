@@ -75,6 +75,10 @@ class Progress:
     images: int = 0
     fraction: float = 0.0
     eta_seconds: float | None = None
+    #: For work on files: bytes done, of all where that is known, and how many a second.
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+    bytes_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

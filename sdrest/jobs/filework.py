@@ -7,21 +7,17 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from sdrest.conversion.plan import Conversion, Plan, make_plan
 from sdrest.conversion.process import convert_in_process
 from sdrest.conversion.rules import parse_rules, parse_type
 from sdrest.conversion.run import Progress as ConversionProgress
 from sdrest.core.errors import InvalidInput
-from sdrest.core.job import Job, Phase, Progress
+from sdrest.core.job import Job
 from sdrest.core.model import Model
+from sdrest.jobs.progress import ByteMeter
 from sdrest.jobs.worker import Attempt, Result
 from sdrest.registry.registry import Registry
-
-_BYTES_A_STEP: Final = 1024 * 1024
-#: Progress is published at most this often.
-_PAUSE_SECONDS: Final = 0.1
 
 #: Does the work of a job on a thread: told to report (done, total) bytes and to ask whether it is cancelled.
 Work = Callable[[Job, Callable[[int, int], None], Callable[[], bool]], None]
@@ -45,15 +41,12 @@ class FileExecutor:
         cancelled = self._cancelled[job.id] = threading.Event()
         loop = asyncio.get_running_loop()
         started_at = time.monotonic()
-        last = 0.0
+        meter = ByteMeter()
 
         def report(done: int, total: int) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last < _PAUSE_SECONDS and done < total:
-                return
-            last = now
-            loop.call_soon_threadsafe(attempt.progress, _progress(done, total, now - started_at))
+            progress = meter.at(done, total)
+            if progress is not None:
+                loop.call_soon_threadsafe(attempt.progress, progress)
 
         try:
             await asyncio.to_thread(self._work, job, report, cancelled.is_set)
@@ -63,17 +56,6 @@ class FileExecutor:
         finally:
             del self._cancelled[job.id]
         return Result(seconds=time.monotonic() - started_at)
-
-
-def _progress(done: int, total: int, seconds: float) -> Progress:
-    fraction = done / total if total else 1.0
-    return Progress(
-        phase=Phase.WORK,
-        step=done // _BYTES_A_STEP,
-        steps=max(1, total // _BYTES_A_STEP),
-        fraction=round(fraction, 4),
-        eta_seconds=round(seconds * (1 - fraction) / fraction, 1) if fraction > 0 else None,
-    )
 
 
 def hashing(registry: Registry) -> Work:

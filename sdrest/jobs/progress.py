@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -62,3 +63,43 @@ class ProgressTracker:
         if fraction <= first:
             return None
         return round((now - since) * (1 - fraction) / (fraction - first), 1)
+
+
+#: Work on files is reported in steps of this size, at most this often, with the rate of the last seconds.
+_BYTES_A_STEP: Final = 1024 * 1024
+_PAUSE_SECONDS: Final = 0.1
+_RATE_SECONDS: Final = 5.0
+
+
+class ByteMeter:
+    """Progress of work on files: bytes, rate and time left. What was done before the first call does not count as speed."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = float("-inf")
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def at(self, done: int, total: int | None) -> Progress | None:
+        """The progress after ``done`` bytes of ``total`` (None: not known); None when the last one was told just now."""
+        now = self._clock()
+        if now - self._last < _PAUSE_SECONDS and done != total:
+            return None
+        self._last = now
+        while len(self._seen) > 1 and now - self._seen[0][0] > _RATE_SECONDS:
+            self._seen.popleft()
+        if self._seen and done < self._seen[-1][1]:  # begun again
+            self._seen.clear()
+        self._seen.append((now, done))
+        since, before = self._seen[0]
+        rate = (done - before) / (now - since) if now > since else 0.0
+        left = None if total is None else max(0, total - done)
+        return Progress(
+            phase=Phase.WORK,
+            step=done // _BYTES_A_STEP,
+            steps=0 if total is None else max(1, total // _BYTES_A_STEP),
+            fraction=0.0 if total is None else round(done / total, 4) if total else 1.0,
+            eta_seconds=round(left / rate, 1) if left is not None and rate > 0 else None,
+            done_bytes=done,
+            total_bytes=total,
+            bytes_per_second=round(rate, 1) if rate > 0 else None,
+        )

@@ -21,7 +21,8 @@ from yarl import URL
 
 from sdrest.core.errors import InvalidInput, TooLarge
 
-_MAX_REDIRECTS: Final = 5
+MAX_REDIRECTS: Final = 5
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CHUNK_BYTES: Final = 64 * 1024
 _CONNECT_SECONDS: Final = 10.0
 #: IPv6 prefixes that stand for IPv4 addresses: NAT64 (RFC 6052) and 6to4 (RFC 3056).
@@ -68,7 +69,7 @@ class Guard(AbstractResolver):
             InvalidInput: it is no URL.
         """
         try:
-            parsed = _parsed(url)
+            parsed = parse_url(url)
         except Refused as refusal:
             raise InvalidInput(str(refusal), field="webhook_url") from None
         return Guard((*self._allowed, f"{parsed.host}:{parsed.port}"), self._resolver)
@@ -133,12 +134,26 @@ class WebhookGuard:
             InvalidInput: it may not.
         """
         try:
-            url = _parsed(text)
+            url = parse_url(text)
             self._guard.check(url)
             if self._hosts and (url.host or "").lower() not in self._hosts:
                 raise Refused(f"{url.host} is not among the hosts of the setting webhook_hosts")
         except Refused as refusal:
             raise InvalidInput(str(refusal), field="webhook_url") from None
+
+
+@asynccontextmanager
+async def guarded_session(
+    guard: Guard, *, silence_seconds: float | None = None
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Connections through ``guard``: no proxies, no cookies, nothing compressed; broken off after ``silence_seconds``."""
+    connector = aiohttp.TCPConnector(resolver=guard, use_dns_cache=False, force_close=True)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silence_seconds)
+    headers = {"User-Agent": "sdrest", "Accept-Encoding": "identity"}
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, trust_env=False, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
+        yield session
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +180,14 @@ class Fetcher:
             TooLarge: it is larger than the limit.
         """
         try:
-            async with asyncio.timeout(self._timeout_seconds), self._session() as session:
-                return await self._follow(session, _parsed(text))
+            async with asyncio.timeout(self._timeout_seconds), guarded_session(self._guard) as session:
+                return await self._follow(session, parse_url(text))
         except TimeoutError:
             message = f"no answer within {self._timeout_seconds:g} s"
         except Refused as refusal:
             message = str(refusal)
         except aiohttp.ClientError as error:
-            message = f"cannot be fetched: {_reason(error)}"
+            message = f"cannot be fetched: {reason_of(error)}"
         raise InvalidInput(message, field=field)
 
     async def post(self, text: str, body: bytes, headers: Mapping[str, str]) -> int:
@@ -182,35 +197,25 @@ class Fetcher:
             OSError: the receiver cannot be reached, or must not be.
         """
         try:
-            async with asyncio.timeout(self._timeout_seconds), self._session() as session:
-                url = _parsed(text)
+            async with asyncio.timeout(self._timeout_seconds), guarded_session(self._guard) as session:
+                url = parse_url(text)
                 self._guard.check(url)
                 async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                     return response.status
         except (Refused, aiohttp.ClientError) as error:
-            raise OSError(_reason(error)) from error
-
-    @asynccontextmanager
-    async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
-        connector = aiohttp.TCPConnector(resolver=self._guard, use_dns_cache=False, force_close=True)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
-        headers = {"User-Agent": "sdrest", "Accept-Encoding": "identity"}
-        async with aiohttp.ClientSession(
-            connector=connector, timeout=timeout, trust_env=False, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
-        ) as session:
-            yield session
+            raise OSError(reason_of(error)) from error
 
     async def _follow(self, session: aiohttp.ClientSession, url: URL) -> Fetched:
-        for _ in range(_MAX_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             self._guard.check(url)
             async with session.get(url, allow_redirects=False, auto_decompress=False) as response:
-                if response.status in {301, 302, 303, 307, 308} and "Location" in response.headers:
-                    url = url.join(_parsed(response.headers["Location"]))
+                if response.status in REDIRECTS and "Location" in response.headers:
+                    url = url.join(parse_url(response.headers["Location"]))
                     continue
                 if response.status != 200:
                     raise Refused(f"the answer was {response.status} {response.reason or ''}".strip())
                 return Fetched(await self._read(response), response.content_type)
-        raise Refused(f"more than {_MAX_REDIRECTS} redirects")
+        raise Refused(f"more than {MAX_REDIRECTS} redirects")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         data = bytearray()
@@ -221,14 +226,15 @@ class Fetcher:
         return bytes(data)
 
 
-def _parsed(text: str) -> URL:
+def parse_url(text: str) -> URL:
+    """A URL. Raises :class:`Refused` when it is none."""
     try:
         return URL(text)
     except ValueError as error:
         raise Refused(f"not a URL: {error}") from None
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The sentence of the error at the bottom: aiohttp wraps what the resolver raised."""
     while error.__cause__ is not None and isinstance(error.__cause__, Exception):
         error = error.__cause__

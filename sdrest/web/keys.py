@@ -16,11 +16,13 @@ from sdrest.jobs.residency import Residency
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingStore
 from sdrest.jobs.worker import Worker
+from sdrest.registry.incoming import IncomingFiles
 from sdrest.registry.registry import Registry
 from sdrest.settings import Settings
 from sdrest.web.fetch import Fetcher, WebhookGuard
 from sdrest.web.lifecycle import Lifecycle
 from sdrest.web.metrics import Metrics
+from sdrest.web.transfers import Downloads
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 JOBS: Final = web.AppKey("jobs", JobService)
@@ -34,6 +36,8 @@ TIMINGS: Final = web.AppKey("timings", TimingStore)
 WEBHOOK_GUARD: Final = web.AppKey("webhook_guard", WebhookGuard)
 METRICS: Final = web.AppKey("metrics", Metrics)
 FETCHER: Final = web.AppKey("fetcher", Fetcher)
+INCOMING: Final = web.AppKey("incoming", IncomingFiles)
+DOWNLOADS: Final = web.AppKey("downloads", Downloads)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
 ACCESS: Final = web.AppKey("access", Access)
 STARTED_AT: Final = web.AppKey("started_at", float)

@@ -16,7 +16,7 @@ from sdrest.web.keys import JOBS
 
 
 class ProgressView(TypedDict):
-    """How far a job is; ``stage`` is the phase under the contract's name for it."""
+    """How far a job is; ``stage`` is the phase under the contract's name for it. Bytes are told of work on files only."""
 
     stage: Phase
     step: int
@@ -26,6 +26,9 @@ class ProgressView(TypedDict):
     image: int
     images: int
     eta_seconds: float | None
+    done_bytes: int | None
+    total_bytes: int | None
+    bytes_per_second: float | None
 
 
 class ImageView(TypedDict):
@@ -125,6 +128,9 @@ def progress_view(progress: Progress) -> ProgressView:
         "image": progress.image,
         "images": progress.images,
         "eta_seconds": progress.eta_seconds,
+        "done_bytes": progress.done_bytes,
+        "total_bytes": progress.total_bytes,
+        "bytes_per_second": progress.bytes_per_second,
     }
 
 

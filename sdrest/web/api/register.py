@@ -23,6 +23,7 @@ from sdrest.web.api import (
     queue,
     system,
     tokens,
+    transfers,
     validation,
 )
 from sdrest.web.routing import add_api_routes
@@ -44,6 +45,7 @@ _MODULES: Final = (
     queue,
     system,
     tokens,
+    transfers,
     validation,
 )
 

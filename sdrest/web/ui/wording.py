@@ -72,7 +72,12 @@ def progress_text(progress: Progress, *, cancelling: bool = False) -> str:
     if cancelling:
         return "Cancelling"
     parts = [PHASE_LABELS[progress.phase]]
-    if progress.phase in {Phase.SAMPLE, Phase.UPSCALE, Phase.WORK} and progress.steps > 0:
+    if progress.done_bytes is not None:
+        whole = f" of {size_text(progress.total_bytes)}" if progress.total_bytes is not None else ""
+        parts = [size_text(progress.done_bytes) + whole]
+        if progress.bytes_per_second:
+            parts.append(f"{size_text(progress.bytes_per_second)}/s")
+    elif progress.phase in {Phase.SAMPLE, Phase.UPSCALE, Phase.WORK} and progress.steps > 0:
         parts.append(f"step {progress.step} of {progress.steps}")
     if progress.images > 1 and progress.image:
         parts.append(f"picture {progress.image} of {progress.images}")
