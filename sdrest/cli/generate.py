@@ -33,6 +33,8 @@ _OPTIONS = (
     "scheduler",
     "seed",
     "batch_size",
+    "preset",
+    "prompt_template",
 )
 
 
@@ -53,6 +55,8 @@ _OPTIONS = (
 @click.option("--scheduler")
 @click.option("-s", "--seed", type=int)
 @click.option("-b", "--batch-size", type=int, help="Number of pictures; further ones get -1, -2 … before the ending.")
+@click.option("--preset", help="Name of a preset; the options given here go before it.")
+@click.option("--prompt-template", help="Name of a template that the prompt is put into.")
 @settings_options("models_dir", *MODEL_FOLDERS, "threads")
 def generate(
     prompt: str, output_file: Path, url: str | None, api_key: str | None, config: Path | None, **flags: Any

@@ -2,7 +2,8 @@
 
 A preset is a JSON or YAML object of generation parameters, with ``description`` beside them if wanted. A prompt
 template is a text in which ``{prompt}`` stands for the request's own prompt (without it, the prompt goes before the
-text, with a comma), or a JSON object with such texts as ``prompt`` and ``negative_prompt``.
+text, with a comma), or a JSON object with such texts as ``prompt`` and ``negative_prompt``; a JSON file may also hold several
+texts, as a list or by name.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from sdrest.core.errors import Conflict, InvalidInput, ModelUnusable
+from sdrest.core.errors import Conflict, InsufficientStorage, InvalidInput, ModelUnusable
 from sdrest.core.model import ModelType
 from sdrest.registry.folders import Folders
 
@@ -24,6 +26,8 @@ _SIZE_LIMIT = 1024 * 1024
 _NAME = re.compile(r"^[\w][\w .()+-]{0,99}$")
 _PLACE = "{prompt}"
 _DEPTH_LIMIT = 8
+_PROMPTS = frozenset({"prompt", "negative_prompt"})
+_TEMPLATE_KEYS = _PROMPTS | {"name", "description"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,8 @@ class Preset:
     description: str = ""
 
     def under(self, request: Mapping[str, object]) -> dict[str, object]:
-        """The preset's parameters with ``request``'s over them."""
-        return {**self.parameters, **request}
+        """The preset's parameters with ``request``'s over them, also within objects."""
+        return _over(self.parameters, request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +72,32 @@ def read_preset(path: Path) -> Preset:
     return Preset(path.stem, data, description if isinstance(description, str) else "")
 
 
-def read_template(path: Path) -> Template:
-    """The prompt template in a file. Raises :class:`ModelUnusable` with the reason when it is none."""
-    if path.suffix.lower() == ".txt":
-        return Template(path.stem, _text(path).strip())
-    data = _parse(path)
-    if isinstance(data, str):
-        return Template(path.stem, data.strip())
-    if isinstance(data, dict):
-        texts = [data.get(key, "") for key in ("prompt", "negative_prompt")]
-        if any(texts) and all(isinstance(text, str) for text in texts):
-            return Template(path.stem, texts[0].strip(), texts[1].strip())
-    raise ModelUnusable(f"{path.name}: a prompt template is a text, or an object with prompt and negative_prompt")
+def read_templates(path: Path, *, negative: bool = False) -> tuple[Template, ...]:
+    """The prompt templates in a file; ``negative``: plain texts are meant for the negative prompt.
+
+    A ``.txt`` and a JSON text are one template called after the file, and so is an object of ``prompt`` and
+    ``negative_prompt``. A JSON list of texts, or an object of texts by name, holds several: ``file/1`` or ``file/name``.
+    Raises :class:`ModelUnusable` with the reason when it is none of these.
+    """
+    value = _text(path) if path.suffix.lower() == ".txt" else _parse(path)
+    named: dict[str, object] = {}
+    if isinstance(value, str):
+        named = {path.stem: value}
+    elif isinstance(value, list):
+        named = {f"{path.stem}/{number}": text for number, text in enumerate(value, 1)}
+    elif isinstance(value, dict) and value.keys() & _PROMPTS and value.keys() <= _TEMPLATE_KEYS:
+        texts = {key: value.get(key) or "" for key in _PROMPTS}
+        if any(texts.values()) and all(isinstance(text, str) for text in texts.values()):
+            return (Template(path.stem, **{key: text.strip() for key, text in texts.items()}),)
+    elif isinstance(value, dict):
+        named = {f"{path.stem}/{key}": text for key, text in value.items()}
+    found = {name: text.strip() for name, text in named.items() if isinstance(text, str)}
+    if not found or len(found) != len(named):
+        raise ModelUnusable(
+            f"{path.name}: a prompt template is a text, an object with prompt and negative_prompt, a list of texts, "
+            "or an object of texts by name"
+        )
+    return tuple(Template(name, **{"negative_prompt" if negative else "prompt": text}) for name, text in found.items())
 
 
 def save_preset(
@@ -95,12 +113,31 @@ def save_preset(
     return _save(folders, ModelType.PRESETS, f"{_checked(name)}.json", text, overwrite=overwrite)
 
 
-def save_template(folders: Folders, name: str, text: str, *, negative: bool = False, overwrite: bool = False) -> Path:
-    """Write a prompt template (``negative``: into the folder of negative ones). Raises as :func:`save_preset`."""
-    if not text.strip() or len(text) > _SIZE_LIMIT:
-        raise InvalidInput("a template needs a text of at most one megabyte", field="text")
-    kind = ModelType.NEG_PROMPTS if negative else ModelType.PROMPTS
-    return _save(folders, kind, f"{_checked(name)}.txt", text.strip() + "\n", overwrite=overwrite)
+def save_template(
+    folders: Folders, name: str, prompt: str = "", negative_prompt: str = "", *, overwrite: bool = False
+) -> Path:
+    """Write a prompt template: a text among the prompts, or among the negative ones, or both as JSON among the prompts.
+
+    Raises as :func:`save_preset`.
+    """
+    prompt, negative_prompt = prompt.strip(), negative_prompt.strip()
+    if not (prompt or negative_prompt) or len(prompt) + len(negative_prompt) > _SIZE_LIMIT:
+        raise InvalidInput("a template needs a text of at most one megabyte", field="prompt")
+    kind = ModelType.PROMPTS if prompt else ModelType.NEG_PROMPTS
+    if not (prompt and negative_prompt):
+        text = (prompt or negative_prompt) + "\n"
+        return _save(folders, kind, f"{_checked(name)}.txt", text, overwrite=overwrite)
+    text = json.dumps({"prompt": prompt, "negative_prompt": negative_prompt}, indent=2, ensure_ascii=False) + "\n"
+    return _save(folders, kind, f"{_checked(name)}.json", text, overwrite=overwrite)
+
+
+def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    merged = {**below, **above}
+    for key in below.keys() & above.keys():
+        lower, upper = below[key], above[key]
+        if isinstance(lower, Mapping) and isinstance(upper, Mapping):
+            merged[key] = _over(lower, upper)
+    return merged
 
 
 def _put(text: str, prompt: str) -> str:
@@ -119,15 +156,27 @@ def _checked(name: str) -> str:
 
 
 def _save(folders: Folders, kind: ModelType, file_name: str, text: str, *, overwrite: bool) -> Path:
-    folder = folders.primary(folders.for_type(kind))
+    folder_kind = folders.for_type(kind)
+    folder = folders.primary(folder_kind)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file_name
-    if path.exists() and not overwrite:
-        raise Conflict(f"{path.stem} exists already")
-    temporary = folder / f".{file_name}.{os.getpid()}.part"
+    others = [path.with_suffix(ending) for ending in folder_kind.extensions if ending != path.suffix]
+    taken = [other for other in others if other.exists()]
+    temporary = folder / f".{file_name}.{os.getpid()}.{threading.get_ident()}.part"
     try:
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        if overwrite:
+            temporary.replace(path)
+            for other in taken:
+                other.unlink(missing_ok=True)
+        elif taken:
+            raise Conflict(f"{path.stem} exists already")
+        else:
+            path.hardlink_to(temporary)  # unlike a rename, this fails when somebody was quicker
+    except FileExistsError:
+        raise Conflict(f"{path.stem} exists already") from None
+    except OSError as error:
+        raise InsufficientStorage(f"{folder} cannot be written to ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
     return path

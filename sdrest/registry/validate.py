@@ -9,7 +9,7 @@ from sdrest.core.errors import SdrestError
 from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Component, Model, ModelFormat, ModelType, Problem
 from sdrest.registry.header import HeaderError
 from sdrest.registry.inspect import header_problems
-from sdrest.registry.presets import read_preset, read_template
+from sdrest.registry.presets import read_preset, read_templates
 from sdrest.registry.registry import Registry
 
 
@@ -60,7 +60,7 @@ def _check_text(model: Model) -> tuple[Problem, ...]:
         if model.type is ModelType.PRESETS:
             read_preset(model.path)
         else:
-            read_template(model.path)
+            read_templates(model.path)
     except SdrestError as error:
         return (Problem(error.slug, error.message),)
     return ()

@@ -28,7 +28,7 @@ from sdrest.core.parameters import RANDOM_SEED, Limits, limits_of
 _MAX_PICTURE_CHARACTERS: Final = 2**31
 
 #: Bodies up to this size are read at once: a worker thread would cost more than it spares the event loop.
-_INLINE_BYTES: Final = 64 * 1024
+INLINE_BYTES: Final = 64 * 1024
 
 P = TypeVar("P")
 Q = TypeVar("Q", bound="Body")
@@ -187,7 +187,7 @@ async def read_body(model: type[Q], request: web.Request) -> Q:
     def checked() -> Q:
         return validate(model, parse_json(text))
 
-    return checked() if len(text) <= _INLINE_BYTES else await asyncio.to_thread(checked)
+    return checked() if len(text) <= INLINE_BYTES else await asyncio.to_thread(checked)
 
 
 def parse_query(model: type[Q], request: web.Request) -> Q:

@@ -9,8 +9,9 @@ import pytest
 from sdrest.core.errors import Conflict, InvalidInput, ModelUnusable
 from sdrest.core.model import ModelType
 from sdrest.registry.folders import Folders
-from sdrest.registry.presets import Preset, Template, read_preset, read_template, save_preset, save_template
+from sdrest.registry.presets import Preset, Template, read_preset, read_templates, save_preset, save_template
 from sdrest.registry.registry import Registry
+from sdrest.registry.saved import find_preset, find_template, templates
 from sdrest.registry.validate import validate
 
 
@@ -57,37 +58,45 @@ def test_what_is_no_preset_is_refused_with_its_name(name: str, text: str, tmp_pa
         read_preset(_write(tmp_path, name, text))
 
 
+def only(path: Path) -> Template:
+    (template,) = read_templates(path)
+    return template
+
+
 def test_templates_take_the_prompt_in(tmp_path: Path) -> None:
-    film = read_template(_write(tmp_path, "film.txt", "film still of {prompt}, 35 mm\n"))
+    film = only(_write(tmp_path, "film.txt", "film still of {prompt}, 35 mm\n"))
     assert film.around("a cat") == "film still of a cat, 35 mm"
     assert Template("t", "cinematic").around("a cat") == "a cat, cinematic"
     assert Template("t", "cinematic").around("") == "cinematic"
-    both = read_template(_write(tmp_path, "both.json", '{"prompt": "{prompt}!", "negative_prompt": "blurry"}'))
+    both = only(_write(tmp_path, "both.json", '{"prompt": "{prompt}!", "negative_prompt": "blurry"}'))
     assert (both.around("x"), both.around_negative("dark"), both.around_negative("")) == (
         "x!",
         "dark, blurry",
         "blurry",
     )
-    assert read_template(_write(tmp_path, "text.json", '"plain"')).around("x") == "x, plain"
+    assert only(_write(tmp_path, "text.json", '"plain"')).around("x") == "x, plain"
     assert Template("t").around("x") == "x"
     with pytest.raises(ModelUnusable, match="prompt template"):
-        read_template(_write(tmp_path, "bad.json", '{"prompt": 3}'))
+        only(_write(tmp_path, "bad.json", '{"prompt": 3}'))
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
     with pytest.raises(ModelUnusable, match="UTF-8"):
-        read_template(tmp_path / "latin.txt")
+        only(tmp_path / "latin.txt")
 
 
 def test_saved_files_are_found_again(tmp_path: Path) -> None:
     folders = Folders(tmp_path)
     save_preset(folders, "My preset", {"steps": 4}, "quick")
     save_template(folders, "film", "film still of {prompt}")
-    save_template(folders, "bad hands", "extra fingers", negative=True)
+    save_template(folders, "bad hands", negative_prompt="extra fingers")
+    save_template(folders, "both", "{prompt}, ink", "blurry")
     registry = Registry(folders)
     registry.refresh()
     preset = registry.resolve("My preset", ModelType.PRESETS)
     assert read_preset(preset.path) == Preset("My preset", {"steps": 4}, "quick")
     assert registry.resolve("film", ModelType.PROMPTS).type is ModelType.PROMPTS
     assert registry.resolve("bad hands").type is ModelType.NEG_PROMPTS
+    assert find_template(registry.catalogue, "both") == Template("both", "{prompt}, ink", "blurry")
+    assert find_template(registry.catalogue, "bad hands", negative=True) == Template("bad hands", "", "extra fingers")
     assert all(validate(registry, model).valid for model in registry.catalogue.models)
     _write(tmp_path, "presets/broken.json", "{")
     registry.refresh()
@@ -102,6 +111,45 @@ def test_saving_overwrites_only_on_request(tmp_path: Path) -> None:
     assert read_preset(path).parameters == {"steps": 4}
     save_preset(folders, "a", {"steps": 5}, overwrite=True)
     assert read_preset(path).parameters == {"steps": 5}
+    yaml = _write(tmp_path, "presets/b.yaml", "steps: 6\n")
+    with pytest.raises(Conflict, match="b exists"):
+        save_preset(folders, "b", {"steps": 7})
+    save_preset(folders, "b", {"steps": 7}, overwrite=True)
+    assert not yaml.exists()
+    assert sorted(path.name for path in yaml.parent.iterdir()) == ["a.json", "b.json"]
+
+
+def test_a_file_may_hold_several_templates(tmp_path: Path) -> None:
+    _write(tmp_path, "prompts/styles.json", '{"ink": "{prompt}, ink", "oil": "oil painting of {prompt}"}')
+    _write(tmp_path, "prompts/list.json", '["one", "two"]')
+    _write(tmp_path, "neg_prompts/usual.json", '{"hands": "bad hands"}')
+    _write(tmp_path, "prompts/broken.json", "[1]")
+    registry = Registry(Folders(tmp_path))
+    registry.refresh()
+    found = registry.catalogue
+    assert find_template(found, "styles/oil").around("x") == "oil painting of x"
+    assert find_template(found, "list/2").around("") == "two"
+    assert find_template(found, "usual", negative=True) == Template("usual/hands", "", "bad hands")
+    assert {t.name for t in templates(found, ModelType.PROMPTS)} == {"styles/ink", "styles/oil", "list/1", "list/2"}
+    with pytest.raises(InvalidInput, match="there are: list/1, list/2, styles/ink, styles/oil"):
+        find_template(found, "styles")
+    with pytest.raises(
+        InvalidInput, match="prompt_template: no prompt template is named 'styles/inc'; did you mean 'styles/ink'"
+    ):
+        find_template(found, "styles/inc")
+    with pytest.raises(ModelUnusable, match=r"broken\.json"):
+        find_template(found, "broken")
+    with pytest.raises(InvalidInput, match="there is no preset here"):
+        find_preset(found, "x")
+
+
+def test_the_request_goes_before_the_preset_also_within_objects() -> None:
+    preset = Preset("p", {"steps": 30, "hires": {"enabled": True, "scale": 2}, "loras": [{"name": "a"}]})
+    assert preset.under({"hires": {"scale": 1.5}, "loras": []}) == {
+        "steps": 30,
+        "hires": {"enabled": True, "scale": 1.5},
+        "loras": [],
+    }
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a\\b", ".hidden", "x" * 101, "a\nb", "a\x00b", "end."])
@@ -115,5 +163,5 @@ def test_names_that_could_leave_the_folder_are_refused(name: str, tmp_path: Path
 def test_values_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="parameters"):
         save_preset(Folders(tmp_path), "a", {"x": object()})
-    with pytest.raises(InvalidInput, match="text"):
+    with pytest.raises(InvalidInput, match="text of"):
         save_template(Folders(tmp_path), "a", "  ")

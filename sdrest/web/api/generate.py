@@ -15,13 +15,14 @@ from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.files import confined
-from sdrest.web.bodies import Body, body_model, read_body, to_parameters
+from sdrest.web.bodies import Body, body_model, to_parameters
 from sdrest.web.endings import wait_until_completed
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS, WEBHOOK_GUARD
 from sdrest.web.operations import operation
 from sdrest.web.pictures import read_pictures
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
+from sdrest.web.saved import SAVED_FIELDS, read_checked
 from sdrest.web.views import Links, ProgressView, links, progress_view, timestamp
 
 #: How the job is treated, beside what it makes.
@@ -46,10 +47,18 @@ _TEXT_FIELDS: Final = (("sampler", "sampling_method"),)
 _V1_FIELDS: Final = (("batch_count", "batch_size"),)
 
 Text2ImgBody: Final = body_model(
-    "Text2Img", GenerationParameters, rename=_TEXT_FIELDS, required=frozenset({"prompt"}), extra=JOB_FIELDS
+    "Text2Img",
+    GenerationParameters,
+    rename=_TEXT_FIELDS,
+    required=frozenset({"prompt"}),
+    extra=(*SAVED_FIELDS, *JOB_FIELDS),
 )
 GenerateBody: Final = body_model(
-    "Generate", GenerationParameters, rename=_V1_FIELDS, required=frozenset({"prompt"}), extra=JOB_FIELDS
+    "Generate",
+    GenerationParameters,
+    rename=_V1_FIELDS,
+    required=frozenset({"prompt"}),
+    extra=(*SAVED_FIELDS, *JOB_FIELDS),
 )
 
 
@@ -138,7 +147,7 @@ def accepted(job: Job, position: int | None) -> web.Response:
 @operation("generate", body=Text2ImgBody, reply=Accepted, status=202, errors=SUBMIT_ERRORS)
 async def text2img(request: web.Request) -> web.Response:
     """Queue a picture from a prompt."""
-    body = await read_body(Text2ImgBody, request)
+    body = await read_checked(Text2ImgBody, request, _TEXT_FIELDS)
     submission = await submission_from(request, body, JobType.TXT2IMG, _TEXT_FIELDS)
     jobs = request.app[JOBS]
     job = await jobs.submit(submission)
@@ -148,7 +157,7 @@ async def text2img(request: web.Request) -> web.Response:
 @operation("generate", body=GenerateBody, reply=GenerationView, errors=SUBMIT_ERRORS)
 async def generate(request: web.Request) -> web.Response:
     """Make pictures and answer with them. A client that goes away loses nothing: the job goes on and can be fetched by id."""
-    body = await read_body(GenerateBody, request)
+    body = await read_checked(GenerateBody, request, _V1_FIELDS)
     submission = await submission_from(request, body, JobType.TXT2IMG, _V1_FIELDS)
     jobs = request.app[JOBS]
     job = await jobs.submit(submission)

@@ -11,12 +11,12 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sdrest.core.errors import InvalidInput
-from sdrest.core.model import MODEL_TYPES, Model, parse_model_types
+from sdrest.core.errors import InvalidInput, SdrestError
+from sdrest.core.model import MODEL_TYPES, TEXT_TYPES, Model, parse_model_types
 from sdrest.core.principal import Permission
 from sdrest.registry.catalogue import Query, SortKey
-from sdrest.registry.header import HeaderError
 from sdrest.registry.registry import Registry
+from sdrest.registry.saved import contents_of
 from sdrest.web.access import requires
 from sdrest.web.api.model_views import ModelDetail, ModelView, model_detail, model_view, type_view
 from sdrest.web.bodies import Body, parse_query
@@ -133,8 +133,8 @@ async def detail(request: web.Request) -> web.Response:
 
 def _metadata(registry: Registry, model: Model) -> dict[str, Any]:
     try:
-        found = registry.header(model).metadata
-    except (HeaderError, OSError):
+        found = contents_of(model) if model.type & TEXT_TYPES else registry.header(model).metadata
+    except (SdrestError, OSError):
         return {}
     return {str(key): text if len(text := str(value)) <= _METADATA_CHARACTERS else "…" for key, value in found.items()}
 

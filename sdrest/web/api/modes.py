@@ -15,11 +15,12 @@ from sdrest.core.job import JobType
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.jobs.submission import Submission
 from sdrest.web.api.generate import JOB_FIELDS, SUBMIT_ERRORS, Accepted, accepted, job_fields
-from sdrest.web.bodies import Body, body_model, parse_json, to_parameters, validate
-from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.bodies import Body, body_model, parse_json, to_parameters
+from sdrest.web.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.operations import operation
 from sdrest.web.pictures import read_pictures
 from sdrest.web.routing import Route
+from sdrest.web.saved import PRESET_FIELD, SAVED_FIELDS, checked
 
 #: Pairs (parameter, its name on the route).
 Names = tuple[tuple[str, str], ...]
@@ -38,7 +39,8 @@ class Mode:
     @classmethod
     def of(cls, name: str, job_type: JobType, table: type, required: Iterable[str], names: Names) -> Mode:
         """A mode whose body is called ``name``."""
-        body = body_model(name, table, rename=names, required=frozenset(required), extra=JOB_FIELDS)
+        saved = (PRESET_FIELD,) if table is UpscaleParameters else SAVED_FIELDS
+        body = body_model(name, table, rename=names, required=frozenset(required), extra=(*saved, *JOB_FIELDS))
         return cls(job_type, table, body, names)
 
     async def submission(self, request: web.Request, value: object) -> Submission:
@@ -47,7 +49,7 @@ class Mode:
         Raises:
             InvalidInput: all that is wrong with it.
         """
-        body = await asyncio.to_thread(validate, self.body, value)
+        body = await asyncio.to_thread(checked, self.body, value, request.app[MODELS].catalogue, dict(self.names))
         parameters: Any
         parameters, given, texts = to_parameters(body, self.table, rename=dict(self.names))
         with route_names(self.names):

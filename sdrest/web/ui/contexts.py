@@ -129,6 +129,8 @@ class GeneratePage:
     errors: tuple[str, ...]
     #: Whether the form was filled by the server and not by the page's defaults.
     is_filled: bool
+    #: Whether this caller may save presets and templates.
+    can_save: bool
     card: JobCard | None
     recent: tuple[Picture, ...]
 

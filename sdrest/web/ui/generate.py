@@ -16,6 +16,7 @@ from sdrest.core.job import Job, JobState
 from sdrest.core.model import MAIN_TYPES, Model, ModelType, parse_model_types
 from sdrest.core.names import PreviewMode
 from sdrest.core.parameters import GenerationParameters
+from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.infotext import parse_infotext
@@ -153,7 +154,7 @@ async def _reused(request: web.Request) -> tuple[dict[str, str], list[tuple[str,
     """Form texts and LoRA rows of the job named in the query, with the seed of its file when one is named."""
     preset = request.query.get("preset", "")
     if preset:
-        return await asyncio.to_thread(preset_texts, request.app[MODELS].resolve(preset, ModelType.PRESETS)), []
+        return await asyncio.to_thread(preset_texts, request.app[MODELS].catalogue, preset)
     job_id = request.query.get("job", "")
     if not job_id:
         return {}, []
@@ -226,6 +227,7 @@ async def _page(
         references=references or {},
         errors=rest,
         is_filled=bool(texts),
+        can_save=mode.has_prompt and request[PRINCIPAL].may(Permission.MANAGE_MODELS),
         card=await _latest_card(request),
         recent=await recent_pictures(request, _RECENT),
     )

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sdrest.web.problems import Problems
 from sdrest.web.routing import Route
-from sdrest.web.ui import accounts, gallery, generate, live, login, model_tools, models, queue, system
+from sdrest.web.ui import accounts, gallery, generate, live, login, model_tools, models, queue, saving, system
 from sdrest.web.ui.logbook import LOGBOOK, Logbook
 from sdrest.web.ui.rendering import error_page, set_up_templates
 from sdrest.web.ui.samples import SAMPLES, Samples
@@ -18,6 +18,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/ui/", generate.show),
     ("GET", "/ui/generate/{mode}", generate.show),
     ("POST", "/ui/generate/{mode}", generate.submit),
+    ("POST", "/ui/generate/{mode}/save", saving.save),
     ("GET", "/ui/recent", generate.recent),
     ("GET", "/ui/model-note", generate.model_note),
     ("POST", "/ui/parameters", generate.read_picture_parameters),

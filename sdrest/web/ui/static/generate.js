@@ -5,7 +5,7 @@
   const all = (selector, root = form) => [...root.querySelectorAll(selector)];
   const one = (selector) => form.querySelector(selector);
   const key = `sdrest.form.${form.dataset.mode}`;
-  const isRemembered = (element) => element.name && element.name !== "drawn_for" && element.type !== "file" && element.type !== "hidden" && !element.name.startsWith("lora_");
+  const isRemembered = (element) => element.name && element.name !== "drawn_for" && element.type !== "file" && element.type !== "hidden" && !/^(lora|save)_/.test(element.name);
 
   // ---- memory
   function save() {
@@ -127,7 +127,9 @@
     const insert = event.target.closest("[data-insert]");
     if (insert?.value) {
       const area = form.elements.namedItem(insert.dataset.insert);
-      area.value = area.value.trim() ? `${area.value.trimEnd()}, ${insert.value}` : insert.value;
+      const typed = area.value.trim();
+      if (insert.value.includes("{prompt}")) area.value = insert.value.replaceAll("{prompt}", () => typed);
+      else area.value = typed ? `${typed}, ${insert.value}` : insert.value;
       insert.value = "";
       area.dispatchEvent(new Event("input", { bubbles: true }));
     }
@@ -280,7 +282,20 @@
     if (file) restoreFrom(file);
   });
 
-  if (form.dataset.filled === undefined) restore(); else save();
+  // A preset says how, not what: the prompts that were typed stay.
+  function restorePrompts() {
+    let values = {};
+    try { values = JSON.parse(localStorage.getItem(key)) ?? {}; } catch { /* damaged: forgotten */ }
+    for (const name of ["prompt", "negative_prompt"]) {
+      const element = form.elements.namedItem(name);
+      if (element && !element.value && values[name]) element.value = values[name];
+    }
+  }
+  if (form.dataset.filled === undefined) restore();
+  else {
+    if (new URLSearchParams(location.search).has("preset")) restorePrompts();
+    save();
+  }
   if (referred) takeShape(referred);
   countTokens();
   showRatio();
