@@ -10,7 +10,7 @@ from sdrest.core.errors import Conflict, InvalidInput, ModelUnusable, did_you_me
 from sdrest.core.model import TEXT_TYPES, ModelType, parse_model_types
 from sdrest.registry.folders import BY_KEY, DEPTH_LIMIT, FolderKind, Folders
 from sdrest.registry.inspect import inspect_model
-from sdrest.registry.presets import read_preset, read_template
+from sdrest.registry.presets import read_preset, read_templates
 
 _MAX_NAME_BYTES: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -101,7 +101,7 @@ def accept(file: Path, kind: FolderKind, name: str) -> None:
     """
     if kind.type & TEXT_TYPES:
         try:
-            _ = read_preset(file) if kind.type is ModelType.PRESETS else read_template(file)
+            _ = read_preset(file) if kind.type is ModelType.PRESETS else read_templates(file)
         except ModelUnusable as error:
             raise ModelUnusable(error.message.replace(file.name, name)) from None
         return
