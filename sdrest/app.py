@@ -38,6 +38,7 @@ from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.service import JobService
 from sdrest.jobs.spool import Spool
 from sdrest.jobs.timings import TimingRecorder
+from sdrest.jobs.trial import LoadTestExecutor
 from sdrest.jobs.upscaling import UpscalingExecutor
 from sdrest.jobs.video import VideoExecutor
 from sdrest.jobs.webhooks import Webhooks
@@ -148,7 +149,11 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         Worker(
             "files",
             jobs,
-            {JobType.HASH: FileExecutor(hashing(registry)), JobType.CONVERT: FileExecutor(converting(registry))},
+            {
+                JobType.HASH: FileExecutor(hashing(registry)),
+                JobType.CONVERT: FileExecutor(converting(registry)),
+                JobType.LOAD_TEST: LoadTestExecutor(workshop, timeout_seconds=settings.load_test_seconds),
+            },
             max_attempts=settings.max_attempts,
         ),
     ]

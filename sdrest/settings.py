@@ -189,6 +189,10 @@ class Settings(BaseSettings):
         0.0, ge=0, description="Time without work after which loaded models are freed; 0: never."
     )
 
+    load_test_seconds: float = Field(
+        300.0, gt=0, le=86_400, description="Longest time that loading a model for trial may take."
+    )
+
     max_pending_jobs: int = Field(10_000, ge=1, description="Pending jobs the queue holds before it answers 429.")
     max_body_bytes: int = Field(128 * 1024 * 1024, ge=1024, description="Largest request body in bytes.")
     max_image_pixels: int = Field(

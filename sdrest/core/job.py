@@ -21,6 +21,7 @@ class JobType(StrEnum):
     HASH = "hash"
     DOWNLOAD = "download"
     LOAD = "load"
+    LOAD_TEST = "load_test"
 
 
 #: Types carried out by the engine, one at a time; the others run beside it.

@@ -10,15 +10,15 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sdrest.core.errors import InvalidInput
+from sdrest.core.errors import Forbidden, InvalidInput
 from sdrest.core.job import Job, JobType
-from sdrest.core.model import Model
+from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.principal import Permission
 from sdrest.jobs.filework import plan_conversion
 from sdrest.registry.registry import Registry
 from sdrest.registry.validate import validate as validate_model
 from sdrest.web.access import requires
-from sdrest.web.bodies import Body, parse_json, validate
+from sdrest.web.bodies import Body, read_body
 from sdrest.web.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
@@ -29,6 +29,10 @@ class ValidateBody(Body):
     """Which model to validate."""
 
     model: str = Field(min_length=1, max_length=500, description="Name or id.")
+    load_test: bool = Field(
+        False,
+        description="Also load it, by a background job in a process of its own; needs the permission manage_models.",
+    )
 
 
 class HashBody(Body):
@@ -85,6 +89,13 @@ class Verdict(TypedDict):
     problems: list[dict[str, Any]]
 
 
+class Tested(Verdict):
+    """The same, and the job that loads the model for trial."""
+
+    job_id: str
+    status: str
+
+
 def verdict_on(registry: Registry, model: Model) -> Verdict:
     """What can be said of a model without loading it. Reads its header."""
     found = validate_model(registry, model)
@@ -102,12 +113,43 @@ def verdict_on(registry: Registry, model: Model) -> Verdict:
     }
 
 
-@operation("models", body=ValidateBody, reply=Verdict, errors=(404,))
+@operation("models", body=ValidateBody, reply=Verdict, also={202: Tested}, errors=(404, 422))
 async def validate_file(request: web.Request) -> web.Response:
-    """Check a model's file and components without loading it."""
-    body = validate(ValidateBody, parse_json(await request.read()))
+    """Check a model's file and components without loading it.
+
+    With `load_test` a main model that passes is then loaded by a job, in a process that serves nobody: what the library says of
+    it is the job's failure, and loading it endangers nothing.
+    """
+    body = await read_body(ValidateBody, request)
     model = request.app[MODELS].resolve(body.model)
-    return json_reply(await asyncio.to_thread(verdict_on, request.app[MODELS], model))
+    if body.load_test:
+        may_test_loading(request, model)
+    verdict = await asyncio.to_thread(verdict_on, request.app[MODELS], model)
+    if not (body.load_test and verdict["compatible"]):
+        return json_reply(verdict)
+    job = await queue_load_test(request, model)
+    tested: Tested = {**verdict, "job_id": job.id, "status": job.state}
+    return json_reply(tested, status=202)
+
+
+def may_test_loading(request: web.Request, model: Model) -> None:
+    """Check that the caller may have this model loaded for trial.
+
+    Raises:
+        Forbidden: it takes memory, so it needs the permission to manage models.
+        InvalidInput: it is no main model.
+    """
+    if not request[PRINCIPAL].may(Permission.MANAGE_MODELS):
+        raise Forbidden("loading a model for trial needs the permission 'manage_models'")
+    if not model.type & MAIN_TYPES:
+        raise InvalidInput(f"{model.name} is of type {model.type.slug}; only main models are loaded", field="load_test")
+
+
+async def queue_load_test(request: web.Request, model: Model) -> Job:
+    """The job that loads a main model for trial."""
+    return await request.app[JOBS].submit_task(
+        JobType.LOAD_TEST, {}, request[PRINCIPAL], model_id=model.id, model_name=model.name
+    )
 
 
 async def hashes_of(request: web.Request, models: list[Model]) -> tuple[list[HashResult], Job | None]:
@@ -122,7 +164,7 @@ async def hashes_of(request: web.Request, models: list[Model]) -> tuple[list[Has
 @operation("models", body=HashBody, reply=Hashed, also={202: Hashed}, errors=(404,))
 async def hash_models(request: web.Request) -> web.Response:
     """SHA-256 of models: known ones at once, others by a background job."""
-    body = validate(HashBody, parse_json(await request.read()))
+    body = await read_body(HashBody, request)
     names = [*([body.model] if body.model else []), *body.models]
     if not names:
         raise InvalidInput("name a model in `model`, or several in `models`", field="model")
@@ -136,7 +178,7 @@ async def hash_models(request: web.Request) -> web.Response:
 @operation("models", body=ConvertBody, reply=Queued, status=202, errors=(403, 404, 409, 422, 507))
 async def convert(request: web.Request) -> web.Response:
     """Write a model in another quantization, by a background job."""
-    body = validate(ConvertBody, parse_json(await request.read()))
+    body = await read_body(ConvertBody, request)
     parameters = await asyncio.to_thread(_conversion, request.app[MODELS], body)
     job = await request.app[JOBS].submit_task(JobType.CONVERT, parameters, request[PRINCIPAL])
     reply: Queued = {"job_id": job.id, "status": job.state, "output_path": parameters["target"]}

@@ -85,6 +85,7 @@ class ModelTools:
 
     verdict: Validation | None
     can_hash: bool
+    can_test_loading: bool
     convert: ConvertForm | None
 
 

@@ -19,13 +19,14 @@ from aiohttp import web
 from sdrest.conversion.plan import Plan
 from sdrest.core.errors import FieldProblem, Forbidden, InvalidInput, ModelNotFound, NotFound, SdrestError
 from sdrest.core.job import JobType
-from sdrest.core.model import TEXT_TYPES, Model
+from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Model
 from sdrest.core.principal import Permission
 from sdrest.core.tensor_types import WRITABLE, TensorType
 from sdrest.jobs.filework import folder_of, plan_conversion
 from sdrest.registry.registry import Registry
 from sdrest.registry.validate import validate
 from sdrest.web.access import requires
+from sdrest.web.api.model_files import may_test_loading, queue_load_test
 from sdrest.web.keys import JOBS, MODELS, PRINCIPAL, WORKERS
 from sdrest.web.multipart import read_parts
 from sdrest.web.problems import status_of
@@ -79,6 +80,7 @@ async def tools_of(request: web.Request, model: Model) -> ModelTools:
     return ModelTools(
         verdict=await asyncio.to_thread(validate, app[MODELS], model) if "checked" in request.query else None,
         can_hash=may and JobType.HASH in types,
+        can_test_loading=may and bool(model.type & MAIN_TYPES) and JobType.LOAD_TEST in types,
         convert=(await _form(app[MODELS], model, texts))[0]
         if may and convertible and JobType.CONVERT in types
         else None,
@@ -86,12 +88,16 @@ async def tools_of(request: web.Request, model: Model) -> ModelTools:
 
 
 async def validate_model(request: web.Request) -> web.StreamResponse:
-    """Check a model's file and parts without loading it."""
+    """Check a model's file and parts without loading it, then queue a trial of loading it if that is asked for."""
     model = named_model(request)
-    if not is_htmx(request):
-        return see(request, f"/ui/models/{model.id}?checked=1#verdict")
+    wants_test = (await read_parts(request)).get("load_test") == "on"
+    if wants_test:
+        may_test_loading(request, model)
     verdict = await asyncio.to_thread(validate, request.app[MODELS], model)
-    return part(request, "parts/model_verdict.html", verdict=verdict)
+    job = await queue_load_test(request, model) if wants_test and verdict.compatible else None
+    if is_htmx(request):
+        return part(request, "parts/model_verdict.html", verdict=verdict, test_job=job)
+    return see(request, f"/ui/jobs/{job.id}" if job else f"/ui/models/{model.id}?checked=1#verdict")
 
 
 @requires(Permission.MANAGE_MODELS)

@@ -121,6 +121,7 @@ JOB_LABELS: Final[Mapping[JobType, str]] = {
     JobType.HASH: "Hash a model",
     JobType.DOWNLOAD: "Download a model",
     JobType.LOAD: "Load a model",
+    JobType.LOAD_TEST: "Load a model for trial",
 }
 
 TYPE_LABELS: Final[Mapping[ModelType, str]] = {
