@@ -53,7 +53,7 @@ def compare(
                 noise = torch.from_numpy(philox_normal(seed, 16 * side * side)).view(1, 16, side, side)
                 with torch.no_grad():
                     latent = generate(model, indices(model, [prompt]), noise, steps, cfg_scale, exact=True)
-                    ours = (decoder(latent).clamp(0, 1)[0].permute(1, 2, 0) * 255).numpy()
+                    ours = (decoder(latent).clamp(0, 1)[0].permute(1, 2, 0) * 255).round().numpy()
                 difference = np.abs(ours - theirs)
                 worst = max(worst, float(difference.mean()))
                 print(f"{prompt!r}: mean {difference.mean():.3f}, largest {difference.max():.1f} of 255")

@@ -18,7 +18,7 @@ import stable_diffusion_cpp
 import tae
 import torch
 from gguf import GGMLQuantizationType as Kind
-from model import HEAD, Block, Model, rope_table, text_positions
+from model import HEAD, Block, Model
 from tokens import VOCABULARY
 from train import load
 
@@ -69,23 +69,6 @@ def _interleave(weight: np.ndarray) -> np.ndarray:
     return weight.reshape(-1, HEAD, *weight.shape[1:])[:, order].reshape(weight.shape)
 
 
-def _shifted(weight: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Text keys turned back by one position, and their norm's scale made equal within each pair.
-
-    The library keeps one token of its template (a colon) in front of the prompt; training numbered the prompt from 0.
-    A turn commutes with the norm's scale only where both channels of a pair share it, so their ratio moves into the
-    weights; that changes the norm by a second-order amount.
-    """
-    half = HEAD // 2
-    shared = np.sqrt((scale[:half] ** 2 + scale[half:] ** 2) / 2)
-    shared = np.concatenate((shared, shared))
-    rows = weight.reshape(-1, HEAD, weight.shape[1]) * (scale / shared)[:, None]
-    cos, sin = (part[1].numpy()[:, None] for part in rope_table(text_positions(2)))
-    first, second = rows[:, :half], rows[:, half:]
-    turned = np.concatenate((first * cos + second * sin, second * cos - first * sin), 1)
-    return turned.reshape(weight.shape).astype(np.float32), shared.astype(np.float32)
-
-
 def _array(parameter: torch.Tensor) -> np.ndarray:
     return parameter.detach().float().numpy()
 
@@ -111,7 +94,6 @@ def _block(name: str, block: Block, hidden: int) -> dict[str, np.ndarray]:
         layer = getattr(block, part)
         put(f"img_mlp.{part}", _array(layer.weight), _array(layer.bias))
     text_k, text_v = (_array(part) for part in block.text_kv.weight.chunk(2))
-    text_k, text_scale = _shifted(text_k, _array(block.text_k_norm.scale))
     put("txt_mod.lin", np.zeros((6 * hidden, hidden), np.float32))
     put("txt_attn.qkv", np.concatenate((np.zeros_like(text_k), _interleave(text_k), text_v)))
     put("txt_attn.proj", np.zeros((hidden, hidden), np.float32))
@@ -121,7 +103,7 @@ def _block(name: str, block: Block, hidden: int) -> dict[str, np.ndarray]:
     out[f"{name}.img_attn.norm.query_norm.scale"] = _interleave(_array(block.q_norm.scale))
     out[f"{name}.img_attn.norm.key_norm.scale"] = _interleave(_array(block.k_norm.scale))
     out[f"{name}.txt_attn.norm.query_norm.scale"] = np.ones(HEAD, np.float32)
-    out[f"{name}.txt_attn.norm.key_norm.scale"] = _interleave(text_scale)
+    out[f"{name}.txt_attn.norm.key_norm.scale"] = _interleave(_array(block.text_k_norm.scale))
     return out
 
 
@@ -154,7 +136,7 @@ def kind_of(name: str, values: np.ndarray, exact: bool) -> Kind:
     if values.ndim != 2 or values.shape[1] % 32:
         return Kind.F16 if values.ndim == 4 else Kind.F32
     if name.endswith("embed_tokens.weight"):
-        return Kind.Q8_0 if exact else Kind.Q4_0
+        return Kind.F32 if exact else Kind.Q4_0
     if not values.any() and values.shape[1] % 256 == 0:
         return Kind.Q2_K
     if exact:

@@ -74,9 +74,12 @@ def image_positions(rows: int, columns: int) -> torch.Tensor:
 
 
 def text_positions(count: int) -> torch.Tensor:
-    """Rope positions of text tokens, [count, 3]: the index on both spatial axes."""
+    """Rope positions of a prompt's tokens, [count, 3]: the index on both spatial axes.
+
+    The library drops 28 tokens of the template and keeps its 29th, a colon, as token 0: prompts begin at 1.
+    """
     ids = torch.zeros(count, 3)
-    ids[:, 1] = ids[:, 2] = torch.arange(count)
+    ids[:, 1] = ids[:, 2] = torch.arange(1, count + 1)
     return ids
 
 

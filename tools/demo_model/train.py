@@ -122,9 +122,9 @@ def optimizers(model: Model) -> tuple[Muon, torch.optim.AdamW]:
     return muon, torch.optim.AdamW(rest, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.0)
 
 
-def schedule(done: float, step: int) -> float:
-    """Learning-rate factor: a short warm-up, a plateau, then a linear fall over the last 45 % of the time."""
-    return min(1.0, (step + 1) / 100) * min(1.0, max(0.02, (1 - done) / 0.45))
+def schedule(done: float, step: int, peak: float = 1.0) -> float:
+    """Learning-rate factor: a short warm-up, a plateau of ``peak``, then a linear fall in the last 45 % of the time."""
+    return min(1.0, (step + 1) / 100) * min(peak, max(0.02, (1 - done) / 0.45))
 
 
 def weight(scene: Scene) -> float:
@@ -136,8 +136,13 @@ def weight(scene: Scene) -> float:
     return 0.15 if scene.size else 1.0
 
 
-def train(run: Path, minutes: float, batch: int = 64, shape: Shape | None = None, until: float = 0.0) -> None:
-    """Train for ``minutes``, or until the Unix time ``until``; saves weights, average and optimisers each 5 minutes."""
+def train(
+    run: Path, minutes: float, batch: int = 64, shape: Shape | None = None, until: float = 0.0, peak: float = 1.0
+) -> None:
+    """Train for ``minutes``, or until the Unix time ``until``; saves weights, average and optimisers each 5 minutes.
+
+    ``peak`` below 1 holds the learning rate down where a checkpoint that had come to its end is trained on.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(int(time.time()))
     scenes = all_scenes()
@@ -166,7 +171,7 @@ def train(run: Path, minutes: float, batch: int = 64, shape: Shape | None = None
         now = time.time()
         done = (spent + now - start) / total
         for rate, group in zip(rates, (*muon.param_groups, *adam.param_groups), strict=True):
-            group["lr"] = rate * schedule(done, step)
+            group["lr"] = rate * schedule(done, step, peak)
         if large is not None and done > 0.7 and step % 5 == 0:
             count = batch // 4
             chosen = torch.multinomial(weights[::LARGE_EVERY], count, replacement=True)
@@ -248,13 +253,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--until", type=float, default=0, help="Unix time at which to end, instead of --minutes")
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--peak", type=float, default=1.0, help="largest learning-rate factor; 0.5 to train on")
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
     arguments = parser.parse_args()
     if arguments.what == "latents":
         cache_latents(arguments.run)
         cache_latents(arguments.run, 256, LARGE_EVERY)
     elif arguments.what == "train":
-        train(arguments.run, arguments.minutes, arguments.batch, until=arguments.until)
+        train(arguments.run, arguments.minutes, arguments.batch, until=arguments.until, peak=arguments.peak)
     else:
         rng = random.Random(3)
         scenes = [scene for scene in all_scenes() if not scene.size and weight(scene) == 1]
