@@ -10,7 +10,7 @@ import click
 from sdrest import __version__
 
 #: Each is the command of that name in the module of that name.
-_COMMANDS: Final = ("doctor", "generate", "openapi", "serve", "token", "user")
+_COMMANDS: Final = ("doctor", "generate", "models", "openapi", "serve", "token", "user")
 
 
 class _Commands(click.Group):

@@ -1,0 +1,15 @@
+"""``sdrest models``: model files on this machine."""
+
+from __future__ import annotations
+
+import click
+
+from sdrest.cli.upscalers import add_upscaler
+
+
+@click.group()
+def models() -> None:
+    """Model files on this machine."""
+
+
+models.add_command(add_upscaler)
