@@ -130,7 +130,12 @@ def start_sdrest(folder: Path, *flags: str, port: int = 0, models: Path | None =
         command += ["--default-model", NAME]
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     return ServerProcess.start(
-        command, port, folder / "server.log", cwd=folder, environment={"PYTHONPATH": python_path}
+        command,
+        port,
+        folder / "server.log",
+        cwd=folder,
+        # What is measured is the making of pictures; a flag for it in ``flags`` goes before this.
+        environment={"PYTHONPATH": python_path, "SDREST_REUSE_RESULTS": "false"},
     )
 
 

@@ -35,6 +35,7 @@ from sdrest.jobs.parts import Parts
 from sdrest.jobs.preparation import ModelPreparer
 from sdrest.jobs.residency import LoadExecutor, Residency
 from sdrest.jobs.retention import Keep, Retention
+from sdrest.jobs.reuse import EarlierResults, ResultKeys
 from sdrest.jobs.service import JobService
 from sdrest.jobs.spool import Spool
 from sdrest.jobs.timings import TimingRecorder
@@ -125,8 +126,14 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         Broadcast(),
         spool,
         ModelPreparer(
-            registry, default_model, contexts, memory, FreeSpace(settings.output_dir, settings.min_free_bytes)
+            registry,
+            default_model,
+            contexts,
+            memory,
+            FreeSpace(settings.output_dir, settings.min_free_bytes),
+            ResultKeys(lambda: engine.supervisor.info, enabled=settings.reuse_results),
         ),
+        EarlierResults(store, settings.output_dir),
         max_pending=settings.max_pending_jobs,
         allowances=allowances_from(settings),
     )

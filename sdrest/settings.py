@@ -193,6 +193,9 @@ class Settings(BaseSettings):
         300.0, gt=0, le=86_400, description="Longest time that loading a model for trial may take."
     )
 
+    reuse_results: bool = Field(
+        True, description="Answer a request with the same seed, parameters and files as an earlier one with its result."
+    )
     max_pending_jobs: int = Field(10_000, ge=1, description="Pending jobs the queue holds before it answers 429.")
     max_body_bytes: int = Field(128 * 1024 * 1024, ge=1024, description="Largest request body in bytes.")
     max_image_pixels: int = Field(

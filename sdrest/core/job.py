@@ -141,6 +141,10 @@ class Job:
     warnings: tuple[str, ...] = ()
     idempotency_key: str = ""
     webhook_url: str = ""
+    #: Digest of all that shapes the result; empty when the result is not to be used again.
+    result_key: str = ""
+    #: Id of the job that made the outputs, when this one was answered with an earlier result.
+    reused_from: str = ""
     #: Which dialect it came through and what that dialect needs to answer again (a stable id of its own, for example).
     origin: dict[str, Any] = field(default_factory=dict)
 

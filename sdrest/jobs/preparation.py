@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from sdrest.core.architecture import Family
@@ -20,8 +21,9 @@ from sdrest.jobs.checks import encoder_problems, mode_problems, number_problems
 from sdrest.jobs.contexts import ContextBuilder, chosen_components
 from sdrest.jobs.default_model import DefaultModel
 from sdrest.jobs.memory import MemoryPlanner
+from sdrest.jobs.reuse import ResultKeys
 from sdrest.jobs.sizes import with_picture_size
-from sdrest.jobs.submission import Parameters, Submission
+from sdrest.jobs.submission import Prepared, Submission
 from sdrest.jobs.upscalers import enlargement_problems, find_upscaler
 from sdrest.outputs.space import FreeSpace
 from sdrest.outputs.video import check_format
@@ -41,15 +43,17 @@ class ModelPreparer:
         contexts: ContextBuilder,
         memory: MemoryPlanner,
         space: FreeSpace,
+        result_keys: ResultKeys,
     ) -> None:
         self._registry = registry
         self._default_model = default_model
         self._contexts = contexts
         self._memory = memory
         self._space = space
+        self._result_keys = result_keys
         self._adapters = AdapterFinder(registry)
 
-    async def prepare(self, submission: Submission) -> tuple[Parameters, Model | None, tuple[str, ...]]:
+    async def prepare(self, submission: Submission) -> Prepared:
         """See :class:`sdrest.jobs.service.Preparer`."""
         parameters = submission.parameters
         if isinstance(parameters, UpscaleParameters):
@@ -64,9 +68,7 @@ class ModelPreparer:
         """
         return self._registry.resolve(name, MAIN_TYPES) if name else self._default_model.model(principal)
 
-    def _prepare(
-        self, parameters: GenerationParameters, submission: Submission
-    ) -> tuple[Parameters, Model, tuple[str, ...]]:
+    def _prepare(self, parameters: GenerationParameters, submission: Submission) -> Prepared:
         model, given = self.model(parameters.model, submission.principal), submission.given
         defaults = defaults_of(model)
         missing = {name: value for name, value in defaults.parameters().items() if name not in given}
@@ -88,11 +90,12 @@ class ModelPreparer:
         plan = _collect(problems, lambda: self._contexts.plan(model, complete, adapters))
         if plan is not None and not plan.encodes:
             problems.extend(encoder_problems(complete, model, has))
-        if problems or plan is None:
+        if problems or plan is None or adapters is None:
             raise InvalidInput(problems)
         self._memory.check(plan, complete)
         self._space.check()
-        return complete, model, (*warnings, *self._wanting(model, complete))
+        key = self._result_keys.of(submission, complete, plan, adapters, self._upscaler_files(complete))
+        return Prepared(complete, model, (*warnings, *self._wanting(model, complete)), key)
 
     def _wanting(self, model: Model, parameters: GenerationParameters) -> Iterator[str]:
         """Parts that are not there and whose absence shows."""
@@ -116,9 +119,12 @@ class ModelPreparer:
                 problems.extend(enlargement_problems(found, width, height, parameters.upscale_factor))
         return problems
 
-    def _prepare_upscaling(
-        self, parameters: UpscaleParameters, submission: Submission
-    ) -> tuple[Parameters, Model, tuple[str, ...]]:
+    def _upscaler_files(self, parameters: GenerationParameters) -> Iterator[Path]:
+        hires = parameters.hires.upscale_model if parameters.hires.enabled else ""
+        for name in filter(None, (hires, parameters.upscale_model)):
+            yield find_upscaler(self._registry, name).path
+
+    def _prepare_upscaling(self, parameters: UpscaleParameters, submission: Submission) -> Prepared:
         pictures = submission.pictures.get("image")
         if not pictures:
             raise InvalidInput("a picture is needed", field="image")
@@ -127,7 +133,7 @@ class ModelPreparer:
         if problems:
             raise InvalidInput(problems)
         self._space.check()
-        return dataclasses.replace(parameters, upscale_model=model.name), model, ()
+        return Prepared(dataclasses.replace(parameters, upscale_model=model.name), model)
 
 
 def _collect(problems: list[FieldProblem], ask: Callable[[], T]) -> T | None:

@@ -15,14 +15,14 @@ import structlog
 from sdrest.core.errors import Conflict, Forbidden, NotFound
 from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, JobRemoved, OutputMade
 from sdrest.core.job import Job, JobState, JobType, Output, Progress, in_order
-from sdrest.core.model import Model
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.reuse import EarlierResults
 from sdrest.jobs.spool import Spool
 from sdrest.jobs.store import JobFilter, JobStore
-from sdrest.jobs.submission import Parameters, Submission
+from sdrest.jobs.submission import Parameters, Prepared, Submission
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +35,8 @@ _MAX_INTERRUPTIONS: Final = 30
 class Preparer(Protocol):
     """Checks a submission against the models that are there and fills in what the client left open."""
 
-    async def prepare(self, submission: Submission) -> tuple[Parameters, Model | None, tuple[str, ...]]:
-        """The complete parameters, the main model and warnings.
+    async def prepare(self, submission: Submission) -> Prepared:
+        """The complete parameters, the main model and what else is known of the job.
 
         Raises:
             InvalidInput: all that is wrong, one problem for each field.
@@ -54,6 +54,7 @@ class JobService:
         broadcast: Broadcast,
         spool: Spool,
         preparer: Preparer,
+        earlier: EarlierResults,
         *,
         max_pending: int,
         allowances: Allowances | None = None,
@@ -63,6 +64,7 @@ class JobService:
         self.broadcast = broadcast
         self._spool = spool
         self._preparer = preparer
+        self._earlier = earlier
         self._max_pending = max_pending
         self._allowances = allowances or Allowances()
         self._clock = clock
@@ -98,7 +100,8 @@ class JobService:
             raise Forbidden("generating needs the permission 'generate'")
         if submission.priority > 0 and not submission.principal.may(Permission.MANAGE_QUEUE):
             raise Forbidden("a priority above 0 needs the permission 'manage_queue'")
-        parameters, model, warnings = await self._preparer.prepare(submission)
+        prepared = await self._preparer.prepare(submission)
+        parameters, model = prepared.parameters, prepared.model
         self._allowances.of(submission.principal).check(parameters)
         if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
             parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
@@ -118,20 +121,29 @@ class JobService:
             idempotency_key=submission.idempotency_key,
             webhook_url=submission.webhook_url,
             origin=dict(submission.origin),
-            warnings=(*submission.warnings, *warnings),
+            warnings=(*submission.warnings, *prepared.warnings),
+            result_key=prepared.result_key,
         )
+        if job.result_key:
+            job = await self._earlier.given_to(job, self._clock()) or job
         try:
             stored = await self._add(job, submission.principal)
         except BaseException:
-            await asyncio.to_thread(self._spool.remove, job_id)
+            await self._drop(job)
             raise
         if stored.id != job_id:
-            await asyncio.to_thread(self._spool.remove, job_id)
+            await self._drop(job)
             return stored
         log.info("job accepted", job_id=stored.id, type=stored.type, model=stored.model_name)
         self.broadcast.publish(JobChanged(stored, None))
         self.wake_workers()
         return stored
+
+    async def _drop(self, job: Job) -> None:
+        """Remove the files of a job that was not stored."""
+        await asyncio.to_thread(self._spool.remove, job.id)
+        if job.reused_from:
+            await self._earlier.taken_back(job)
 
     async def submit_task(
         self, job_type: JobType, parameters: dict[str, Any], principal: Principal, **fields: Any
@@ -150,8 +162,8 @@ class JobService:
         self.wake_workers()
         return stored
 
-    async def check(self, submission: Submission) -> tuple[Parameters, Model | None, tuple[str, ...]]:
-        """What :meth:`submit` would store: the complete parameters, the main model and warnings. Nothing is stored.
+    async def check(self, submission: Submission) -> Prepared:
+        """What :meth:`submit` would store. Nothing is stored.
 
         Raises:
             InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported: as :meth:`submit`.
@@ -289,6 +301,7 @@ class JobService:
             outputs=(),
             failure=None,
             idempotency_key="",
+            reused_from="",
         )
         stored = await self._add(job, principal)
         self.broadcast.publish(JobChanged(stored, None))

@@ -46,7 +46,9 @@ class JobStore(Protocol):
     """Durable jobs. Every method is atomic, and returns when the change is on disk."""
 
     async def add(self, job: Job, *, max_pending: int, max_pending_of_principal: int | None = None) -> Job:
-        """Store a new pending job; with an idempotency key already used by its principal, return that job instead.
+        """Store a new job; with an idempotency key already used by its principal, return that job instead.
+
+        It is pending, or finished because an earlier result is its own; the bounds are for pending ones.
 
         Raises:
             QueueFull: ``max_pending`` jobs are pending already, or the principal's own bound is reached.
@@ -59,6 +61,10 @@ class JobStore(Protocol):
 
     async def by_key(self, principal: str, key: str) -> Job | None:
         """The principal's job with that idempotency key, or None."""
+        ...
+
+    async def by_result(self, principal: str, result_key: str) -> Job | None:
+        """The principal's newest completed job with that result key, or None."""
         ...
 
     async def forget_key(self, job_id: str) -> None:

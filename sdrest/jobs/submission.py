@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from sdrest.core.job import JobType
+from sdrest.core.model import Model
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters
 from sdrest.core.principal import ANYONE, Principal
 
@@ -33,3 +34,15 @@ class Submission:
     webhook_url: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    #: Whether an earlier result of the very same request may answer it.
+    reuse: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submission that was checked: complete parameters, the main model, warnings, and the key of its result (or empty)."""
+
+    parameters: Parameters
+    model: Model | None
+    warnings: tuple[str, ...] = ()
+    result_key: str = ""

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-import msgspec
-
 from sdrest.core.errors import QueueFull
-from sdrest.core.job import Failure, Job, JobState, JobType, Output
+from sdrest.core.job import Failure, Job, JobState, JobType
 from sdrest.jobs.store import Ending, JobFilter
 from sdrest.storage.database import Database
+from sdrest.storage.job_rows import COLUMNS, as_json, as_text, job_of, row_of, where_of
 
 #: Times a pending job may be passed over in favour of jobs for the loaded model.
 MAX_PASSED_OVER: Final = 8
-
-_COLUMNS: Final = (
-    "id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at, "
-    "cancel_requested_at, seconds, outputs, failure, warnings, idempotency_key, webhook_url, origin, interruptions"
-)
 
 #: The next job: highest priority, then the principal who waited longest for a turn, then the oldest.
 CLAIM_ORDER: Final = """
@@ -56,6 +51,11 @@ class SqliteJobStore:
                 known = _by_key(db, job.principal, job.idempotency_key)
                 if known is not None:
                     return known
+            if job.is_finished:
+                _insert(db, dataclasses.replace(job, state=JobState.PENDING))
+                # As an ending, so that all that hangs on endings hears of it.
+                db.execute("UPDATE jobs SET state = ? WHERE id = ?", (job.state, job.id))
+                return job
             pending = _number(db, "SELECT coalesce(sum(number), 0) FROM job_counts WHERE state = 'pending'")
             if pending >= max_pending:
                 raise QueueFull(f"the queue is full: {pending} jobs are pending")
@@ -67,9 +67,7 @@ class SqliteJobStore:
                 )
                 if own >= max_pending_of_principal:
                     raise QueueFull(f"you have {own} jobs pending, as many as one user may have")
-            row = _row(job)
-            places = ", ".join("?" * len(row))
-            db.execute(f"INSERT INTO jobs ({_COLUMNS}) VALUES ({places})", row)  # noqa: S608 - constant columns
+            _insert(db, job)
             return job
 
         return await self._database.write(change)
@@ -81,6 +79,19 @@ class SqliteJobStore:
     async def by_key(self, principal: str, key: str) -> Job | None:
         """See :meth:`JobStore.by_key`."""
         return await self._database.read(lambda db: _by_key(db, principal, key))
+
+    async def by_result(self, principal: str, result_key: str) -> Job | None:
+        """See :meth:`JobStore.by_result`."""
+        query = (
+            f"SELECT {COLUMNS} FROM jobs WHERE result_key = ? AND principal = ? AND state = 'completed' "  # noqa: S608 - constant columns
+            "ORDER BY sequence DESC LIMIT 1"
+        )
+
+        def find(db: sqlite3.Connection) -> Job | None:
+            row = db.execute(query, (result_key, principal)).fetchone()
+            return job_of(row) if row else None
+
+        return await self._database.read(find)
 
     async def forget_key(self, job_id: str) -> None:
         """See :meth:`JobStore.forget_key`."""
@@ -95,16 +106,16 @@ class SqliteJobStore:
 
     async def find(self, wanted: JobFilter) -> Sequence[Job]:
         """See :meth:`JobStore.find`."""
-        where, values = _where(wanted)
+        where, values = where_of(wanted)
         direction = "DESC" if wanted.newest_first else "ASC"
-        query = f"SELECT {_COLUMNS} FROM jobs {where} ORDER BY sequence {direction} LIMIT ? OFFSET ?"  # noqa: S608 - built here
+        query = f"SELECT {COLUMNS} FROM jobs {where} ORDER BY sequence {direction} LIMIT ? OFFSET ?"  # noqa: S608 - built here
         return await self._database.read(
-            lambda db: [_job(row) for row in db.execute(query, (*values, wanted.limit, wanted.offset))]
+            lambda db: [job_of(row) for row in db.execute(query, (*values, wanted.limit, wanted.offset))]
         )
 
     async def count(self, wanted: JobFilter) -> int:
         """See :meth:`JobStore.count`."""
-        where, values = _where(wanted)
+        where, values = where_of(wanted)
         query = f"SELECT count(*) FROM jobs {where}"  # noqa: S608 - built here
         return await self._database.read(lambda db: _number(db, query, values))
 
@@ -173,15 +184,15 @@ class SqliteJobStore:
                     chosen = other
             row = db.execute(
                 f"UPDATE jobs SET state = 'running', attempt = attempt + 1, started_at = ?, lease_worker = ?, lease_until = ? "  # noqa: S608 - constant columns
-                f"WHERE sequence = ? AND state = 'pending' RETURNING {_COLUMNS}",
-                (_text(now), worker, _text(now + timedelta(seconds=lease_seconds)), chosen["sequence"]),
+                f"WHERE sequence = ? AND state = 'pending' RETURNING {COLUMNS}",
+                (as_text(now), worker, as_text(now + timedelta(seconds=lease_seconds)), chosen["sequence"]),
             ).fetchone()
             db.execute(
                 "INSERT INTO turns SELECT ?, coalesce(max(served), 0) + 1 FROM turns WHERE true "
                 "ON CONFLICT (principal) DO UPDATE SET served = excluded.served",
                 (chosen["principal"],),
             )
-            return _job(row)
+            return job_of(row)
 
         # A power cut between this and the ending leaves the job pending: as far as anybody was told, it is.
         return await self._database.write(change, durable=False)
@@ -192,7 +203,7 @@ class SqliteJobStore:
             lambda db: (
                 db.execute(
                     "UPDATE jobs SET lease_until = ? WHERE id = ? AND attempt = ? AND state = 'running'",
-                    (_text(until), job_id, attempt),
+                    (as_text(until), job_id, attempt),
                 ).rowcount
                 == 1
             )
@@ -205,19 +216,19 @@ class SqliteJobStore:
             row = db.execute(
                 "UPDATE jobs SET state = ?, finished_at = ?, outputs = ?, failure = ?, seconds = ?, warnings = ?, "  # noqa: S608 - constant columns
                 "lease_worker = NULL, lease_until = NULL "
-                f"WHERE id = ? AND attempt = ? AND state = 'running' RETURNING {_COLUMNS}",
+                f"WHERE id = ? AND attempt = ? AND state = 'running' RETURNING {COLUMNS}",
                 (
                     ending.state,
-                    _text(ending.finished_at),
-                    _json(ending.outputs),
-                    _json(ending.failure) if ending.failure else None,
+                    as_text(ending.finished_at),
+                    as_json(ending.outputs),
+                    as_json(ending.failure) if ending.failure else None,
                     ending.seconds,
-                    _json(ending.warnings),
+                    as_json(ending.warnings),
                     job_id,
                     attempt,
                 ),
             ).fetchone()
-            return _job(row) if row else None
+            return job_of(row) if row else None
 
         return await self._database.write(change)
 
@@ -227,10 +238,10 @@ class SqliteJobStore:
         def change(db: sqlite3.Connection) -> Job | None:
             row = db.execute(
                 "UPDATE jobs SET state = 'pending', attempt = attempt - ?, started_at = NULL, lease_worker = NULL, "  # noqa: S608 - constant columns
-                f"lease_until = NULL WHERE id = ? AND attempt = ? AND state = 'running' RETURNING {_COLUMNS}",
+                f"lease_until = NULL WHERE id = ? AND attempt = ? AND state = 'running' RETURNING {COLUMNS}",
                 (0 if count_attempt else 1, job_id, attempt),
             ).fetchone()
-            return _job(row) if row else None
+            return job_of(row) if row else None
 
         return await self._database.write(change)
 
@@ -243,7 +254,7 @@ class SqliteJobStore:
                 "finished_at = CASE state WHEN 'pending' THEN ? END, "
                 "state = CASE state WHEN 'pending' THEN 'cancelled' ELSE state END "
                 "WHERE id = ? AND state IN ('pending', 'running')",
-                (_text(now), _text(now), job_id),
+                (as_text(now), as_text(now), job_id),
             )
             return _get(db, job_id)
 
@@ -255,10 +266,10 @@ class SqliteJobStore:
         def change(db: sqlite3.Connection) -> list[Job]:
             rows = db.execute(
                 "UPDATE jobs SET state = 'cancelled', cancel_requested_at = ?, finished_at = ? "  # noqa: S608 - constant columns
-                f"WHERE state = 'pending' AND (? IS NULL OR principal = ?) RETURNING {_COLUMNS}",
-                (_text(now), _text(now), principal, principal),
+                f"WHERE state = 'pending' AND (? IS NULL OR principal = ?) RETURNING {COLUMNS}",
+                (as_text(now), as_text(now), principal, principal),
             ).fetchall()
-            return [_job(row) for row in rows]
+            return [job_of(row) for row in rows]
 
         return await self._database.write(change)
 
@@ -277,10 +288,10 @@ class SqliteJobStore:
                 "finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR interruptions + 1 >= :most THEN :now END, "
                 "failure = CASE WHEN cancel_requested_at IS NULL AND interruptions + 1 >= :most THEN :failure END, "
                 "lease_worker = NULL, lease_until = NULL "
-                f"WHERE state = 'running' RETURNING {_COLUMNS}",
-                {"most": max_interruptions, "now": _text(now), "failure": _json(poisoned)},
+                f"WHERE state = 'running' RETURNING {COLUMNS}",
+                {"most": max_interruptions, "now": as_text(now), "failure": as_json(poisoned)},
             ).fetchall()
-            return [_job(row) for row in rows]
+            return [job_of(row) for row in rows]
 
         return await self._database.write(change)
 
@@ -289,10 +300,10 @@ class SqliteJobStore:
 
         def change(db: sqlite3.Connection) -> Job | None:
             row = db.execute(
-                f"UPDATE jobs SET priority = ? WHERE id = ? AND state = 'pending' RETURNING {_COLUMNS}",  # noqa: S608 - constant columns
+                f"UPDATE jobs SET priority = ? WHERE id = ? AND state = 'pending' RETURNING {COLUMNS}",  # noqa: S608 - constant columns
                 (priority, job_id),
             ).fetchone()
-            return _job(row) if row else None
+            return job_of(row) if row else None
 
         return await self._database.write(change)
 
@@ -332,112 +343,18 @@ def _number(db: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> i
     return int(db.execute(query, values).fetchone()[0])
 
 
+def _insert(db: sqlite3.Connection, job: Job) -> None:
+    row = row_of(job)
+    places = ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO jobs ({COLUMNS}) VALUES ({places})", row)  # noqa: S608 - constant columns
+
+
 def _get(db: sqlite3.Connection, job_id: str) -> Job | None:
-    row = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()  # noqa: S608 - constant columns
-    return _job(row) if row else None
+    row = db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()  # noqa: S608 - constant columns
+    return job_of(row) if row else None
 
 
 def _by_key(db: sqlite3.Connection, principal: str, key: str) -> Job | None:
-    query = f"SELECT {_COLUMNS} FROM jobs WHERE principal = ? AND idempotency_key = ?"  # noqa: S608 - constant columns
+    query = f"SELECT {COLUMNS} FROM jobs WHERE principal = ? AND idempotency_key = ?"  # noqa: S608 - constant columns
     row = db.execute(query, (principal, key)).fetchone()
-    return _job(row) if row else None
-
-
-def _where(wanted: JobFilter) -> tuple[str, list[Any]]:
-    terms: list[str] = []
-    values: list[Any] = []
-
-    def term(sql: str, *items: Any) -> None:
-        terms.append(sql)
-        values.extend(items)
-
-    if wanted.states:
-        term(f"state IN ({', '.join('?' * len(wanted.states))})", *wanted.states)
-    if wanted.types:
-        term(f"type IN ({', '.join('?' * len(wanted.types))})", *wanted.types)
-    if wanted.principal is not None:
-        term("principal = ?", wanted.principal)
-    if wanted.model_id:
-        term("model_id = ?", wanted.model_id)
-    if wanted.created_after:
-        term("created_at >= ?", _text(wanted.created_after))
-    if wanted.created_before:
-        term("created_at < ?", _text(wanted.created_before))
-    if wanted.with_outputs:
-        term("outputs <> '[]'")
-    for word in wanted.search.split():
-        like = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        term("(json_extract(parameters, '$.prompt') LIKE ? ESCAPE '\\' OR model_name LIKE ? ESCAPE '\\')", like, like)
-    return (f"WHERE {' AND '.join(terms)}" if terms else "", values)
-
-
-def _text(when: datetime | None) -> str | None:
-    """UTC in a form that sorts as text."""
-    return when.astimezone(UTC).isoformat(timespec="microseconds") if when else None
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _row(job: Job) -> tuple[Any, ...]:
-    return (
-        job.id,
-        job.type,
-        job.state,
-        job.principal,
-        job.priority,
-        _json(job.parameters),
-        job.model_id,
-        job.model_name,
-        job.attempt,
-        _text(job.created_at),
-        _text(job.started_at),
-        _text(job.finished_at),
-        _text(job.cancel_requested_at),
-        job.seconds,
-        _json(job.outputs),
-        _json(job.failure) if job.failure else None,
-        _json(job.warnings),
-        job.idempotency_key,
-        job.webhook_url,
-        _json(job.origin),
-        job.interruptions,
-    )
-
-
-_OUTPUTS: Final = msgspec.json.Decoder(tuple[Output, ...])
-_FAILURE: Final = msgspec.json.Decoder(Failure)
-_WARNINGS: Final = msgspec.json.Decoder(tuple[str, ...])
-
-
-def _job(row: sqlite3.Row) -> Job:
-    created_at = _time(row["created_at"])
-    assert created_at is not None
-    return Job(
-        id=row["id"],
-        type=JobType(row["type"]),
-        state=JobState(row["state"]),
-        principal=row["principal"],
-        priority=row["priority"],
-        parameters=json.loads(row["parameters"]),
-        model_id=row["model_id"],
-        model_name=row["model_name"],
-        attempt=row["attempt"],
-        created_at=created_at,
-        started_at=_time(row["started_at"]),
-        finished_at=_time(row["finished_at"]),
-        cancel_requested_at=_time(row["cancel_requested_at"]),
-        seconds=row["seconds"],
-        outputs=_OUTPUTS.decode(row["outputs"]),
-        failure=_FAILURE.decode(row["failure"]) if row["failure"] else None,
-        warnings=_WARNINGS.decode(row["warnings"]),
-        idempotency_key=row["idempotency_key"],
-        webhook_url=row["webhook_url"],
-        origin=json.loads(row["origin"]),
-        interruptions=row["interruptions"],
-    )
+    return job_of(row) if row else None

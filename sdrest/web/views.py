@@ -79,6 +79,7 @@ class JobView(TypedDict):
     output_urls: list[str]
     images: list[ImageView]
     generation_time: float | None
+    reused: bool
     warnings: list[str]
     error: str | None
     failure: NotRequired[FailureView]
@@ -157,6 +158,7 @@ def job_view(
         "output_urls": [output_url(job.id, output.file) for output in outputs],
         "images": [image_view(job.id, output) for output in outputs if output.media_type.startswith("image/")],
         "generation_time": job.seconds,
+        "reused": bool(job.reused_from),
         "warnings": list(job.warnings),
         "error": job.failure.message if job.failure else None,
     }

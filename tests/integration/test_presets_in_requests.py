@@ -49,7 +49,8 @@ async def parameters(client: Client, path: str, body: dict[str, Any]) -> dict[st
     assert reply.status == 202, await reply.json()
     job = await client.app[JOBS].store.get((await reply.json())["job_id"])
     assert job is not None
-    return job.parameters
+    found: dict[str, Any] = job.parameters
+    return found
 
 
 async def test_the_requests_own_fields_go_before_the_presets(stocked: Client) -> None:

@@ -21,6 +21,7 @@ from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS, WEBHOOK_GUARD
 from sdrest.web.operations import operation
 from sdrest.web.pictures import read_pictures
 from sdrest.web.replies import json_reply
+from sdrest.web.reuse import may_reuse
 from sdrest.web.routing import Route
 from sdrest.web.saved import SAVED_FIELDS, read_checked
 from sdrest.web.views import Links, ProgressView, links, progress_view, timestamp
@@ -41,6 +42,11 @@ JOB_FIELDS: Final = (
         "webhook_url",
         str,
         Field("", max_length=2000, description="Where to report the job's ending (http or https)."),
+    ),
+    (
+        "reuse",
+        bool,
+        Field(True, description="Whether the result of an earlier, equal request with this very seed may be given."),
     ),
 )
 _TEXT_FIELDS: Final = (("sampler", "sampling_method"),)
@@ -70,6 +76,7 @@ class Accepted(TypedDict):
     position: int | None
     created_at: str | None
     seed: int | None
+    reused: bool
     warnings: list[str]
     links: Links
 
@@ -89,6 +96,7 @@ class GenerationView(TypedDict):
     status: JobState
     images: list[GeneratedImage]
     generation_time: float | None
+    reused: bool
     warnings: NotRequired[list[str]]
     progress: NotRequired[ProgressView]
     error: NotRequired[str | None]
@@ -127,6 +135,7 @@ def job_fields(request: web.Request, body: Body) -> dict[str, Any]:
         "priority": getattr(body, "priority", 0),
         "idempotency_key": getattr(body, "idempotency_key", "") or request.headers.get("Idempotency-Key", "")[:200],
         "webhook_url": webhook_url,
+        "reuse": getattr(body, "reuse", True) and may_reuse(request),
     }
 
 
@@ -138,6 +147,7 @@ def accepted(job: Job, position: int | None) -> web.Response:
         "position": position,
         "created_at": timestamp(job.created_at),
         "seed": job.parameters.get("seed"),
+        "reused": bool(job.reused_from),
         "warnings": list(job.warnings),
         "links": links(job.id),
     }
@@ -175,7 +185,13 @@ async def generate_status(request: web.Request) -> web.Response:
 
 async def generation_view(request: web.Request, job: Job) -> GenerationView:
     """``{job_id, status, images: [{data, seed, parameters}], generation_time}``; data is base64 of the file."""
-    view: GenerationView = {"job_id": job.id, "status": job.state, "images": [], "generation_time": job.seconds}
+    view: GenerationView = {
+        "job_id": job.id,
+        "status": job.state,
+        "images": [],
+        "generation_time": job.seconds,
+        "reused": bool(job.reused_from),
+    }
     if job.state is JobState.COMPLETED:
         folder = request.app[SETTINGS].output_dir
         for output in job.outputs:

@@ -83,16 +83,16 @@ async def check(request: web.Request) -> web.Response:
     try:
         submission = await mode.submission(request, value)
         with route_names(mode.names):
-            parameters, model, warnings = await request.app[JOBS].check(submission)
+            prepared = await request.app[JOBS].check(submission)
     except InvalidInput as error:
         return json_reply(_invalid([{"field": item.field, "message": item.message} for item in error.problems]))
     except SdrestError as error:
         return json_reply(_invalid([{"field": "model", "message": error.message}]))
     names = dict(mode.names)
-    normalized = {names.get(name, name): item for name, item in to_json(parameters).items()}
-    if model is not None and "model" in normalized:
-        normalized["model"] = model.name
-    reply: Validation = {"valid": True, "errors": [], "warnings": list(warnings), "normalized": normalized}
+    normalized = {names.get(name, name): item for name, item in to_json(prepared.parameters).items()}
+    if prepared.model is not None and "model" in normalized:
+        normalized["model"] = prepared.model.name
+    reply: Validation = {"valid": True, "errors": [], "warnings": list(prepared.warnings), "normalized": normalized}
     return json_reply(reply)
 
 
@@ -105,7 +105,8 @@ async def estimate(request: web.Request) -> web.Response:
     """Estimate the time, from what this machine has measured, and the memory of a generation."""
     submission = await TEXT2IMG.submission(request, parse_json(await request.read()))
     with route_names(TEXT2IMG.names):
-        parameters, model, _ = await request.app[JOBS].check(submission)
+        prepared = await request.app[JOBS].check(submission)
+    parameters, model = prepared.parameters, prepared.model
     assert isinstance(parameters, GenerationParameters)
     assert model is not None
     expected = await estimate_seconds(

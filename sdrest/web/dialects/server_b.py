@@ -33,6 +33,7 @@ from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
 from sdrest.web.multipart import read_parts
 from sdrest.web.operations import FORM, Reply, operation
 from sdrest.web.replies import json_reply
+from sdrest.web.reuse import may_reuse
 from sdrest.web.routing import Route
 
 _DIALECT: Final = "server_b"
@@ -135,7 +136,7 @@ class Endpoint:
         fields, pictures = await _read_form(request, self._kind)
         submission, model = self._submission(request, fields, pictures)
         jobs = request.app[JOBS]
-        complete, _, _ = await jobs.check(submission)
+        complete = (await jobs.check(submission)).parameters
         task_id = await asyncio.to_thread(digest, self._kind, to_json(complete), model, pictures)
         key = f"{_DIALECT}:{task_id}"
         job = await jobs.by_key(key, request[PRINCIPAL])
@@ -197,6 +198,7 @@ class Endpoint:
             given=given,
             pictures={name: [picture] for name, picture in pictures.items()},
             principal=request[PRINCIPAL],
+            reuse=may_reuse(request),
         )
         return submission, model
 

@@ -26,6 +26,7 @@ from sdrest.web.auth import public_output_url
 from sdrest.web.bodies import Body, body_model, parse_json, to_parameters, validate
 from sdrest.web.dialects.loose import loosened
 from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
+from sdrest.web.reuse import may_reuse
 
 Table = type[GenerationParameters] | type[UpscaleParameters]
 
@@ -100,6 +101,7 @@ async def submit(request: web.Request, wanted: Wanted) -> Job:
             principal=request[PRINCIPAL],
             idempotency_key=request.headers.get("Idempotency-Key", "")[:200],
             origin={"dialect": wanted.dialect, **wanted.origin},
+            reuse=may_reuse(request),
             warnings=(*wanted.warnings, *warnings),
         )
         return await request.app[JOBS].submit(submission)

@@ -1,0 +1,127 @@
+"""How a job is a row of the table ``jobs``, and a filter a condition on such rows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from sdrest.core.job import Failure, Job, JobState, JobType, Output
+from sdrest.jobs.store import JobFilter
+
+COLUMNS: Final = (
+    "id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at, "
+    "cancel_requested_at, seconds, outputs, failure, warnings, idempotency_key, webhook_url, origin, interruptions, "
+    "result_key, reused_from"
+)
+
+
+def as_text(when: datetime | None) -> str | None:
+    """UTC in a form that sorts as text."""
+    return when.astimezone(UTC).isoformat(timespec="microseconds") if when else None
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def as_json(value: Any) -> str:
+    """``value`` as JSON text."""
+    return msgspec.json.encode(value).decode()
+
+
+def row_of(job: Job) -> tuple[Any, ...]:
+    """The values of :data:`COLUMNS`."""
+    return (
+        job.id,
+        job.type,
+        job.state,
+        job.principal,
+        job.priority,
+        as_json(job.parameters),
+        job.model_id,
+        job.model_name,
+        job.attempt,
+        as_text(job.created_at),
+        as_text(job.started_at),
+        as_text(job.finished_at),
+        as_text(job.cancel_requested_at),
+        job.seconds,
+        as_json(job.outputs),
+        as_json(job.failure) if job.failure else None,
+        as_json(job.warnings),
+        job.idempotency_key,
+        job.webhook_url,
+        as_json(job.origin),
+        job.interruptions,
+        job.result_key,
+        job.reused_from,
+    )
+
+
+_OUTPUTS: Final = msgspec.json.Decoder(tuple[Output, ...])
+_FAILURE: Final = msgspec.json.Decoder(Failure)
+_WARNINGS: Final = msgspec.json.Decoder(tuple[str, ...])
+
+
+def job_of(row: sqlite3.Row) -> Job:
+    """The job in a row with :data:`COLUMNS`."""
+    created_at = _time(row["created_at"])
+    assert created_at is not None
+    return Job(
+        id=row["id"],
+        type=JobType(row["type"]),
+        state=JobState(row["state"]),
+        principal=row["principal"],
+        priority=row["priority"],
+        parameters=json.loads(row["parameters"]),
+        model_id=row["model_id"],
+        model_name=row["model_name"],
+        attempt=row["attempt"],
+        created_at=created_at,
+        started_at=_time(row["started_at"]),
+        finished_at=_time(row["finished_at"]),
+        cancel_requested_at=_time(row["cancel_requested_at"]),
+        seconds=row["seconds"],
+        outputs=_OUTPUTS.decode(row["outputs"]),
+        failure=_FAILURE.decode(row["failure"]) if row["failure"] else None,
+        warnings=_WARNINGS.decode(row["warnings"]),
+        idempotency_key=row["idempotency_key"],
+        webhook_url=row["webhook_url"],
+        origin=json.loads(row["origin"]),
+        interruptions=row["interruptions"],
+        result_key=row["result_key"],
+        reused_from=row["reused_from"],
+    )
+
+
+def where_of(wanted: JobFilter) -> tuple[str, list[Any]]:
+    """The condition (``WHERE`` and all, empty for all jobs) and its values; the filter's order and limit are not in it."""
+    terms: list[str] = []
+    values: list[Any] = []
+
+    def term(sql: str, *items: Any) -> None:
+        terms.append(sql)
+        values.extend(items)
+
+    if wanted.states:
+        term(f"state IN ({', '.join('?' * len(wanted.states))})", *wanted.states)
+    if wanted.types:
+        term(f"type IN ({', '.join('?' * len(wanted.types))})", *wanted.types)
+    if wanted.principal is not None:
+        term("principal = ?", wanted.principal)
+    if wanted.model_id:
+        term("model_id = ?", wanted.model_id)
+    if wanted.created_after:
+        term("created_at >= ?", as_text(wanted.created_after))
+    if wanted.created_before:
+        term("created_at < ?", as_text(wanted.created_before))
+    if wanted.with_outputs:
+        term("outputs <> '[]'")
+    for word in wanted.search.split():
+        like = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        term("(json_extract(parameters, '$.prompt') LIKE ? ESCAPE '\\' OR model_name LIKE ? ESCAPE '\\')", like, like)
+    return (f"WHERE {' AND '.join(terms)}" if terms else "", values)
