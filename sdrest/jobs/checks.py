@@ -86,7 +86,7 @@ def mode_problems(
         yield FieldProblem("model", f"{model.name} makes {does}")
         return
     if is_video:
-        yield from _video_problems(model, given)
+        yield from _video_problems(parameters, model, given)
         return
     for name in _NEEDED.get(job_type, ()):
         if not given(name):
@@ -102,7 +102,7 @@ def mode_problems(
     yield from _photo_maker_problems(parameters, family, given)
 
 
-def _video_problems(model: Model, given: Given) -> Iterator[FieldProblem]:
+def _video_problems(parameters: GenerationParameters, model: Model, given: Given) -> Iterator[FieldProblem]:
     """Pictures that this kind of video model passes over (``prepare_video_generation_latents``)."""
     is_vace = bool(model.traits.get("vace"))
     between = bool(model.traits.get("clip_vision")) or model.architecture is Architecture.WAN2_2_I2V
@@ -116,6 +116,15 @@ def _video_problems(model: Model, given: Given) -> Iterator[FieldProblem]:
             yield FieldProblem(name, f"{model.name} does not take it: it makes videos from other input")
     for name in ("mask_image", "control_image", "ref_images", "pm_id_images"):
         if given(name):
+            yield FieldProblem(name, "has no meaning for videos")
+    if parameters.batch_count > 1:
+        yield FieldProblem("batch_count", "a job makes one video; submit more jobs")
+    for is_asked, name in (
+        (parameters.hires.enabled, "hires.enabled"),
+        (bool(parameters.upscale_model), "upscale_model"),
+        (parameters.outpaint.is_asked, "outpaint"),
+    ):
+        if is_asked:
             yield FieldProblem(name, "has no meaning for videos")
 
 

@@ -44,6 +44,8 @@ async def test_pictures_that_the_model_does_not_take_are_refused(client: Client)
         client, "video", {**BASE, "init_image": image, "end_image": image, "control_frames": [image]}
     )
     assert set(found) == {"init_image", "end_image", "control_frames"}
+    found = await problems(client, "video", {**BASE, "batch_count": 2, "hires": {"enabled": True}})
+    assert set(found) == {"batch_count", "hires.enabled"}
     assert set(await problems(client, "video", {**BASE, "model": "ovis"})) == {"model"}
     assert set(await problems(client, "text2img", {"prompt": "a wave", "model": "wan"})) == {"model"}
 

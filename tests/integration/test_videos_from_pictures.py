@@ -153,7 +153,7 @@ async def test_lora_goes_to_the_model_it_is_for(client: Client) -> None:
     assert "at_runtime" in found["loras"]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(psutil.virtual_memory().available < LARGE_BYTES, reason="needs 12 GiB of free memory")
 async def test_first_last_frame_model_looks_at_both_pictures(
     tmp_path_factory: pytest.TempPathFactory,

@@ -53,6 +53,8 @@ async def _submitted(request: web.Request, kind: str) -> web.Response:
     values = parameters_from(body)
     if video:
         values["video_format"] = output_format
+        for name in ("batch_count", "hires"):  # passed over by the peer too
+            values.pop(name, None)
     wanted = Wanted(
         dialect="sdcpp",
         values=values,

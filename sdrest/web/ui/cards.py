@@ -69,7 +69,7 @@ async def card_of(request: web.Request, job: Job) -> JobCard:
     cancelling = job.state is JobState.RUNNING and job.cancel_requested_at is not None
     return JobCard(
         job=job,
-        title=JOB_LABELS[job.type],
+        title=MODES["edit"].title if job.parameters.get("ref_images") else JOB_LABELS[job.type],
         prompt=str(job.parameters.get("prompt", "")).strip(),
         state_label=STATE_LABELS[job.state],
         progress_text=progress_text(progress, cancelling=cancelling),

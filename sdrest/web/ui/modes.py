@@ -153,7 +153,7 @@ _ALL: Final = (
     Mode(
         slug="edit",
         title="Edit",
-        job_type=JobType.IMG2IMG,
+        job_type=JobType.TXT2IMG,
         hint="Give reference pictures to an editing model (Kontext, Qwen Image Edit, Flux.2), and say what to change.",
         pictures=("ref_images",),
         required=frozenset({"ref_images"}),
@@ -183,6 +183,7 @@ _ALL: Final = (
         pictures=("init_image", "end_image"),
         main=("video_frames", "fps", "video_format"),
         groups=(
+            Group("Control frames (VACE models)", ("control_frames", "vace_strength")),
             _GUIDANCE,
             _COMPONENTS,
             Group(

@@ -81,6 +81,7 @@ FIELD_LABELS: Final[Mapping[str, str]] = {
     "fps": "Frames a second",
     "video_format": "Format",
     "end_image": "Last frame",
+    "control_frames": "Control frames",
     "high_noise.steps": "High-noise steps",
     "high_noise.cfg_scale": "High-noise CFG scale",
     "high_noise.sampler": "High-noise sampler",
