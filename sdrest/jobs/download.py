@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _WRITE_BYTES: Final = 1024 * 1024
+_REPORT_SECONDS: Final = 0.25
 #: Breaks in a row, without a byte between them, after which a download fails.
 _MAX_BREAKS: Final = 5
 _LONGEST_PAUSE_SECONDS: Final = 60.0
@@ -126,6 +127,8 @@ class _Transfer:
         self._key = key
         self._meter = ByteMeter()
         self._incoming: Incoming | None = None
+        #: Bytes that have come, written or not.
+        self._come = 0
 
     @property
     def _job(self) -> Job:
@@ -186,27 +189,37 @@ class _Transfer:
         if answer.status != 206 and incoming.size:
             await whole(incoming.restart)
         await whole(incoming.expect, total, validator)
-        self._report(incoming, total)
-        await self._copy(answer, incoming, total)
+        self._come = incoming.size
+        ticking = asyncio.create_task(self._tell(total))
+        try:
+            await self._copy(answer, incoming)
+        finally:
+            ticking.cancel()
         if total is not None and incoming.size < total:
             raise Unavailable(f"the connection ended after {incoming.size} of {total} bytes")
-        self._report(incoming, total)
+        self._report(total)
         return incoming
 
-    async def _copy(self, answer: Answer, incoming: Incoming, total: int | None) -> None:
+    async def _copy(self, answer: Answer, incoming: Incoming) -> None:
         """Write what comes; when the connection breaks, what has come until then."""
         buffer = bytearray()
         try:
             async for chunk in answer.chunks:
                 buffer += chunk
+                self._come += len(chunk)
                 if len(buffer) >= _WRITE_BYTES:
                     await whole(incoming.write, bytes(buffer))
                     buffer.clear()
-                    self._report(incoming, total)
         except Unavailable:
             await whole(incoming.write, bytes(buffer))
             raise
         await whole(incoming.write, bytes(buffer))
+
+    async def _tell(self, total: int | None) -> None:
+        """Report again and again, also while nothing comes."""
+        while True:
+            self._report(total)
+            await asyncio.sleep(_REPORT_SECONDS)
 
     def _name(self, answer: Answer, found: Found) -> str:
         """The file's name: the hub's, else the answer's, else the last part of the address that gave it."""
@@ -217,8 +230,8 @@ class _Transfer:
         name = (header.get_filename() or "").replace("\\", "/").rpartition("/")[2]
         return name or unquote(urlsplit(found.url).path.rpartition("/")[2])
 
-    def _report(self, incoming: Incoming, total: int | None) -> None:
-        progress = self._meter.at(incoming.size, total)
+    def _report(self, total: int | None) -> None:
+        progress = self._meter.at(self._come, total)
         if progress is not None:
             self._attempt.progress(progress)
 

@@ -13,6 +13,7 @@ from sdrest.core.errors import InvalidInput
 
 _HUB_PAGE: Final = re.compile(r"^/([^/]+/[^/]+)/(?:resolve|blob)/([^/]+)/(.+)$")
 _HUB_TEXT: Final = re.compile(r"^hf:([^/@\s]+/[^/@\s]+)/([^@]+?)(?:@(\S+))?$")
+_MAX_CHARACTERS: Final = 4000
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -72,6 +73,8 @@ def parse_source(text: str, *, hub_url: str, civitai_url: str) -> Source:
         InvalidInput: it means none; names the field ``source``.
     """
     text = text.strip()
+    if len(text) > _MAX_CHARACTERS:
+        raise InvalidInput(f"longer than {_MAX_CHARACTERS} characters", field="source")
     if text.startswith("hf:"):
         match = _HUB_TEXT.match(text)
         if match is None:

@@ -34,8 +34,8 @@ class Upload:
     texts: dict[str, str] = field(default_factory=dict)
 
 
-async def receive(request: web.Request, upload: Upload) -> Model:
-    """The model that a multipart form brings, registered.
+async def receive(request: web.Request, upload: Upload, *, prefix: str = "") -> Model:
+    """The model that a multipart form brings, registered. ``prefix`` stands before the names of the form's fields.
 
     Raises:
         InvalidInput: a field is wrong or missing, the hash differs, or the file is of another type.
@@ -46,11 +46,12 @@ async def receive(request: web.Request, upload: Upload) -> Model:
         while (part := await reader.next()) is not None:
             if not isinstance(part, BodyPartReader):
                 raise InvalidInput("a form within the form is not understood")
-            if part.name == "file":
+            name = (part.name or "").removeprefix(prefix)
+            if name == "file":
                 return await _receive_file(request, upload.texts, part)
-            if part.name not in TEXTS:
-                raise InvalidInput(f"unknown field; known: {', '.join((*TEXTS, 'file'))}", field=part.name or "body")
-            upload.texts[part.name] = await _text(part, part.name)
+            if name not in TEXTS:
+                raise InvalidInput(f"unknown field; known: {', '.join((*TEXTS, 'file'))}", field=name or "body")
+            upload.texts[name] = await _text(part, name)
     except (HttpProcessingError, ValueError, LookupError, AssertionError) as error:
         reason = error.message if isinstance(error, HttpProcessingError) else str(error)
         raise InvalidInput(f"the form cannot be read: {reason or type(error).__name__}") from None

@@ -6,8 +6,42 @@ from dataclasses import dataclass
 
 from sdrest.core.model import Model
 from sdrest.registry.validate import Validation
-from sdrest.web.ui.contexts import Fact
+from sdrest.web.ui.contexts import Fact, JobCard
 from sdrest.web.ui.fields import Field, Option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferForm:
+    """A form by which a model comes here; ``errors`` is what is wrong and belongs to no field."""
+
+    name: str
+    fields: tuple[Field, ...]
+    errors: tuple[str, ...] = ()
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether something is wrong with what was sent."""
+        return bool(self.errors) or any(field.error for field in self.fields)
+
+    def field(self, name: str) -> Field:
+        """One of the fields."""
+        return next(field for field in self.fields if field.name == f"{self.name}.{name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddModels:
+    """Both ways to add a model, and the downloads that have not ended."""
+
+    upload: TransferForm
+    download: TransferForm
+    downloads: tuple[JobCard, ...]
+    #: Endings of file names that are taken.
+    endings: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the forms are shown at once."""
+        return bool(self.downloads) or self.upload.is_wrong or self.download.is_wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +64,8 @@ class ModelsPage:
     here: str
     folder: str
     can_manage: bool
+    #: None for those who may not add models, and where only the list is drawn.
+    add: AddModels | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

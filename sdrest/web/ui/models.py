@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlencode
@@ -19,10 +20,11 @@ from sdrest.web.access import requires
 from sdrest.web.keys import DEFAULT_MODEL, ENGINE, JOBS, MODELS, PRINCIPAL, RESIDENCY, SETTINGS
 from sdrest.web.ui.contexts import Fact
 from sdrest.web.ui.fields import Option
-from sdrest.web.ui.model_contexts import ComponentRow, ModelPage, ModelsPage
+from sdrest.web.ui.model_contexts import AddModels, ComponentRow, ModelPage, ModelsPage
 from sdrest.web.ui.model_tools import named_model, tools_of
 from sdrest.web.ui.rendering import is_htmx, page, part, see
 from sdrest.web.ui.texts import TYPE_LABELS
+from sdrest.web.ui.transfer_forms import add_models
 from sdrest.web.ui.wording import count_text, size_text
 
 _PAGE_LENGTH: Final = 50
@@ -36,10 +38,16 @@ _SORTS: Final = (
 
 async def show(request: web.Request) -> web.Response:
     """All models, or for htmx only their list."""
-    context = _list(request)
     if is_htmx(request):
-        return part(request, "parts/models_list.html", page=context)
-    return page(request, "models.html", context)
+        return part(request, "parts/models_list.html", page=_list(request))
+    return await show_all(request, await add_models(request))
+
+
+async def show_all(request: web.Request, add: AddModels, status: int = 200) -> web.Response:
+    """The whole page with these forms for adding models."""
+    context = _list(request)
+    context = dataclasses.replace(context, add=add if context.can_manage else None)
+    return page(request, "models.html", context, status=status)
 
 
 async def show_model(request: web.Request) -> web.Response:

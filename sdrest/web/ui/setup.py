@@ -8,7 +8,19 @@ from aiohttp import web
 
 from sdrest.web.problems import Problems
 from sdrest.web.routing import Route
-from sdrest.web.ui import accounts, gallery, generate, live, login, model_tools, models, queue, saving, system
+from sdrest.web.ui import (
+    accounts,
+    gallery,
+    generate,
+    live,
+    login,
+    model_tools,
+    model_transfers,
+    models,
+    queue,
+    saving,
+    system,
+)
 from sdrest.web.ui.logbook import LOGBOOK, Logbook
 from sdrest.web.ui.rendering import error_page, set_up_templates
 from sdrest.web.ui.samples import SAMPLES, Samples
@@ -30,6 +42,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/ui/models", models.show),
     ("GET", "/ui/models/{model_id}", models.show_model),
     ("POST", "/ui/models/refresh", models.refresh),
+    ("POST", "/ui/models/upload", model_transfers.upload),
+    ("POST", "/ui/models/download", model_transfers.download),
     ("GET", "/ui/system", system.show),
     ("POST", "/ui/models/{model_id}/load", models.load),
     ("POST", "/ui/models/{model_id}/unload", models.unload),

@@ -87,6 +87,15 @@ FIELD_LABELS: Final[Mapping[str, str]] = {
     "high_noise.sampler": "High-noise sampler",
     "moe_boundary": "Hand-over boundary",
     "vace_strength": "VACE strength",
+    "upload.type": "Type",
+    "upload.path": "Folder or name",
+    "upload.sha256": "SHA-256",
+    "upload.file": "File",
+    "download.source": "Address",
+    "download.type": "Type",
+    "download.path": "Folder or name",
+    "download.sha256": "SHA-256",
+    "sha256": "SHA-256",
 }
 
 #: Units written behind a field.
@@ -146,6 +155,40 @@ TYPE_LABELS: Final[Mapping[ModelType, str]] = {
     ModelType.CLIP_VISION: "CLIP vision",
     ModelType.PHOTOMAKER: "PhotoMaker",
 }
+
+#: Explanations of the fields by which models are added.
+TRANSFER_HELP: Final[Mapping[str, str]] = {
+    "upload.type": "Says which folder the file goes to.",
+    "upload.path": "Within that folder; empty: the file's own name.",
+    "upload.sha256": "Compared with the file when given.",
+    "upload.file": "Nothing is overwritten; a file that is no model is refused.",
+    "download.source": "A web address, hf:owner/repository/file@revision, civitai:VERSION, or a model's page on either site.",
+    "download.type": "Says which folder the file goes to.",
+    "download.path": "Within that folder; empty: the file's own name.",
+    "download.sha256": "Empty: the one that the site tells, if it does.",
+}
+
+#: What the model folders hold, by their keys.
+FOLDER_LABELS: Final[Mapping[str, str]] = {
+    "checkpoints": "Checkpoint",
+    "diffusion_models": "Diffusion model",
+    "lora": "LoRA",
+    "vae": "VAE",
+    "controlnet": "ControlNet",
+    "text_encoders": "Text encoder",
+    "clip_vision": "CLIP vision",
+    "embeddings": "Embedding",
+    "esrgan": "ESRGAN",
+    "upscaler": "Upscaler",
+    "taesd": "Tiny autoencoder",
+    "photomaker": "PhotoMaker",
+    "presets": "Preset",
+    "prompts": "Prompt template",
+    "neg_prompts": "Negative prompt template",
+}
+
+#: The choice of a type that leaves it to the site.
+TYPE_OF_SITE: Final = "As CivitAI says"
 
 PREVIEW_LABELS: Final[Mapping[str, str]] = {
     "none": "No preview",

@@ -10,11 +10,11 @@
   const lost = document.querySelector("[data-live]");
   let source = null;
   const tell = (name) => body.dispatchEvent(new CustomEvent(name, { bubbles: false }));
-  // Ends of jobs that the stream told of. A card that was fetched just before and put in just after is stale: it is fetched again.
-  const ended = new Map();
+  // States of jobs that the stream told of. A card that was fetched just before and put in just after is stale: it is fetched again.
+  const states = new Map();
   body.addEventListener("htmx:afterSettle", () => {
     for (const card of all("[data-job]"))
-      if (ended.has(card.dataset.job) && ended.get(card.dataset.job) !== card.dataset.state) tell(`sdrest-job-${card.dataset.job}`);
+      if (states.has(card.dataset.job) && states.get(card.dataset.job) !== card.dataset.state) tell(`sdrest-job-${card.dataset.job}`);
   });
   const cards = (id) => all(`[data-job="${CSS.escape(id)}"]`);
 
@@ -63,7 +63,7 @@
     });
     source.addEventListener("job", (event) => {
       const data = JSON.parse(event.data);
-      if (["completed", "failed", "cancelled"].includes(data.state)) ended.set(data.job, data.state);
+      states.set(data.job, data.state);
       tell(`sdrest-job-${data.job}`);
       tell("sdrest-jobs");
       if (data.state === "completed") tell("sdrest-finished");

@@ -1,0 +1,52 @@
+"""Adding models from the Models page: by upload and by download, with and without scripts."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sdrest.core.errors import SdrestError
+from sdrest.core.principal import Permission
+from sdrest.web.access import requires
+from sdrest.web.keys import DOWNLOADS, PRINCIPAL
+from sdrest.web.multipart import read_parts
+from sdrest.web.problems import status_of
+from sdrest.web.transfers import DownloadRequest
+from sdrest.web.ui.cards import card_of
+from sdrest.web.ui.models import show_all
+from sdrest.web.ui.rendering import is_htmx, part, see
+from sdrest.web.ui.transfer_forms import DOWNLOAD, UPLOAD, add_models, form_of
+from sdrest.web.uploads import Upload, receive
+
+
+@requires(Permission.MANAGE_MODELS)
+async def upload(request: web.Request) -> web.StreamResponse:
+    """Store a model and go to its page, or show the form again with what is wrong beside its fields."""
+    sent = Upload()
+    try:
+        model = await receive(request, sent, prefix=f"{UPLOAD}.")
+    except SdrestError as error:
+        form = form_of(UPLOAD, sent.texts, error)
+        if is_htmx(request):
+            return part(request, "parts/transfer_errors.html", status=status_of(error), form=form, card=None)
+        return await show_all(request, await add_models(request, upload=form), status_of(error))
+    return see(request, f"/ui/models/{model.id}")
+
+
+@requires(Permission.MANAGE_MODELS)
+async def download(request: web.Request) -> web.StreamResponse:
+    """Queue a download and show its card, or the form again with what is wrong beside its fields."""
+    posted = await read_parts(request)
+    prefix = f"{DOWNLOAD}."
+    texts = {name.removeprefix(prefix): text for name, text in posted.items() if isinstance(text, str)}
+    wanted = DownloadRequest(**{name: texts.get(name, "") for name in ("source", "type", "path", "sha256")})
+    try:
+        job = await request.app[DOWNLOADS].submit(wanted, request[PRINCIPAL])
+    except SdrestError as error:
+        form = form_of(DOWNLOAD, texts, error)
+        if is_htmx(request):
+            return part(request, "parts/transfer_errors.html", status=status_of(error), form=form, card=None)
+        return await show_all(request, await add_models(request, download=form), status_of(error))
+    if is_htmx(request):
+        card = await card_of(request, job)
+        return part(request, "parts/transfer_errors.html", form=form_of(DOWNLOAD, texts), card=card)
+    return see(request, f"/ui/jobs/{job.id}")
