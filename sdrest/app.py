@@ -13,7 +13,6 @@ from typing import IO
 
 import structlog
 from aiohttp import web
-from yarl import URL
 
 from sdrest.auth.setup import Access, build_access
 from sdrest.core.errors import Conflict, InvalidInput
@@ -28,7 +27,6 @@ from sdrest.jobs.default_model import DefaultModel
 from sdrest.jobs.download import DownloadExecutor
 from sdrest.jobs.filework import FileExecutor, converting, hashing
 from sdrest.jobs.generation import GenerationExecutor, Workshop
-from sdrest.jobs.hub import default_endpoint
 from sdrest.jobs.hubs import Hubs
 from sdrest.jobs.memory import MemoryPlanner
 from sdrest.jobs.parts import Parts
@@ -251,15 +249,9 @@ def _transfers(
 ) -> tuple[DownloadExecutor, Callable[[web.Application], AsyncIterator[None]]]:
     """Who carries out downloads, and what cleans up after transfers of all kinds."""
     settings, jobs, registry = app[keys.SETTINGS], app[keys.JOBS], app[keys.MODELS]
-    hubs = Hubs(
-        civitai_url=settings.civitai_url,
-        civitai_api_key=settings.civitai_api_key.get_secret_value(),
-        hf_token=settings.hf_token.get_secret_value(),
-        hf_endpoint=settings.hf_endpoint or default_endpoint(),
-    )
-    # Whoever sets a hub's address wants it reached; whether it may lie in a private network is another setting's to say.
-    chosen = (URL(address).authority for address in (hubs.hf_endpoint, hubs.civitai_url))
-    streams = Streams(guard, (*settings.download_hosts, *chosen), silence_seconds=settings.download_timeout_seconds)
+    hubs = Hubs.of(settings)
+    hosts = (*settings.download_hosts, *hubs.hosts)
+    streams = Streams(guard, hosts, silence_seconds=settings.download_timeout_seconds)
     files = app[keys.INCOMING] = IncomingFiles(
         settings.data_dir / "incoming", max_bytes=settings.max_model_bytes, min_free_bytes=settings.min_free_bytes
     )

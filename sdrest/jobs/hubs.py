@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
 
 from sdrest.jobs.civitai import find_on_civitai
 from sdrest.jobs.hub import check_installed, default_endpoint, find_on_hub, is_installed
 from sdrest.jobs.sources import AddressSource, CivitaiSource, Found, HubSource, Source, parse_source
 from sdrest.jobs.transport import Open
+from sdrest.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,21 @@ class Hubs:
     #: Empty: what Hugging Face's own library finds (``HF_TOKEN``, or a stored login).
     hf_token: str = field(default="", repr=False)
     hf_endpoint: str = field(default_factory=default_endpoint)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The hubs that the settings name."""
+        return cls(
+            civitai_url=settings.civitai_url,
+            civitai_api_key=settings.civitai_api_key.get_secret_value(),
+            hf_token=settings.hf_token.get_secret_value(),
+            hf_endpoint=settings.hf_endpoint or default_endpoint(),
+        )
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """``host:port`` of both: whoever sets a hub's address wants it reached, unless it lies in a private network."""
+        return tuple(_authority(address) for address in (self.hf_endpoint, self.civitai_url))
 
     def parse(self, text: str) -> Source:
         """The source that a text means.
@@ -59,6 +77,11 @@ class Hubs:
                 return await find_on_civitai(source, open_url, base_url=self.civitai_url, api_key=self.civitai_api_key)
             case AddressSource(url):
                 return Found(url=url)
+
+
+def _authority(address: str) -> str:
+    """``host:port`` of an address, or ``host`` where it names no port."""
+    return urlsplit(address).netloc.rpartition("@")[2]
 
 
 def name_of(source: Source) -> str:

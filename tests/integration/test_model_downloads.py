@@ -84,7 +84,7 @@ async def test_a_downloaded_model_is_listed_and_makes_pictures(
     job = await download(client, f"{elsewhere.url}/away/x", sha256=elsewhere.sha256, path="fruit/")
     assert job["status"] == "completed", job
     assert (folder(tmp_path) / "fruit/pear.gguf").read_bytes() == elsewhere.body
-    assert left_behind(tmp_path) == []
+    await nothing_left(tmp_path)
     events.close()
     told = [event.progress async for event in events]
     assert told[-1].done_bytes == told[-1].total_bytes == len(elsewhere.body)
@@ -267,7 +267,7 @@ async def test_a_killed_server_goes_on_where_it_was(elsewhere: Elsewhere, tmp_pa
     got = [seen for seen in elsewhere.seen if seen.path == "/files/lfs" and seen.method == "GET"]
     assert [seen.range.startswith("bytes=") for seen in got] == [True]
     assert (folder(tmp_path) / "model.gguf").read_bytes() == elsewhere.body
-    assert left_behind(tmp_path) == []
+    await nothing_left(tmp_path)
 
 
 async def answers(client: httpx.AsyncClient, process: subprocess.Popen[bytes]) -> None:
