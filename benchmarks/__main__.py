@@ -1,13 +1,21 @@
-"""``python -m benchmarks [NAME …]``: run benchmarks (all that are made for it when none is named) and write the documents anew."""
+"""``python -m benchmarks [NAME …]``: run benchmarks (all that are made for it when none is named) and write the documents anew.
+
+With ``--quick``, fewer rounds are taken and nothing is written: to see that all works, and whether something is far off.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import importlib
+import os
+import sys
+import time
+import traceback
 
 from benchmarks.report import write_documents
 from benchmarks.results import say
+from benchmarks.rounds import FRACTION_VARIABLE, QUICK_FRACTION
 
 #: Name → whether a plain ``make bench`` runs it; the others are ``make soak``'s.
 BENCHMARKS = {
@@ -31,11 +39,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--soak", action="store_true", help="run what takes long, and none of the others")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds; show the figures, keep none")
     arguments = parser.parse_args()
+    if arguments.quick:
+        os.environ.setdefault(FRACTION_VARIABLE, str(QUICK_FRACTION))
+    failed = []
     for name in arguments.names or [name for name, quick in BENCHMARKS.items() if quick is not arguments.soak]:
         say(f"== {name}")
-        asyncio.run(importlib.import_module(f"benchmarks.{name}").measure()).save()
-    write_documents()
+        started_at = time.monotonic()
+        try:
+            result = asyncio.run(importlib.import_module(f"benchmarks.{name}").measure())
+        except Exception:  # noqa: BLE001 - what one cannot do must not cost the figures of the others
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        say(f"{name}: {time.monotonic() - started_at:.0f} s")
+        if not arguments.quick:
+            result.save()
+    if not arguments.quick:
+        write_documents()
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

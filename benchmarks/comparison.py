@@ -1,13 +1,12 @@
 """sdrest beside ``sd-cli`` and ``sd-server``, in the same run, in turns, on the same models with the same parameters and threads.
 
-``python -m benchmarks.comparison``; names of parts after it run only these. ``SDREST_BENCH_FRACTION=0.3`` takes fewer rounds.
+``python -m benchmarks comparison`` (``--quick``: fewer rounds). ``python -m benchmarks.comparison PART …`` runs only the named parts
+and keeps nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import shutil
 import tempfile
 import time
@@ -15,65 +14,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import aiohttp
-import psutil
 
+from benchmarks.beside import MODELS, Bench, named, timed, tiny
 from benchmarks.figures import median, percentile, ratio
-from benchmarks.machine import ROOT
-from benchmarks.peers import READY_PATH, Files, Peers, peers
+from benchmarks.peers import READY_PATH, Files, peers
 from benchmarks.process import ServerProcess, start_sdrest
 from benchmarks.results import Result
 from benchmarks.rivals import Rival, Sdrest, SdServer, both, cli_command, run_cli, sdrest_flags
-from tests.tiny.build import build, file_of
+from benchmarks.rounds import some
 
-MODELS = ROOT / "build" / "bench" / "models"
-#: Share of the rounds that are taken.
-FRACTION = float(os.environ.get("SDREST_BENCH_FRACTION", "1"))
 #: Never slower than the peer on the same picture; two percent is what a ratio of medians can tell here.
 MOST = 1.02
-
-
-class Bench:
-    """What all parts share."""
-
-    def __init__(self, result: Result, programs: Peers, folder: Path) -> None:
-        self.result = result
-        self.peers = programs
-        self.folder = folder
-        self.threads = psutil.cpu_count(logical=False) or 1
-
-    def new_folder(self, name: str) -> Path:
-        """An empty folder of this run."""
-        path = self.folder / name
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
-        return path
-
-
-def tiny(name: str) -> Files:
-    """A tiny model that all programs are given."""
-    main = _built(name, MODELS / "checkpoints")
-    return Files(main, _built("flux2_vae", MODELS / "vae") if name == "ernie" else None)
-
-
-def _some(rounds: int) -> int:
-    return max(2, round(rounds * FRACTION))
-
-
-def _built(name: str, folder: Path) -> Path:
-    path = file_of(name, folder)
-    return path if path.exists() else build(name, folder)
-
-
-def named(pair: tuple[Rival, Rival]) -> list[tuple[str, Rival]]:
-    """The two with their names."""
-    return list(zip(("sdrest", "sd-server"), pair, strict=True))
-
-
-async def timed(work: Awaitable[str]) -> tuple[float, str]:
-    """Milliseconds, and what the work gave."""
-    started_at = time.perf_counter()
-    found = await work
-    return (time.perf_counter() - started_at) * 1000, found
 
 
 async def pictures(bench: Bench) -> None:
@@ -86,7 +37,7 @@ async def pictures(bench: Bench) -> None:
         ("sd1", 64, 4, 5),
         ("sd1", 256, 1, 3),
     ):
-        rounds = _some(most)
+        rounds = some(most)
         ours: list[float] = []
         theirs: list[float] = []
         equal = 0
@@ -119,8 +70,8 @@ async def many(bench: Bench) -> None:
     rows = []
     async with both(bench.peers, tiny("ernie"), bench.new_folder("many"), bench.threads) as pair:
         for what, clients, each, rounds in (
-            ("100 pictures one after another", 1, 100, 2),
-            ("8 clients, 5 pictures each", 8, 5, 4),
+            ("100 pictures one after another", 1, 100, some(3, 1)),
+            ("8 clients, 5 pictures each", 8, 5, some(5, 1)),
         ):
             seconds: dict[int, list[float]] = {id(rival): [] for rival in pair}
             waits: dict[int, list[float]] = {id(rival): [] for rival in pair}
@@ -153,7 +104,7 @@ async def cold(bench: Bench, rounds: int = 7) -> None:
     times: dict[str, list[float]] = {"sdrest": [], "sd-server": [], "sd-cli": []}
     answers: list[float] = []
     folder = bench.new_folder("cold")
-    for _ in range(_some(rounds)):
+    for _ in range(some(rounds)):
         started_at = time.perf_counter()
         ours = start_sdrest(folder, *sdrest_flags(bench.threads), models=MODELS)
         times["sdrest"].append(await _first_picture(ours, "/api/health", Sdrest, model, started_at, answers))
@@ -206,7 +157,7 @@ async def switching(bench: Bench, rounds: int = 6) -> None:
         async with aiohttp.ClientSession() as session:
             left = Sdrest(server, session, first)
             await left.draw(64, 4, 1)
-            for number in range(_some(rounds)):
+            for number in range(some(rounds)):
                 model = first if number % 2 else second
                 ours.append((await timed(left.draw(64, 4, 1, model)))[0])
                 started_at = time.perf_counter()
@@ -243,12 +194,37 @@ async def memory(bench: Bench) -> None:
     finally:
         server.stop()
     async with both(bench.peers, model, folder, bench.threads) as pair:
-        for name, rival in named(pair):
-            rows.append((f"{name}, model loaded", f"{rival.server.memory_mib():.0f}"))
+        ours, theirs = (rival.server.memory_mib() for rival in pair)
+        rows += [("sdrest, model loaded", f"{ours:.0f}"), ("sd-server, model loaded", f"{theirs:.0f}")]
+        bench.result.add("memory at rest, model loaded: sdrest more than sd-server", f"{ours - theirs:+.0f} MiB")
         for name, rival in named(pair):
             peak = await _peak(rival, rival.draw(512, 4, 1))
             rows.append((f"{name}, making 512×512, peak", f"{peak:.0f}"))
     bench.result.add_table("Resident memory (MiB, all processes)", ("state", "MiB"), rows, chart=("MiB",))
+
+
+async def repeats(bench: Bench) -> None:
+    """The very same request again: sdrest gives the earlier result unless it is told not to; the peer makes it anew."""
+    model, folder = tiny("ernie"), bench.new_folder("repeats")
+    ours: list[float] = []
+    theirs: list[float] = []
+    async with both(bench.peers, model, folder, bench.threads, "--reuse-results") as pair:
+        for rival in pair:
+            await rival.draw(256, 4, 1)
+        for _ in range(some(10)):
+            ours.append((await timed(pair[0].draw(256, 4, 1)))[0])
+            theirs.append((await timed(pair[1].draw(256, 4, 1)))[0])
+    found = ratio(ours, theirs)
+    bench.result.add_table(
+        "The very same request again, 256×256, 4 steps (ms)",
+        ("program", "median", "slowest"),
+        [
+            (name, f"{median(times):.1f}", f"{max(times):.1f}")
+            for name, times in (("sdrest", ours), ("sd-server", theirs))
+        ],
+        chart=("median",),
+    )
+    bench.result.add("the same request again: sdrest / sd-server", f"{found:.3f}", "≤ 1", met=found <= 1)
 
 
 async def _peak(rival: Rival, work: Awaitable[str]) -> float:
@@ -299,6 +275,7 @@ PARTS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "switching": switching,
     "memory": memory,
     "status": status,
+    "repeats": repeats,
 }
 
 
@@ -315,15 +292,14 @@ async def measure(parts: Sequence[str] = ()) -> Result:
         bench = Bench(result, await asyncio.to_thread(peers), Path(name))
         result.method += f" Threads: {bench.threads} each."
         for part in parts or PARTS:
-            await PARTS[part](bench)
+            try:
+                await PARTS[part](bench)
+            except (aiohttp.ClientError, OSError, RuntimeError) as error:
+                result.add(f"part {part}", f"did not run: {str(error).strip().splitlines()[-1:]}", "runs", met=False)
     return result
 
 
 if __name__ == "__main__":
     import sys
 
-    chosen = sys.argv[1:]
-    outcome = asyncio.run(measure(chosen))
-    with contextlib.suppress(KeyboardInterrupt):
-        if not chosen:
-            outcome.save()
+    asyncio.run(measure(sys.argv[1:]))

@@ -19,6 +19,7 @@ from benchmarks.calls import Client, digest_of_png, picture
 from benchmarks.figures import median, percentile
 from benchmarks.process import sdrest
 from benchmarks.results import Result
+from benchmarks.rounds import some
 from tests.tiny.fixtures import cached
 
 ROUNDS = 60
@@ -30,13 +31,13 @@ async def measure(rounds: int = ROUNDS, loaded_seconds: float = LOADED_SECONDS) 
     result = Result(
         "overhead",
         "What the server adds",
-        f"One 64×64 picture in 4 steps on the tiny ERNIE model, {rounds} times through POST /api/v1/generate (the reply holds the "
+        f"One 64×64 picture in 4 steps on the tiny ERNIE model, {some(rounds)} times through POST /api/v1/generate (the reply holds the "
         "PNG) and through the library's generate_image in a process of its own, in turns, with the same environment and threads.",
     )
     with tempfile.TemporaryDirectory() as name, bare_library(cached("ernie")) as bare:
         async with sdrest(Path(name)) as server, aiohttp.ClientSession() as session:
             client = Client(server, session)
-            await _one_picture(result, client, bare, rounds)
+            await _one_picture(result, client, bare, some(rounds))
             await _health_under_load(result, client, session, loaded_seconds)
     return result
 

@@ -54,6 +54,8 @@ class Result:
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], chart: Sequence[str] = ()
     ) -> None:
         """Note one table and show it at once."""
+        if wrong := [row for row in rows if len(row) != len(columns)]:
+            raise ValueError(f"{title}: a row of {len(wrong[0])} cells in a table of {len(columns)} columns")
         table = Table(title, tuple(columns), tuple(tuple(row) for row in rows), tuple(chart))
         self.tables.append(table)
         say(markdown_table(table.columns, table.rows))

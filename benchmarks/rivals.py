@@ -87,11 +87,13 @@ async def run_cli(command: list[str]) -> float:
 
 
 @contextlib.asynccontextmanager
-async def both(peers: Peers, model: Files, folder: Path, threads: int) -> AsyncIterator[tuple[Sdrest, SdServer]]:
-    """The two servers, ready, with ``model`` loaded in both."""
+async def both(
+    peers: Peers, model: Files, folder: Path, threads: int, *flags: str
+) -> AsyncIterator[tuple[Sdrest, SdServer]]:
+    """The two servers, ready, with ``model`` loaded in both; ``flags`` go to sdrest."""
     for name in ("sdrest", "sd-server"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    ours = start_sdrest(folder / "sdrest", *sdrest_flags(threads), models=model.main.parents[1])
+    ours = start_sdrest(folder / "sdrest", *sdrest_flags(threads), *flags, models=model.main.parents[1])
     theirs = peers.start(model, folder / "sd-server", threads=threads)
     try:
         await asyncio.gather(ours.ready("/api/health"), theirs.ready(READY_PATH))

@@ -21,8 +21,8 @@ from typing import Any
 import aiohttp
 from PIL import Image
 
+from benchmarks.beside import MODELS, tiny
 from benchmarks.calls import Client, picture
-from benchmarks.comparison import MODELS, tiny
 from benchmarks.figures import median
 from benchmarks.process import ServerProcess, sdrest
 from benchmarks.results import Result, say
