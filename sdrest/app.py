@@ -20,11 +20,13 @@ from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
 from sdrest.engine.client import Engine, engine_from
+from sdrest.jobs.adapters import AdapterFinder
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.broadcast import Broadcast
 from sdrest.jobs.contexts import ContextBuilder
 from sdrest.jobs.default_model import DefaultModel
 from sdrest.jobs.download import DownloadExecutor
+from sdrest.jobs.embeddings import Embeddings
 from sdrest.jobs.filework import FileExecutor, converting, hashing
 from sdrest.jobs.generation import GenerationExecutor, Workshop
 from sdrest.jobs.hubs import Hubs
@@ -114,6 +116,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     store = SqliteJobStore(database)
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
     contexts = ContextBuilder(registry, threads=settings.threads)
+    adapters = AdapterFinder(registry, Embeddings(registry, settings.data_dir / "embeddings"))
     memory = MemoryPlanner(
         settings.data_dir / "memory.json",
         budget_bytes=settings.memory_budget_bytes,
@@ -127,6 +130,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
             registry,
             default_model,
             contexts,
+            adapters,
             memory,
             FreeSpace(settings.output_dir, settings.min_free_bytes),
             ResultKeys(lambda: engine.supervisor.info, enabled=settings.reuse_results),
@@ -137,7 +141,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     )
     timings = app[keys.TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
-    workshop = app[keys.WORKSHOP] = Workshop(engine, spool, settings.output_dir, registry, contexts, memory)
+    workshop = app[keys.WORKSHOP] = Workshop(engine, spool, settings.output_dir, registry, contexts, memory, adapters)
     residency = app[keys.RESIDENCY] = Residency(
         engine, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )

@@ -1,7 +1,6 @@
 """LoRAs and embeddings of a job: which files, and whether they fit the model.
 
-The library ends the process on a LoRA of another width, and paints one flat colour with an embedding that is not in F32: both
-are seen in the headers.
+The library ends the process on a LoRA of another width, which is seen in the headers.
 """
 
 from __future__ import annotations
@@ -9,14 +8,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, ModelUnusable
 from sdrest.core.model import Component, Loading, Model, ModelType
 from sdrest.core.names import LoraApplyMode
 from sdrest.core.parameters import GenerationParameters, Lora
-from sdrest.core.tensor_types import TensorType
 from sdrest.engine.messages import LoraFile
+from sdrest.jobs.embeddings import Embeddings
 from sdrest.jobs.prompts import extract_loras, words_in
 from sdrest.registry.header import HeaderError
 from sdrest.registry.loading import loading_of
@@ -41,8 +41,9 @@ class Adapters:
 class AdapterFinder:
     """Finds and checks the adapters that parameters name."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, embeddings: Embeddings) -> None:
         self._registry = registry
+        self._files = embeddings
         self._fits: dict[tuple[_FileState, _FileState], LoraFit] = {}
 
     def find(self, model: Model, parameters: GenerationParameters) -> Adapters:
@@ -73,10 +74,11 @@ class AdapterFinder:
             )
         embeddings: list[tuple[str, str]] = []
         for word, embedding in self._embeddings(model, prompt, parameters.negative_prompt):
-            problem = _embedding_problem(embedding)
-            if problem:
-                problems.append(FieldProblem("prompt", f"the word {word!r} means an embedding: {problem}"))
-            embeddings.append((word, str(embedding.path)))
+            try:
+                embeddings.append((word, str(self._embedding_file(embedding))))
+            except InvalidInput as error:
+                why = error.message.removeprefix("body: ")
+                problems.append(FieldProblem("prompt", f"the word {word!r} means an embedding: {why}"))
         if problems:
             raise InvalidInput(problems)
         return Adapters(prompt, tuple(files), tuple(embeddings))
@@ -113,6 +115,15 @@ class AdapterFinder:
         except (ModelUnusable, InvalidInput):
             return loading_of(model, {})
 
+    def _embedding_file(self, embedding: Model) -> Path:
+        broken = next((problem.message for problem in embedding.problems if problem.fatal), "")
+        if broken:
+            raise InvalidInput(broken)
+        try:
+            return self._files.file(embedding)
+        except (HeaderError, OSError) as error:
+            raise InvalidInput(f"{embedding.file_name} cannot be used: {error}") from None
+
     def _embeddings(self, model: Model, *prompts: str) -> Iterator[tuple[str, Model]]:
         """Embeddings for the model's text encoders whose names occur in the prompts; others are plain words."""
         if Component.CLIP_L not in {state.requirement.component for state in self._registry.components(model)}:
@@ -140,13 +151,3 @@ def _state(model: Model) -> _FileState:
 
 def _is_quantized(model: Model) -> bool:
     return any(kind.is_quantized for kind in model.types)
-
-
-def _embedding_problem(embedding: Model) -> str:
-    broken = next((problem.message for problem in embedding.problems if problem.fatal), "")
-    if broken:
-        return broken
-    others = [kind.value for kind in embedding.types if kind is not TensorType.F32]
-    if others:
-        return f"{embedding.file_name} is in {', '.join(map(str, others))}; the library needs F32, convert it"
-    return ""

@@ -51,6 +51,7 @@ class Workshop:
         registry: Registry,
         contexts: ContextBuilder,
         memory: MemoryPlanner,
+        adapters: AdapterFinder,
     ) -> None:
         self.engine = engine
         self.spool = spool
@@ -58,7 +59,7 @@ class Workshop:
         self.registry = registry
         self.memory = memory
         self._contexts = contexts
-        self._adapters = AdapterFinder(registry)
+        self._adapters = adapters
 
     def plan(self, model_id: str, parameters: GenerationParameters) -> Planned:
         """Find the files of a job again; reads headers, so not on the event loop.

@@ -41,6 +41,7 @@ class ModelPreparer:
         registry: Registry,
         default_model: DefaultModel,
         contexts: ContextBuilder,
+        adapters: AdapterFinder,
         memory: MemoryPlanner,
         space: FreeSpace,
         result_keys: ResultKeys,
@@ -51,7 +52,7 @@ class ModelPreparer:
         self._memory = memory
         self._space = space
         self._result_keys = result_keys
-        self._adapters = AdapterFinder(registry)
+        self._adapters = adapters
 
     async def prepare(self, submission: Submission) -> Prepared:
         """See :class:`sdrest.jobs.service.Preparer`."""

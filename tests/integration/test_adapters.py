@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
 import pytest
 import pytest_asyncio
+from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from sdrest.app import build_app
-from sdrest.core.events import JobPreviewed
 from sdrest.settings import load_settings
-from sdrest.web.keys import JOBS
 from tests.integration.generation_modes import Client, base64_png, paint, picture, place, problems, submit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -34,6 +36,7 @@ async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clie
     folder = tmp_path_factory.mktemp("adapters")
     place(
         folder / "models",
+        "ernie",
         "ovis",
         "tae16",
         "esrgan",
@@ -117,31 +120,38 @@ async def test_second_pass_without_its_upscaler_is_refused(client: Client) -> No
     }
 
 
-@pytest.mark.parametrize("mode", ["proj", "tae"])
-async def test_previews_are_published_and_can_be_fetched(client: Client, mode: str) -> None:
-    assert client.app is not None
-    jobs = client.app[JOBS]
-    previews = jobs.broadcast.subscribe(lambda event: isinstance(event, JobPreviewed))
-    response = await client.post("/api/generate/text2img", json={**BASE, "steps": 6, "preview": mode})
-    job_id = (await response.json())["job_id"]
-    url = f"/api/jobs/{job_id}/preview"
-    assert (await client.get(url)).status == 404
-    async for event in previews:
-        assert isinstance(event, JobPreviewed)
-        assert event.job_id == job_id
-        assert event.jpeg.startswith(b"\xff\xd8")
-        reply = await client.get(url)
-        if reply.status == 200:  # the job may have ended meanwhile
-            assert reply.headers["X-Preview-Width"] == str(event.width)
-        break
-    jobs.broadcast.unsubscribe(previews)
-    await jobs.wait(job_id, _anyone())
+@pytest.mark.parametrize(
+    ("model", "mode"), [("ovis", "proj"), ("ovis", "tae"), ("ovis", "vae"), ("ernie", "proj"), ("ernie", "vae")]
+)
+async def test_previews_come_with_the_events_and_can_be_fetched(client: Client, model: str, mode: str) -> None:
+    body = {**BASE, "model": model, "width": 64, "height": 32, "steps": 1000, "preview": mode}
+    job_id = (await (await client.post("/api/generate/text2img", json=body)).json())["job_id"]
+    async with client.get(f"/api/jobs/{job_id}/events") as stream:
+        preview = await next_event(stream, "preview")
+        reply = await client.get(f"/api/jobs/{job_id}/preview")
+        assert reply.status == 200, "the job is far from its end"
+        assert reply.content_type == "image/jpeg"
+        await client.post("/api/queue/cancel", json={"job_id": job_id})
+        await stream.read()
+    for jpeg in (base64.b64decode(preview["image"].split(",")[1]), await reply.read()):
+        shown = np.asarray(Image.open(io.BytesIO(jpeg)))
+        assert shown.shape[1:] == (2 * shown.shape[0], 3)
+        assert (shown.shape[0] == 32) is (mode != "proj"), "proj shows the latents as they are"
+        assert shown.min() < shown.max()
+    assert (await client.get(f"/api/jobs/{job_id}/preview")).status == 404
 
 
-def _anyone() -> Any:
-    from sdrest.core.principal import ANYONE
-
-    return ANYONE
+async def next_event(stream: ClientResponse, wanted: str) -> dict[str, Any]:
+    """The data of the next Server-Sent Event of that name."""
+    name = ""
+    async for raw in stream.content:
+        line = raw.decode().rstrip()
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: ") and name == wanted:
+            data: dict[str, Any] = json.loads(line.removeprefix("data: "))
+            return data
+    raise AssertionError(f"the stream ended without {wanted}")
 
 
 CACHES = ["easycache", "ucache", "dbcache", "taylorseer", "cache-dit", "spectrum"]
