@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from sdrest.cli.connecting import connected, problems_told, server_options
 from sdrest.cli.logging import configure_logging
-from sdrest.cli.options import settings_from, settings_options
-from sdrest.cli.serve import serving
-from sdrest.client import AsyncClient, ClientError, JobFailed
+from sdrest.cli.options import settings_options
+from sdrest.client import JobFailed
 from sdrest.client import Progress as JobProgress
-from sdrest.core.errors import SdrestError
 from sdrest.settings import MODEL_FOLDERS, LogLevel
 
 _OPTIONS = (
@@ -43,8 +40,7 @@ _OPTIONS = (
 @click.option(
     "-o", "--output-file", type=click.Path(path_type=Path, dir_okay=False), default="out.png", show_default=True
 )
-@click.option("--url", help="Use the server at this address instead of working here.")
-@click.option("--api-key", envvar="SDREST_API_KEY", help="Key for the server.")
+@server_options
 @click.option("-n", "--negative-prompt")
 @click.option("-m", "--model")
 @click.option("-W", "--width", type=int)
@@ -64,14 +60,8 @@ def generate(
     """Make a picture from PROMPT."""
     body = {name: value for name in _OPTIONS if (value := flags.pop(name)) is not None}
     configure_logging(LogLevel.ERROR, as_json=False)
-    try:
+    with problems_told(url):
         files = asyncio.run(_generate({"prompt": prompt, **body}, output_file, url, api_key, config, flags))
-    except httpx.HTTPError as error:
-        raise click.ClickException(f"cannot reach {url}: {error}") from None
-    except ClientError as error:
-        raise click.ClickException(_said(error)) from None
-    except SdrestError as error:
-        raise click.ClickException(error.message) from None
     for file in files:
         click.echo(file)
 
@@ -79,17 +69,7 @@ def generate(
 async def _generate(
     body: dict[str, Any], target: Path, url: str | None, api_key: str | None, config: Path | None, flags: dict[str, Any]
 ) -> list[Path]:
-    if url:
-        return await _ask(url, api_key, body, target)
-    with tempfile.TemporaryDirectory(prefix="sdrest-") as data_dir:
-        # A server of this process, for this command only: the same path through the queue as everybody else's.
-        own = {"data_dir": data_dir, "host": "127.0.0.1", "port": 0, "auth": "none", "log_level": "error"}
-        async with serving(settings_from(config, {**flags, **own})) as server:
-            return await _ask(server.url, None, body, target)
-
-
-async def _ask(url: str, api_key: str | None, body: dict[str, Any], target: Path) -> list[Path]:
-    async with AsyncClient(url, api_key=api_key or "") as client:
+    async with connected(url, api_key, config, flags) as client:
         job = await client.submit("text2img", batch_count=body.pop("batch_size", None), **body)
         with _progress_bar() as show:
             job = await client.wait(job, on_progress=show)
@@ -116,8 +96,3 @@ def _progress_bar() -> Iterator[Callable[[JobProgress], None]]:
             bar.update(shown, completed=progress.fraction, description=progress.stage + steps)
 
         yield show
-
-
-def _said(error: ClientError) -> str:
-    lines = "\n".join(f"  {field}: {message}" for field, message in getattr(error, "problems", ()))
-    return f"the request is not right:\n{lines}" if lines else str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sdrest.cli.model_commands import download, list_models
 from sdrest.cli.upscalers import add_upscaler
 
 
@@ -12,4 +13,6 @@ def models() -> None:
     """Model files on this machine."""
 
 
+models.add_command(list_models)
+models.add_command(download)
 models.add_command(add_upscaler)

@@ -86,6 +86,9 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     type: str = ""
     filename: str = ""
     architecture: str | None = None
+    quantization: str | None = None
+    path: str = ""
+    size: int = 0
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):

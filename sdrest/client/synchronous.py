@@ -143,6 +143,21 @@ class Client:
         listed = exchange.checked(self._http.get("/api/models", params=query), dict[str, Any])
         return [exchange.model_of(item) for item in listed.get("models", ())]
 
+    def download_model(self, source: str, *, type: str = "", path: str = "", sha256: str = "") -> Job:  # noqa: A002
+        """Queue a download on the server; see ``POST /api/models/download``.
+
+        Args:
+            source: A URL, ``hf:owner/repository/file@revision``, or ``civitai:VERSION``.
+            type: Which folder it goes to; CivitAI tells it.
+            path: Sub-folder, file name, or both, within that folder.
+            sha256: Hash that the file must have.
+
+        Raises:
+            ServerError: a field is wrong, the file exists …
+        """
+        body = {"source": source, "type": type, "path": path, "sha256": sha256}
+        return exchange.checked(self._http.post("/api/models/download", json=body), Job)
+
 
 def _id(job: Job | str) -> str:
     return job if isinstance(job, str) else job.job_id

@@ -1,0 +1,61 @@
+"""What commands that work through a server have in common: a running one, or one of this process for the command only."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import httpx
+
+from sdrest.cli.options import settings_from
+from sdrest.cli.serve import serving
+from sdrest.client import AsyncClient, ClientError
+from sdrest.core.errors import SdrestError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def server_options(command: F) -> F:
+    """Decorate a command with ``--url`` and ``--api-key``."""
+    command = click.option("--api-key", envvar="SDREST_API_KEY", help="Key for the server.")(command)
+    return click.option("--url", help="Use the server at this address instead of working here.")(command)
+
+
+@asynccontextmanager
+async def connected(
+    url: str | None, api_key: str | None, config: Path | None, flags: dict[str, Any]
+) -> AsyncIterator[AsyncClient]:
+    """A client of the server at ``url``; without one, of a server of this process: the same path through the queue."""
+    if url:
+        async with AsyncClient(url, api_key=api_key or "") as client:
+            yield client
+        return
+    with tempfile.TemporaryDirectory(prefix="sdrest-") as data_dir:
+        own = {"data_dir": data_dir, "host": "127.0.0.1", "port": 0, "auth": "none", "log_level": "error"}
+        async with (
+            serving(settings_from(config, {**flags, **own})) as server,
+            AsyncClient(server.url) as client,
+        ):
+            yield client
+
+
+@contextmanager
+def problems_told(url: str | None) -> Iterator[None]:
+    """Turn what goes wrong in the block into the command's message."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise click.ClickException(f"cannot reach {url}: {error}") from None
+    except ClientError as error:
+        raise click.ClickException(_said(error)) from None
+    except SdrestError as error:
+        raise click.ClickException(error.message) from None
+
+
+def _said(error: ClientError) -> str:
+    lines = "\n".join(f"  {field}: {message}" for field, message in getattr(error, "problems", ()))
+    return f"the request is not right:\n{lines}" if lines else str(error)
