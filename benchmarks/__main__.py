@@ -26,6 +26,8 @@ BENCHMARKS = {
     "http": True,
     "switching": True,
     "prediction": True,
+    "headers": True,
+    "convert": False,
     "cancel": False,
     "durability": False,
     "faults": False,

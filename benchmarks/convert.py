@@ -1,15 +1,13 @@
-"""Conversion speed and memory against the library's own ``convert()``, which is also what ``sd-cli -M convert`` runs.
+"""Conversion speed and memory against ``sd-cli -M convert`` of the same source tree.
 
-    python -m benchmarks.convert [--types q8_0,q4_0,q4_k] [--repeat 3] [--keep]
-
-Writes a file with the tensors of SD 1.5 (f16, 2 GB, seeded normal values) into a temporary folder, converts it with
-both, each in a process of its own with all processors, and prints input MB/s and peak resident memory. The fastest of
-the repeats counts, because other work on the machine can only slow a run down.
+``python -m benchmarks convert``: writes a file with the tensors of SD 1.5 (f16, 2 GB, seeded normal values), converts it with both
+in turns, each in a process of its own, and compares input MB/s, processor time and peak resident memory. ``SD_CLI`` names the
+program; without it, :mod:`benchmarks.peers` builds it. ``python -m benchmarks.convert FILE`` only writes the model.
 """
 
 from __future__ import annotations
 
-import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -21,16 +19,18 @@ from pathlib import Path
 
 import numpy as np
 
-from sdrest.core.tensor_types import LAYOUTS, TensorType
+from benchmarks.figures import median, ratio
+from benchmarks.peers import peers
+from benchmarks.results import Result, say
+from benchmarks.rounds import some
+from sdrest.conversion.quick import quick_q4_k
 from tests.tiny.sd1 import checkpoint
 from tests.tiny.tensors import Tensor
 from tests.tiny.unet import SD1
 
+TYPES = ("q8_0", "q4_0", "q4_k")
+ROUNDS = 3
 _DEVIATION = 0.02
-_LIBRARY = (
-    "import sys; from stable_diffusion_cpp import stable_diffusion_cpp as s; "
-    "sys.exit(not s.convert(sys.argv[1].encode(), b'', sys.argv[2].encode(), int(sys.argv[3]), b'', False))"
-)
 
 
 def write_model(path: Path) -> None:
@@ -49,7 +49,7 @@ def write_model(path: Path) -> None:
             file.write((random.standard_normal(tensor.elements, dtype=np.float32) * _DEVIATION).astype(np.float16).data)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """One command: seconds by the clock and on processors, peak MB."""
 
@@ -57,11 +57,8 @@ class Run:
     cpu: float
     peak: float
 
-    def best(self, other: Run) -> Run:
-        return Run(min(self.seconds, other.seconds), min(self.cpu, other.cpu), max(self.peak, other.peak))
 
-
-def measure(command: list[str]) -> Run:
+def run(command: list[str]) -> Run:
     """Run one command to its end."""
     started = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -72,51 +69,70 @@ def measure(command: list[str]) -> Run:
     return Run(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--types", default="q8_0,q4_0,q4_k")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where to work; kept")
-    parser.add_argument("--write", type=Path, help="only write the model to this path")
-    options = parser.parse_args()
-    if options.write:
-        write_model(options.write)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        model, result = folder / "sd15-f16.safetensors", folder / "result.gguf"
-        if not model.exists():
-            # In a process of its own: a child's peak memory counts that of its parent when it was started.
-            subprocess.run([sys.executable, "-m", "benchmarks.convert", "--write", str(model)], check=True)
+async def measure(rounds: int = ROUNDS) -> Result:
+    """Run it."""
+    return await asyncio.to_thread(_measure, some(rounds))
+
+
+def _measure(rounds: int) -> Result:
+    given = os.environ.get("SD_CLI")
+    tool = Path(given) if given else peers().cli
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model, target = folder / "sd15-f16.safetensors", folder / "result.gguf"
+        # In a process of its own: a child's peak memory counts that of its parent when it was started.
+        subprocess.run([sys.executable, "-m", "benchmarks.convert", str(model)], check=True)
         size = model.stat().st_size / 1e6
-        print(f"{model.name}: {size:.0f} MB, {os.cpu_count()} processors")
-        print(
-            f"{'type':8}{'converter':24}{'s':>8}{'MB/s':>8}{'cpu s':>8}{'peak MB':>9}{'speed':>8}{'cpu':>8}{'memory':>8}"
+        result = Result(
+            "convert",
+            "Conversion",
+            f"A file of Stable Diffusion 1.5's shape (f16, {size:.0f} MB, random weights) into other types by `sd-convert` and by "
+            f"`sd-cli -M convert` of the library's source tree, {rounds} times each in turns, all processors. Speed is that of reading "
+            "the input; ratios are the medians of those of neighbouring runs."
+            + ("" if quick_q4_k() else " Without the project's own quantiser of q4_k, which was not built."),
         )
-        for name in options.types.split(","):
-            compare(model, result, TensorType(name), options.repeat, size)
+        rows = [row for kind in TYPES for row in _compare(tool, model, target, kind, rounds, result)]
+    columns = ("type", "program", "MB/s", "seconds", "processor seconds", "peak MB")
+    result.add_table("Medians", columns, rows)
+    return result
 
 
-def compare(model: Path, result: Path, kind: TensorType, repeat: int, size: float) -> None:
-    """Run all converters for one type, in turn, and print the best of each."""
-    ours = [sys.executable, "-m", "sdrest.cli.sd_convert", str(model), str(result), "-t", kind.value, "-f", "-q"]
+def _compare(
+    tool: Path, model: Path, target: Path, kind: str, rounds: int, result: Result
+) -> list[tuple[str, str, str, str, str, str]]:
+    """Both programs for one type; the rows of the table."""
     commands = {
-        "library convert()": [sys.executable, "-c", _LIBRARY, str(model), str(result), str(LAYOUTS[kind].ggml_id)],
-        "sd-convert": ours,
-        "sd-convert --best": [*ours, "--best"],
+        "sd-cli": [str(tool), "-M", "convert", "-m", str(model), "-o", str(target), "--type", kind.replace("_k", "_K")],
+        "sd-convert": [sys.executable, "-m", "sdrest.cli.sd_convert", str(model), str(target), "-t", kind, "-q"],
     }
-    best: dict[str, Run] = {}
-    for _ in range(repeat):
-        for label, command in commands.items():
-            done = measure(command)
-            best[label] = done.best(best.get(label, done))
-    library = best["library convert()"]
-    for label, run in best.items():
-        figures = f"{run.seconds:8.1f}{size / run.seconds:8.0f}{run.cpu:8.1f}{run.peak:9.0f}"
-        ratios = f"{library.seconds / run.seconds:7.2f}x{library.cpu / run.cpu:7.2f}x{run.peak / library.peak:7.2f}x"
-        print(f"{kind.value:8}{label:24}{figures}{ratios}", flush=True)
-    result.unlink(missing_ok=True)
+    runs: dict[str, list[Run]] = {program: [] for program in commands}
+    for number in range(rounds):
+        for program, command in commands.items():
+            target.unlink(missing_ok=True)
+            done = run(command)
+            runs[program].append(done)
+            say(
+                f"{kind} {number + 1}/{rounds} {program}: {done.seconds:.1f} s, {done.cpu:.1f} s of processors, {done.peak:.0f} MB"
+            )
+    target.unlink(missing_ok=True)
+    theirs, ours = runs["sd-cli"], runs["sd-convert"]
+    faster = ratio([r.seconds for r in theirs], [r.seconds for r in ours])
+    smaller = ratio([r.peak for r in ours], [r.peak for r in theirs])
+    result.add(f"{kind}: speed as a multiple of sd-cli's", f"{faster:.2f}", "at least 1.5", met=faster >= 1.5)
+    result.add(f"{kind}: peak memory as a part of sd-cli's", f"{smaller:.3f}", "at most 0.1", met=smaller <= 0.1)
+    size = model.stat().st_size / 1e6
+    return [
+        (
+            kind,
+            program,
+            f"{size / median([r.seconds for r in done]):.0f}",
+            f"{median([r.seconds for r in done]):.1f}",
+            f"{median([r.cpu for r in done]):.1f}",
+            f"{median([r.peak for r in done]):.0f}",
+        )
+        for program, done in runs.items()
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    write_model(Path(sys.argv[1]))

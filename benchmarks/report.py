@@ -18,7 +18,18 @@ DOCUMENTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "Measured by `make bench`, which writes this page. Pictures and times come from tiny models: they show what the server costs, not "
         "how fast a real model is. Where others used the machine at the same time (see the load average), single figures are worse than "
         "on a quiet one; ratios are taken from requests made in turns, so they suffer less.",
-        ("overhead", "dialects", "comparison", "scale", "http", "switching", "prediction", "reference_tool"),
+        (
+            "overhead",
+            "dialects",
+            "comparison",
+            "scale",
+            "http",
+            "switching",
+            "prediction",
+            "reference_tool",
+            "headers",
+            "convert",
+        ),
     ),
     "reliability": (
         "Reliability",

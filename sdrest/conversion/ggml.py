@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdrest.conversion.quick import quick_q4_k
 from sdrest.core.errors import Unavailable
 from sdrest.core.tensor_types import LAYOUTS, WRITABLE, TensorType
 
@@ -94,7 +95,8 @@ class Ggml:
 
         ``search`` spends more time on finding the scales of least squared error, as the library's own converter does
         (it passes importances of one); without it the scales follow from each block's extremes, as in llama.cpp, and
-        q8_0 is computed with vector instructions, which round one value in about ten thousand to the other neighbour.
+        q8_0 is computed with vector instructions, which round one value in about ten thousand to the other neighbour; q4_k
+        also, with ggml's own results (blocks in which every weight becomes 0 may hold other bits for that 0).
         """
         rows, length = values.shape
         layout = LAYOUTS[kind]
@@ -104,6 +106,10 @@ class Ggml:
         if kind is TensorType.F16 or (kind is TensorType.Q8_0 and not search):
             store = self._f32_to_f16 if kind is TensorType.F16 else self._quick_q8_0
             store(values.ctypes.data, out.ctypes.data, values.size)
+            return out
+        quick = quick_q4_k() if kind is TensorType.Q4_K and not search else None
+        if quick is not None:
+            quick(values.ctypes.data, out.ctypes.data, values.size // layout.block)
             return out
         with_importance = search or kind in _NEEDS_IMPORTANCE
         importance = np.ones(length, dtype=np.float32) if with_importance else None

@@ -22,6 +22,7 @@ from sdrest.conversion.compare import check_values, compare_files, compare_with_
 from sdrest.conversion.ggml import ggml
 from sdrest.conversion.plan import Conversion, make_plan
 from sdrest.conversion.process import ConversionRefused, convert_in_process
+from sdrest.conversion.quick import quick_q4_k
 from sdrest.conversion.rules import parse_rules
 from sdrest.conversion.run import Progress, convert
 from sdrest.conversion.verify import ConversionFailed, verify_structure
@@ -117,6 +118,26 @@ def test_the_best_effort_equals_the_librarys_bytes(kinds: tuple[str, ...], tmp_p
     for kind in kinds:
         ours = _convert(source, tmp_path / f"ours-{kind}.gguf", TensorType(kind), search=True)
         assert _trimmed(_tensors(ours)) == _trimmed(_tensors(tmp_path / f"library-{kind}.gguf")), kind
+
+
+@pytest.mark.skipif(quick_q4_k() is None, reason="native/ was built without its quantisers")
+def test_the_projects_own_quantiser_gives_the_librarys_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    plain = (random.standard_normal((64, 1024)) * 0.02).astype(np.float32)
+    sparse = np.where(random.random(plain.shape) < 0.3, plain, 0).astype(np.float32)
+    cases = [plain, np.abs(plain), -np.abs(plain), sparse, plain * 1e5, np.round(plain * 200)]
+    cases += [np.full((1, 256), value, np.float32) for value in (0.0, 0.5, -0.5)]
+    quick = [ggml().quantize(values, TensorType.Q4_K, search=False) for values in cases]
+    wild = [random.standard_cauchy((64, 1024)).astype(np.float32), plain * 1e-8]
+    read: list[np.ndarray[Any, Any]] = []
+    for _ in range(2):
+        for values in wild:
+            read.append(np.empty_like(values))
+            ggml().to_floats(ggml().quantize(values, TensorType.Q4_K, search=False), TensorType.Q4_K, read[-1])
+        monkeypatch.setattr("sdrest.conversion.ggml.quick_q4_k", lambda: None)
+    for values, ours in zip(cases, quick, strict=True):
+        assert np.array_equal(ours, ggml().quantize(values, TensorType.Q4_K, search=False))
+    assert all(np.array_equal(a, b) for a, b in zip(read[:2], read[2:], strict=True))
 
 
 def test_the_quick_way_loses_little_more(tmp_path: Path) -> None:

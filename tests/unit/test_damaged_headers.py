@@ -42,7 +42,7 @@ def _originals(folder: Path) -> list[bytes]:
     return [file.read_bytes() for file in (*files, legacy)]
 
 
-def _mutants(folder: Path) -> Iterator[bytes]:
+def mutants(folder: Path) -> Iterator[bytes]:
     """Truncations, bit flips, and number fields overwritten with extreme values, all from one seed."""
     source = random.Random(20240517)
     originals = _originals(folder)
@@ -76,7 +76,7 @@ def _judge(path: Path) -> str:
 def test_300_mutated_headers_each_get_a_verdict(tmp_path: Path) -> None:
     verdicts = []
     path = tmp_path / "mutant"
-    for data in _mutants(tmp_path):
+    for data in mutants(tmp_path):
         path.write_bytes(data)
         started = time.monotonic()
         verdicts.append(_judge(path))
