@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from tests.faults.conftest import SmallDisk, fill
 from tests.faults.jobs import ended, submitted, until_running, works
 from tests.integration.conftest import SMALL
+from tests.integration.elsewhere import serving
+from tests.integration.test_model_uploads import upload
+from tests.tiny.fixtures import cached
 
 
 async def test_a_picture_that_does_not_fit_fails_its_job_and_leaves_no_part(
@@ -43,3 +47,39 @@ async def test_a_full_database_disk_refuses_new_jobs_and_keeps_the_ending_of_the
     # Raw pictures lie on that disk as well: the job may have failed for want of space, but its ending must be known.
     assert (await ended(client, running))["status"] in {"completed", "failed"}
     await works(client)
+
+
+async def test_a_model_that_does_not_fit_leaves_nothing(
+    client_factory: Any, small_disk: SmallDisk, tmp_path: Path
+) -> None:
+    disk = small_disk(5)
+    model = cached("ernie").read_bytes()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield model
+
+    def left() -> list[str]:
+        return sorted(path.name for path in disk.rglob("*") if path.is_file())
+
+    async with serving(model) as elsewhere:
+        elsewhere.tells_length = False  # so that only the disk itself says no
+        client = await client_factory(
+            models_dir=disk,
+            min_free_bytes=0,
+            default_model="",
+            fetch_allowed_hosts=[elsewhere.host],
+            download_hosts=["*"],
+        )
+        (disk / "checkpoints").mkdir()
+        (disk / "checkpoints" / "first.gguf").write_bytes(model)
+        before = left()
+        status, body = await upload(client, chunks())
+        assert (status, body["code"], "full" in body["error"]) == (507, "insufficient_storage", True), body
+        assert left() == before
+        asked = {"source": f"{elsewhere.url}/files/pear.gguf", "type": "checkpoint"}
+        reply = await client.post("/api/models/download", json=asked)
+        job = await ended(client, (await reply.json())["job_id"])
+        assert (job["status"], job["failure"]["slug"]) == ("failed", "insufficient_storage")
+        assert left() == before
+        (disk / "checkpoints" / "first.gguf").unlink()
+        assert (await upload(client, chunks()))[0] == 201

@@ -32,6 +32,8 @@ class Elsewhere:
     body: bytes
     etag: str = '"first"'
     ranges: bool = True
+    #: Whether answers tell how long they are.
+    tells_length: bool = True
     headers: dict[str, str] = field(default_factory=dict)
     #: Bytes after which the next answers break off, one after another.
     breaks: Iterator[int] = field(default_factory=lambda: iter(()))
@@ -70,7 +72,8 @@ class Elsewhere:
             headers["Content-Range"] = f"bytes {start}-{len(self.body) - 1}/{len(self.body)}"
         response = web.StreamResponse(status=206 if start else 200, headers=headers)
         rest = self.body[start:]
-        response.content_length = len(rest)
+        if self.tells_length:
+            response.content_length = len(rest)
         await response.prepare(request)
         if (end := next(self.breaks, None)) is not None:
             await response.write(rest[:end])
