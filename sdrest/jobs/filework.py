@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sdrest.conversion.plan import Conversion, Plan, make_plan
 from sdrest.conversion.process import convert_in_process
 from sdrest.conversion.rules import parse_rules, parse_type
 from sdrest.conversion.run import Progress as ConversionProgress
-from sdrest.core.errors import InvalidInput
+from sdrest.core.errors import InvalidInput, ModelNotFound
 from sdrest.core.job import Job
-from sdrest.core.model import Model
+from sdrest.core.model import Model, ModelType
 from sdrest.jobs.progress import ByteMeter
 from sdrest.jobs.worker import Attempt, Result
 from sdrest.registry.registry import Registry
@@ -86,8 +87,8 @@ def converting(registry: Registry) -> Work:
     return work
 
 
-def conversion_of(registry: Registry, parameters: dict[str, str]) -> Conversion:
-    """The conversion that a job's parameters ask for (``model``, ``type``, ``target``, ``rules``).
+def conversion_of(registry: Registry, parameters: Mapping[str, Any]) -> Conversion:
+    """The conversion that a job's parameters, those of :func:`plan_conversion`, ask for.
 
     Raises:
         ModelNotFound, InvalidInput: the model has gone, or the type or a rule is not known.
@@ -96,14 +97,25 @@ def conversion_of(registry: Registry, parameters: dict[str, str]) -> Conversion:
         source=registry.resolve(parameters["model"]).path,
         target=Path(parameters["target"]),
         type=parse_type(parameters["type"], "quantization_type"),
+        vae=registry.resolve(parameters["vae"], ModelType.VAE).path if parameters.get("vae") else None,
         rules=parse_rules(parameters.get("rules", "")),
         convert_names=True,
+        search=parameters.get("best", False),
+        overwrite=parameters.get("overwrite", False),
     )
 
 
 def plan_conversion(
-    registry: Registry, model: Model, quantization: str, output: Path | None, rules: str
-) -> tuple[dict[str, str], Plan]:
+    registry: Registry,
+    model: Model,
+    quantization: str,
+    output: Path | None,
+    rules: str,
+    *,
+    vae: str = "",
+    best: bool = False,
+    overwrite: bool = False,
+) -> tuple[dict[str, Any], Plan]:
     """A conversion job's parameters and what it will write, once all that can be told beforehand is checked. Reads headers.
 
     Args:
@@ -113,6 +125,9 @@ def plan_conversion(
         output: File to write, within the model folders; relative ones are taken from the models directory, None is a name
             made of the model's and the type's, beside the model (for a built-in model: in the folder of its type).
         rules: Types by tensor name, see :func:`sdrest.conversion.rules.parse_rules`.
+        vae: Name of an autoencoder to put in, instead of the one that the model may hold.
+        best: Search for the scales of least error: the library's own bytes, much slower.
+        overwrite: Replace a file that is there already.
 
     Raises:
         InvalidInput, NotFound, Forbidden, ModelUnusable: the conversion cannot be done like this.
@@ -124,7 +139,12 @@ def plan_conversion(
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InvalidInput(f"no file can have this name: {reason}", field="output") from None
-    parameters = {"model": model.id, "type": wanted, "target": str(target), "rules": rules}
+    parameters: dict[str, Any] = {"model": model.id, "type": wanted, "target": str(target), "rules": rules}
+    try:
+        parameters["vae"] = registry.resolve(vae, ModelType.VAE).id if vae else ""
+    except ModelNotFound as error:
+        raise InvalidInput(error.message, field="vae") from None
+    parameters |= {"best": best, "overwrite": overwrite}
     return parameters, make_plan(conversion_of(registry, parameters))
 
 

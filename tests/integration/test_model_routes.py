@@ -152,6 +152,9 @@ async def test_a_converted_model_is_listed_and_paints(stocked: Client) -> None:
         ({"quantization_type": "q9_9"}, 400),
         ({"model_name": "nothing"}, 404),
         ({"rules": "(="}, 400),
+        ({"vae": "nothing"}, 400),
+        ({"output_path": "checkpoints/ovis.gguf"}, 400),
+        ({"output_path": "checkpoints/embedded.gguf", "overwrite": True}, 400),
     ],
 )
 async def test_conversions_that_cannot_be_are_refused(stocked: Client, change: dict[str, Any], status: int) -> None:

@@ -15,6 +15,7 @@ from sdrest.core.model import Model
 from sdrest.core.principal import Role
 from sdrest.web.keys import ACCESS, MODELS
 from tests.integration.conftest import ClientFactory
+from tests.integration.generation_modes import place
 from tests.integration.test_generate import finished
 
 Client = TestClient[Any, Any]
@@ -89,6 +90,29 @@ async def test_the_preview_tells_what_the_conversion_then_writes(client: Client)
     made = model(client, "wide")
     assert made.path == source.path.with_name("wide.gguf")
     assert {str(count): kind.value for kind, count in made.types.items()} == planned
+
+
+async def test_a_result_is_replaced_and_a_vae_put_in_on_request(client: Client, tmp_path: Path) -> None:
+    place(tmp_path / "models", "flux2_vae")
+    server: Any = client.server
+    await asyncio.to_thread(server.app[MODELS].refresh)
+    source = model(client)
+    here = f"/ui/models/{source.id}"
+    page = await (await client.get(here)).text()
+    vae = model(client, "flux2_vae")
+    assert f'<option value="{vae.id}"' in page
+    form = {"quantization_type": "f16", "output": "one.gguf"}
+    assert (await queued(client, f"{here}/convert", form))["status"] == "completed"
+    again = await client.post(f"{here}/convert", data=form, headers=HTMX)
+    assert (again.status, "overwritten only on request" in await again.text()) == (400, True)
+    more = [*form.items(), ("vae", vae.id), ("overwrite", "off"), ("overwrite", "on")]
+    preview = await client.get(f"{here}/plan", params=more, headers=HTMX)
+    assert preview.status == 200
+    before = model(client, "one")
+    assert (await queued(client, f"{here}/convert", dict(more)))["status"] == "completed"
+    after = model(client, "one")
+    assert after.id == before.id
+    assert after.tensor_count != before.tensor_count
 
 
 async def test_without_a_name_the_result_is_called_after_model_and_type(client: Client) -> None:

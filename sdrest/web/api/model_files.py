@@ -51,6 +51,9 @@ class ConvertBody(Body):
         "", max_length=4000, description="File to write, within the model folders; empty: beside the input."
     )
     rules: str = Field("", max_length=4000, description="Types by tensor name: `^vae\\.=f16,model\\.=q8_0`.")
+    vae: str = Field("", max_length=500, description="Name of a VAE to put in, instead of the model's own.")
+    best: bool = Field(False, description="Search for the scales of least error: the library's own bytes, much slower.")
+    overwrite: bool = Field(False, description="Replace a file that is there already.")
 
 
 class Queued(TypedDict):
@@ -185,11 +188,20 @@ async def convert(request: web.Request) -> web.Response:
     return json_reply(reply, status=202)
 
 
-def _conversion(registry: Registry, body: ConvertBody) -> dict[str, str]:
+def _conversion(registry: Registry, body: ConvertBody) -> dict[str, Any]:
     """The job's parameters, after everything that can be told beforehand has been checked."""
     model = registry.resolve(body.model_name)
     output = Path(body.output_path) if body.output_path else None
-    parameters, _ = plan_conversion(registry, model, body.quantization_type, output, body.rules)
+    parameters, _ = plan_conversion(
+        registry,
+        model,
+        body.quantization_type,
+        output,
+        body.rules,
+        vae=body.vae,
+        best=body.best,
+        overwrite=body.overwrite,
+    )
     return parameters
 
 

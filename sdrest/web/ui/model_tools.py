@@ -11,7 +11,7 @@ import dataclasses
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -19,7 +19,7 @@ from aiohttp import web
 from sdrest.conversion.plan import Plan
 from sdrest.core.errors import FieldProblem, Forbidden, InvalidInput, ModelNotFound, NotFound, SdrestError
 from sdrest.core.job import JobType
-from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Model
+from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Model, ModelType
 from sdrest.core.principal import Permission
 from sdrest.core.tensor_types import WRITABLE, TensorType
 from sdrest.jobs.filework import folder_of, plan_conversion
@@ -35,7 +35,7 @@ from sdrest.web.ui.forms import field_errors
 from sdrest.web.ui.model_contexts import ConversionPreview, ConvertForm, ModelTools
 from sdrest.web.ui.rendering import is_htmx, part, see
 
-_TYPE, _OUTPUT, _RULES = "quantization_type", "output", "rules"
+_TYPE, _OUTPUT, _RULES, _VAE, _BEST, _OVERWRITE = "quantization_type", "output", "rules", "vae", "best", "overwrite"
 _FIELDS: Final = (
     Field(
         name=_TYPE,
@@ -60,7 +60,43 @@ _FIELDS: Final = (
         kind=Kind.LINE,
         max_length=1000,
     ),
+    Field(
+        name=_VAE,
+        label="VAE to put in",
+        help="Instead of the one that the model may hold.",
+        kind=Kind.CHOICE,
+        options=(Option("", "The model's own"),),
+    ),
+    Field(
+        name=_BEST,
+        label="Search for the best scales",
+        help="As the library's own converter does: a little more exact, much slower.",
+        kind=Kind.SWITCH,
+        value="off",
+        default="off",
+    ),
+    Field(
+        name=_OVERWRITE,
+        label="Replace a file of this name",
+        help="Otherwise that is a mistake.",
+        kind=Kind.SWITCH,
+        value="off",
+        default="off",
+    ),
 )
+#: A picker longer than this is no help.
+_LISTED_VAES: Final = 200
+
+
+def _fields(registry: Registry, model: Model) -> tuple[Field, ...]:
+    """The form's fields for a model; a VAE can be put into main models only."""
+    found = registry.catalogue.of_type(ModelType.VAE)[:_LISTED_VAES] if model.type & MAIN_TYPES else ()
+    vaes = tuple(Option(item.id, item.name) for item in found)
+    return tuple(
+        dataclasses.replace(field, options=field.options + vaes) if field.name == _VAE else field
+        for field in _FIELDS
+        if vaes or field.name != _VAE
+    )
 
 
 def named_model(request: web.Request) -> Model:
@@ -76,7 +112,7 @@ async def tools_of(request: web.Request, model: Model) -> ModelTools:
     app, may = request.app, request[PRINCIPAL].may(Permission.MANAGE_MODELS)
     types = {job_type for worker in app[WORKERS] for job_type in worker.types}
     convertible = model.usable and not model.type & TEXT_TYPES
-    texts = request.query if _TYPE in request.query else None
+    texts = _texts(request) if _TYPE in request.query else None
     return ModelTools(
         verdict=await asyncio.to_thread(validate, app[MODELS], model) if "checked" in request.query else None,
         can_hash=may and JobType.HASH in types,
@@ -117,8 +153,8 @@ async def preview(request: web.Request) -> web.StreamResponse:
     """What the conversion in the query would write, for htmx; otherwise on the model's page."""
     model = named_model(request)
     if not is_htmx(request):
-        return see(request, _form_address(model, request.query))
-    form, status = await _form(request.app[MODELS], model, request.query)
+        return see(request, _form_address(model, _texts(request)))
+    form, status = await _form(request.app[MODELS], model, _texts(request))
     return part(request, "parts/model_plan.html", status=status, form=form, with_errors=True)
 
 
@@ -138,6 +174,11 @@ async def convert(request: web.Request) -> web.StreamResponse:
     return see(request, f"/ui/jobs/{job.id}")
 
 
+def _texts(request: web.Request) -> dict[str, str]:
+    """The query; of a switch, which is there twice when it is on, the second."""
+    return dict(request.query.items())
+
+
 def _form_address(model: Model, texts: Mapping[str, str]) -> str:
     # One character more than is taken, so that a text that is too long is still told to be so.
     kept = {field.name: texts.get(field.name, "")[: (field.max_length or 50) + 1] for field in _FIELDS}
@@ -146,8 +187,9 @@ def _form_address(model: Model, texts: Mapping[str, str]) -> str:
 
 async def _form(registry: Registry, model: Model, texts: Mapping[str, str] | None) -> tuple[ConvertForm, int]:
     """The form with ``texts`` in it, and the status of the error in it; without texts as it is at first."""
+    shown = _fields(registry, model)
     if texts is None:
-        return ConvertForm(fields=_FIELDS, preview=None, errors=()), 200
+        return ConvertForm(fields=shown, preview=None, errors=()), 200
     found, errors, rest, status = None, dict[str, str](), tuple[str, ...](), 200
     try:
         found = await asyncio.to_thread(_preview, registry, model, texts)
@@ -156,12 +198,12 @@ async def _form(registry: Registry, model: Model, texts: Mapping[str, str] | Non
         status = status_of(error)
     fields = tuple(
         dataclasses.replace(field, value=texts.get(field.name, field.default), error=errors.get(field.name, ""))
-        for field in _FIELDS
+        for field in shown
     )
     return ConvertForm(fields=fields, preview=found, errors=rest), status
 
 
-def _plan(registry: Registry, model: Model, texts: Mapping[str, str]) -> tuple[dict[str, str], Plan]:
+def _plan(registry: Registry, model: Model, texts: Mapping[str, str]) -> tuple[dict[str, Any], Plan]:
     """Raises what :func:`sdrest.jobs.filework.plan_conversion` raises."""
     problems = [
         FieldProblem(field.name, f"at most {field.max_length} characters")
@@ -172,7 +214,16 @@ def _plan(registry: Registry, model: Model, texts: Mapping[str, str]) -> tuple[d
         raise InvalidInput(problems)
     name = texts.get(_OUTPUT, "").strip()
     output: Path | None = folder_of(registry, model) / name if name else None
-    return plan_conversion(registry, model, texts.get(_TYPE, ""), output, texts.get(_RULES, ""))
+    return plan_conversion(
+        registry,
+        model,
+        texts.get(_TYPE, ""),
+        output,
+        texts.get(_RULES, ""),
+        vae=texts.get(_VAE, ""),
+        best=texts.get(_BEST) == "on",
+        overwrite=texts.get(_OVERWRITE) == "on",
+    )
 
 
 def _preview(registry: Registry, model: Model, texts: Mapping[str, str]) -> ConversionPreview:
