@@ -154,6 +154,8 @@ class _Transfer:
         text = self._job.parameters
         found = await self._hubs.find(self._hubs.parse(text["source"]), self._open)
         kind = kind_of(text.get("type") or found.type)
+        if found.type and not kind_of(found.type).type & kind.types:  # better told now than when all of it is here
+            raise InvalidInput(f"{found.name} belongs in {found.type}, as its host says", field="type")
         sha256 = text.get("sha256") or found.sha256
         incoming = self._incoming
         if incoming is None or not incoming.size or incoming.size != incoming.note.total:

@@ -437,3 +437,12 @@ async def test_a_version_that_civitai_does_not_have(start: Downloader, elsewhere
     assert (job["failure"]["slug"], "CivitAI" in job["error"]) == ("not_found", True)
     job = await download(client, f"{elsewhere.url}/api/download/models/42?type=Pruned", type="")
     assert (job["failure"]["slug"], "pomona_v2.gguf" in job["error"]) == ("invalid_input", True)
+
+
+async def test_a_type_that_civitai_contradicts_is_told_before_the_file_is_fetched(
+    start: Downloader, elsewhere: Elsewhere
+) -> None:
+    client = await start()
+    job = await download(client, "civitai:42", type="lora")
+    assert (job["failure"]["slug"], "belongs in checkpoints" in job["error"]) == ("invalid_input", True)
+    assert [seen.path for seen in elsewhere.seen] == ["/api/v1/model-versions/42"]
