@@ -38,6 +38,17 @@ _LATENTS: dict[Family, tuple[int, bool]] = {
 }
 #: Layers of the language model that are joined for one text state.
 _JOINED_LAYERS = {Family.FLUX2: 3}
+#: U-Nets with fewer blocks than those of their family, for which the library builds its ControlNets (``control.hpp``).
+_SMALL_UNETS = frozenset(
+    {
+        Architecture.SD1_TINY_UNET,
+        Architecture.SDXS_512_DS,
+        Architecture.SD2_TINY_UNET,
+        Architecture.SDXS_09,
+        Architecture.SDXL_VEGA,
+        Architecture.SDXL_SSD1B,
+    }
+)
 _MISTRAL_VOCABULARY = 131_072
 _MISTRAL = frozenset({Architecture.FLUX2, Architecture.ERNIE_IMAGE})
 _UMT5_VOCABULARY = 200_000
@@ -105,7 +116,9 @@ def fits(component: Component, candidate: Model, model: Model) -> bool:
         case Component.HIGH_NOISE:
             return candidate.architecture is architecture and candidate.id != model.id
         case Component.CONTROLNET | Component.PHOTOMAKER:
-            return candidate.architecture is None or candidate.architecture.family is architecture.family
+            small = component is Component.CONTROLNET and architecture in _SMALL_UNETS
+            of_family = candidate.architecture is None or candidate.architecture.family is architecture.family
+            return of_family and not small
         case Component.LLM_VISION:
             return True
 

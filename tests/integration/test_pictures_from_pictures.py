@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -101,8 +103,22 @@ async def test_missing_and_meaningless_pictures_are_named(client: Client) -> Non
 async def test_one_pixel_is_enlarged_and_a_giant_refused(client: Client) -> None:
     image = await paint(client, "img2img", {**BASE, "init_image": base64_png(picture(2, 2).crop((0, 0, 1, 1)))})
     assert image.shape == (16, 16, 3)
-    giant = Image.new("L", (20_000, 1))
-    assert "init_image" in await problems(client, "img2img", {**BASE, "init_image": base64_png(giant)})
+    for size in ((20_000, 1), (20_000, 20_000)):
+        giant = base64_png(Image.new("1", size))
+        assert "init_image" in await problems(client, "img2img", {**BASE, "init_image": giant})
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "CMYK", "I;16"])
+async def test_pictures_of_every_mode_go_in(client: Client, mode: str) -> None:
+    source = picture(32, 32, "L").convert("I;16") if mode == "I;16" else picture(32, 32, mode)
+    stream = io.BytesIO()
+    source.save(stream, "TIFF")
+    image = base64.b64encode(stream.getvalue()).decode()
+    assert (await paint(client, "img2img", {**BASE, "init_image": image, "width": 16, "height": 16})).shape == (
+        16,
+        16,
+        3,
+    )
 
 
 async def test_model_without_encoder_refuses_pictures(client: Client) -> None:

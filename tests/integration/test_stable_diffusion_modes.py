@@ -58,6 +58,8 @@ async def test_parts_of_other_models_are_refused(client: Client) -> None:
     assert "does not fit" in found["taesd_model"]
     body = {**BASE, "model": "ovis", "control_image": image, "control_net_model": "controlnet"}
     assert set(await problems(client, "controlnet", body)) == {"control_net_model"}
+    body["model"] = "sd1_tiny"  # of the same family, with fewer blocks: the library ends the process
+    assert set(await problems(client, "controlnet", body)) == {"control_net_model"}
     found = await problems(client, "text2img", {**BASE, "ref_images": [image]})
     assert set(found) == {"ref_images"}
 
