@@ -9,8 +9,8 @@ from sdrest.core.architecture import Architecture, Family
 from sdrest.core.errors import FieldProblem
 from sdrest.core.job import JobType
 from sdrest.core.model import Model
-from sdrest.core.names import HiresUpscaler, Scheduler
-from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, VideoParameters
+from sdrest.core.names import CacheMode, HiresUpscaler, Scheduler
+from sdrest.core.parameters import MAX_SIDE_PX, Cache, GenerationParameters, VideoParameters
 from sdrest.registry.defaults import Defaults
 
 #: Architectures that make videos (``sd_version_supports_video_generation``); they make no pictures.
@@ -22,6 +22,11 @@ _REFERENCE_FAMILIES: Final = frozenset(
 _REFERENCE_ARCHITECTURES: Final = frozenset({Architecture.SD1_PIX2PIX, Architecture.SDXL_PIX2PIX})
 #: Architectures that take a control picture without a ControlNet.
 _CONTROL_ARCHITECTURES: Final = frozenset({Architecture.FLUX_CONTROLS, Architecture.FLEX_2})
+#: ``sd_version_is_unet``.
+_UNET_FAMILIES: Final = frozenset({Family.SD1, Family.SD2, Family.SDXL})
+_DIT_CACHES: Final = frozenset({CacheMode.EASYCACHE, CacheMode.DBCACHE, CacheMode.TAYLORSEER, CacheMode.CACHE_DIT})
+#: The library's own range of caching (``sd_cache_params_init``).
+_CACHE_START, _CACHE_END = 0.15, 0.95
 #: The second pass goes through pixels with these, and so through the encoder.
 _PIXEL_UPSCALERS: Final = frozenset({HiresUpscaler.MODEL, HiresUpscaler.LANCZOS, HiresUpscaler.NEAREST})
 #: The word that PhotoMaker replaces by the person; the library aborts on a prompt without it.
@@ -85,6 +90,7 @@ def mode_problems(
         does = "pictures, not videos" if is_video else "videos, not pictures"
         yield FieldProblem("model", f"{model.name} makes {does}")
         return
+    yield from _cache_problems(parameters.cache, family)
     if is_video:
         yield from _video_problems(parameters, model, given)
         return
@@ -100,6 +106,22 @@ def mode_problems(
     if given("ref_images") and not (family in _REFERENCE_FAMILIES or model.architecture in _REFERENCE_ARCHITECTURES):
         yield FieldProblem("ref_images", f"{_label(model)} does not take reference pictures")
     yield from _photo_maker_problems(parameters, family, given)
+
+
+def _cache_problems(cache: Cache, family: Family | None) -> Iterator[FieldProblem]:
+    """Step caching that the library would pass over with a line in its log (``sample-cache.cpp``)."""
+    is_unet = family in _UNET_FAMILIES
+    if cache.mode is CacheMode.UCACHE and not is_unet:
+        yield FieldProblem(
+            "cache.mode", "ucache is for U-Nets (SD 1, SD 2, SDXL); easycache is its like for this model"
+        )
+    elif cache.mode in _DIT_CACHES and is_unet:
+        yield FieldProblem("cache.mode", f"{cache.mode} is not for U-Nets; ucache and spectrum are")
+    if cache.mode in {CacheMode.EASYCACHE, CacheMode.UCACHE}:
+        start = _CACHE_START if cache.start_percent is None else cache.start_percent
+        end = _CACHE_END if cache.end_percent is None else cache.end_percent
+        if start >= end:
+            yield FieldProblem("cache.start_percent", f"must be below end_percent ({end:g})")
 
 
 def _video_problems(parameters: GenerationParameters, model: Model, given: Given) -> Iterator[FieldProblem]:

@@ -64,6 +64,19 @@ async def test_parts_of_other_models_are_refused(client: Client) -> None:
     assert set(found) == {"ref_images"}
 
 
+async def test_caching_of_other_architectures_is_refused(client: Client) -> None:
+    for mode in ("easycache", "dbcache", "taylorseer", "cache-dit"):
+        assert set(await problems(client, "text2img", {**BASE, "cache": {"mode": mode}})) == {"cache.mode"}
+
+
+@pytest.mark.nightly
+async def test_caching_skips_steps_of_a_unet(client: Client) -> None:
+    body = {**BASE, "steps": 6}
+    plain = await paint(client, "text2img", body)
+    cache = {"mode": "ucache", "reuse_threshold": 100, "start_percent": 0, "end_percent": 1}
+    assert (plain != await paint(client, "text2img", {**body, "cache": cache})).any()
+
+
 async def test_photo_maker_needs_its_word_its_model_and_sdxl(client: Client) -> None:
     image = base64_png(picture())
     found = await problems(client, "text2img", {**BASE, "pm_id_images": [image]})
