@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import IO
 
 import structlog
 from aiohttp import web
 
 from sdrest.auth.setup import Access, build_access
-from sdrest.core.errors import Conflict, InvalidInput
+from sdrest.core.errors import InvalidInput
 from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
@@ -30,6 +25,7 @@ from sdrest.jobs.embeddings import Embeddings
 from sdrest.jobs.filework import FileExecutor, converting, hashing
 from sdrest.jobs.generation import GenerationExecutor, Workshop
 from sdrest.jobs.hubs import Hubs
+from sdrest.jobs.intake import Intake
 from sdrest.jobs.memory import MemoryPlanner
 from sdrest.jobs.parts import Parts
 from sdrest.jobs.preparation import ModelPreparer
@@ -44,6 +40,7 @@ from sdrest.jobs.upscaling import UpscalingExecutor
 from sdrest.jobs.video import VideoExecutor
 from sdrest.jobs.webhooks import Webhooks
 from sdrest.jobs.worker import Executor, Worker
+from sdrest.outputs.data_dir import open_data_dir
 from sdrest.outputs.space import FreeSpace
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
 from sdrest.registry.folders import Folders
@@ -126,18 +123,22 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         store,
         Broadcast(),
         spool,
-        ModelPreparer(
-            registry,
-            default_model,
-            contexts,
-            adapters,
-            memory,
-            FreeSpace(settings.output_dir, settings.min_free_bytes),
-            ResultKeys(lambda: engine.supervisor.info, enabled=settings.reuse_results),
+        Intake(
+            store,
+            spool,
+            ModelPreparer(
+                registry,
+                default_model,
+                contexts,
+                adapters,
+                memory,
+                FreeSpace(settings.output_dir, settings.min_free_bytes),
+                ResultKeys(lambda: engine.supervisor.info, enabled=settings.reuse_results),
+            ),
+            EarlierResults(store, settings.output_dir),
+            max_pending=settings.max_pending_jobs,
+            allowances=allowances_from(settings),
         ),
-        EarlierResults(store, settings.output_dir),
-        max_pending=settings.max_pending_jobs,
-        allowances=allowances_from(settings),
     )
     timings = app[keys.TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
@@ -318,33 +319,3 @@ def check_exposure(settings: Settings) -> None:
             "or say --allow-anonymous if everybody may use this server",
             field="host",
         )
-
-
-@asynccontextmanager
-async def open_data_dir(settings: Settings) -> AsyncIterator[None]:
-    """Make the data folders and hold the lock that keeps a second server out of them.
-
-    Raises:
-        InvalidInput: they cannot be written.
-        Conflict: another server uses them.
-    """
-    try:
-        for folder in (settings.data_dir, settings.output_dir, settings.spool_dir):
-            folder.mkdir(parents=True, exist_ok=True)
-        lock = (settings.data_dir / "sdrest.lock").open("a+")
-    except OSError as error:
-        raise InvalidInput(f"cannot write to {error.filename}: {error.strerror}", field="data_dir") from None
-    with lock:
-        _lock(lock, settings.data_dir)
-        yield
-
-
-def _lock(lock: IO[str], data_dir: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        raise Conflict(f"another server (process {lock.read().strip() or '?'}) uses {data_dir}") from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()

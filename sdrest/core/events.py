@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdrest.core.job import Job, Output, Progress
+from sdrest.core.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +73,25 @@ class ServerStopping:
 
 
 Event = JobChanged | JobProgressed | JobPreviewed | OutputMade | ModelChanged | JobRemoved | ServerStopping
+
+
+def job_of(event: Event) -> str | None:
+    """Id of the job that an event is about; None when it is about none."""
+    match event:
+        case JobChanged(job=job):
+            return job.id
+        case ModelChanged() | ServerStopping():
+            return None
+        case _:
+            return event.job_id
+
+
+def is_visible(event: Event, principal: Principal) -> bool:
+    """Whether a principal may hear of an event: of its own jobs, and of what is nobody's."""
+    match event:
+        case JobChanged(job=job):
+            return principal.owns(job.principal)
+        case ModelChanged() | ServerStopping():
+            return True
+        case _:
+            return principal.owns(event.principal)

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class ModelPreparer:
-    """The :class:`sdrest.jobs.service.Preparer` over the registry."""
+    """The :class:`sdrest.jobs.intake.Preparer` over the registry."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class ModelPreparer:
         self._adapters = adapters
 
     async def prepare(self, submission: Submission) -> Prepared:
-        """See :class:`sdrest.jobs.service.Preparer`."""
+        """See :class:`sdrest.jobs.intake.Preparer`."""
         parameters = submission.parameters
         if isinstance(parameters, UpscaleParameters):
             return await asyncio.to_thread(self._prepare_upscaling, parameters, submission)

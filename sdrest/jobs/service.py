@@ -4,45 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import secrets
-import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound
 from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, JobRemoved, OutputMade
 from sdrest.core.job import Job, JobState, JobType, Output, Progress, in_order
-from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
-from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.broadcast import Broadcast
-from sdrest.jobs.reuse import EarlierResults
+from sdrest.jobs.intake import Intake
 from sdrest.jobs.spool import Spool
 from sdrest.jobs.store import JobFilter, JobStore
-from sdrest.jobs.submission import Parameters, Prepared, Submission
+from sdrest.jobs.submission import Prepared, Submission
 
 log = structlog.get_logger(__name__)
 
-#: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
-_SEED_BOUND: Final = 2**32
 _PAUSED_KEY: Final = "queue.paused"
 _MAX_INTERRUPTIONS: Final = 30
-
-
-class Preparer(Protocol):
-    """Checks a submission against the models that are there and fills in what the client left open."""
-
-    async def prepare(self, submission: Submission) -> Prepared:
-        """The complete parameters, the main model and what else is known of the job.
-
-        Raises:
-            InvalidInput: all that is wrong, one problem for each field.
-            ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported: as the names say.
-        """
-        ...
 
 
 class JobService:
@@ -53,20 +34,14 @@ class JobService:
         store: JobStore,
         broadcast: Broadcast,
         spool: Spool,
-        preparer: Preparer,
-        earlier: EarlierResults,
+        intake: Intake,
         *,
-        max_pending: int,
-        allowances: Allowances | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
         self.broadcast = broadcast
         self._spool = spool
-        self._preparer = preparer
-        self._earlier = earlier
-        self._max_pending = max_pending
-        self._allowances = allowances or Allowances()
+        self._intake = intake
         self._clock = clock
         self._progress: dict[str, Progress] = {}
         self._made: dict[str, dict[str, Output]] = {}
@@ -94,73 +69,21 @@ class JobService:
         With an idempotency key that its principal has used before, the earlier job is returned.
 
         Raises:
-            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, Unsupported, InsufficientStorage, QueueFull.
+            Forbidden, InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, Unsupported, InsufficientStorage, QueueFull.
         """
-        if not submission.principal.may(Permission.GENERATE):
-            raise Forbidden("generating needs the permission 'generate'")
-        if submission.priority > 0 and not submission.principal.may(Permission.MANAGE_QUEUE):
-            raise Forbidden("a priority above 0 needs the permission 'manage_queue'")
-        prepared = await self._preparer.prepare(submission)
-        parameters, model = prepared.parameters, prepared.model
-        self._allowances.of(submission.principal).check(parameters)
-        if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
-            parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
-        job_id = str(uuid.uuid4())
-        if submission.pictures:
-            names = await asyncio.to_thread(self._spool.store_inputs, job_id, submission.pictures)
-            parameters = _with_files(parameters, names)
-        job = Job(
-            id=job_id,
-            type=submission.type,
-            principal=submission.principal.name,
-            priority=submission.priority,
-            parameters=to_json(parameters),
-            model_id=model.id if model else "",
-            model_name=model.name if model else "",
-            created_at=self._clock(),
-            idempotency_key=submission.idempotency_key,
-            webhook_url=submission.webhook_url,
-            origin=dict(submission.origin),
-            warnings=(*submission.warnings, *prepared.warnings),
-            result_key=prepared.result_key,
-        )
-        if job.result_key:
-            job = await self._earlier.given_to(job, self._clock()) or job
-        try:
-            stored = await self._add(job, submission.principal)
-        except BaseException:
-            await self._drop(job)
-            raise
-        if stored.id != job_id:
-            await self._drop(job)
-            return stored
-        log.info("job accepted", job_id=stored.id, type=stored.type, model=stored.model_name)
-        self.broadcast.publish(JobChanged(stored, None))
-        self.wake_workers()
-        return stored
-
-    async def _drop(self, job: Job) -> None:
-        """Remove the files of a job that was not stored."""
-        await asyncio.to_thread(self._spool.remove, job.id)
-        if job.reused_from:
-            await self._earlier.taken_back(job)
+        job, is_new = await self._intake.take(submission)
+        if is_new:
+            log.info("job accepted", job_id=job.id, type=job.type, model=job.model_name)
+            self._added(job)
+        return job
 
     async def submit_task(
         self, job_type: JobType, parameters: dict[str, Any], principal: Principal, **fields: Any
     ) -> Job:
         """Store a job that makes no pictures (hash, convert, download …); its parameters are checked already."""
-        job = Job(
-            id=str(uuid.uuid4()),
-            type=job_type,
-            principal=principal.name,
-            parameters=parameters,
-            created_at=self._clock(),
-            **fields,
-        )
-        stored = await self._add(job, principal)
-        self.broadcast.publish(JobChanged(stored, None))
-        self.wake_workers()
-        return stored
+        job = await self._intake.take_task(job_type, parameters, principal, **fields)
+        self._added(job)
+        return job
 
     async def check(self, submission: Submission) -> Prepared:
         """What :meth:`submit` would store. Nothing is stored.
@@ -168,12 +91,12 @@ class JobService:
         Raises:
             InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported: as :meth:`submit`.
         """
-        return await self._preparer.prepare(submission)
+        return await self._intake.check(submission)
 
-    async def _add(self, job: Job, principal: Principal) -> Job:
-        """Store a job within the principal's allowance."""
-        allowance = self._allowances.of(principal)
-        return await self.store.add(job, max_pending=self._max_pending, max_pending_of_principal=allowance.max_pending)
+    def _added(self, job: Job) -> None:
+        """What every new job brings with it."""
+        self.broadcast.publish(JobChanged(job, None))
+        self.wake_workers()
 
     # ------------------------------------------------------------------ look
 
@@ -280,33 +203,12 @@ class JobService:
             NotFound: as :meth:`get`.
             Conflict: it has not ended.
         """
-        if not principal.may(Permission.GENERATE):
-            raise Forbidden("generating needs the permission 'generate'")
         old = await self.get(job_id, principal)
         if not old.is_finished:
             raise Conflict("only a job that has ended can be tried again", state=str(old.state))
-        new_id = str(uuid.uuid4())
-        await asyncio.to_thread(self._spool.copy_inputs, old.id, new_id)
-        job = dataclasses.replace(
-            old,
-            id=new_id,
-            state=JobState.PENDING,
-            attempt=0,
-            interruptions=0,
-            created_at=self._clock(),
-            started_at=None,
-            finished_at=None,
-            cancel_requested_at=None,
-            seconds=None,
-            outputs=(),
-            failure=None,
-            idempotency_key="",
-            reused_from="",
-        )
-        stored = await self._add(job, principal)
-        self.broadcast.publish(JobChanged(stored, None))
-        self.wake_workers()
-        return stored
+        job = await self._intake.take_again(old, principal)
+        self._added(job)
+        return job
 
     async def prioritise(self, job_id: str, priority: int, principal: Principal) -> Job:
         """Change the priority of a pending job.
@@ -396,12 +298,3 @@ class JobService:
         self.cancellers.pop(job.id, None)
         log.info("job ended", job_id=job.id, state=job.state, seconds=job.seconds)
         self.broadcast.publish(JobChanged(job, previous))
-
-
-def _with_files(parameters: Parameters, names: dict[str, tuple[str, ...]]) -> Parameters:
-    """``parameters`` with the stored files' names in their picture fields."""
-    plural = {
-        field.name for field in dataclasses.fields(parameters) if isinstance(getattr(parameters, field.name), tuple)
-    }
-    values: dict[str, Any] = {name: files if name in plural else files[0] for name, files in names.items()}
-    return dataclasses.replace(parameters, **values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NotRequired
@@ -11,6 +12,7 @@ import msgspec
 from aiohttp import web
 from typing_extensions import TypedDict
 
+from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job, JobState, JobType, Output, Phase, Progress
 from sdrest.web.keys import JOBS
 
@@ -29,6 +31,15 @@ class ProgressView(TypedDict):
     done_bytes: int | None
     total_bytes: int | None
     bytes_per_second: float | None
+
+
+class PreviewView(TypedDict):
+    """A picture on its way; ``image`` is a ``data:`` URL of a JPEG file."""
+
+    step: int
+    width: int
+    height: int
+    image: str
 
 
 class ImageView(TypedDict):
@@ -115,6 +126,16 @@ def image_view(job_id: str, output: Output) -> ImageView:
         "width": output.width,
         "height": output.height,
         "size_bytes": output.size_bytes,
+    }
+
+
+def preview_view(preview: JobPreviewed) -> PreviewView:
+    """A preview picture."""
+    return {
+        "step": preview.step,
+        "width": preview.width,
+        "height": preview.height,
+        "image": "data:image/jpeg;base64," + base64.b64encode(preview.jpeg).decode(),
     }
 
 

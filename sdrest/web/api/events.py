@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,14 +19,15 @@ from sdrest.core.events import (
     ModelChanged,
     OutputMade,
     ServerStopping,
+    is_visible,
+    job_of,
 )
 from sdrest.core.job import Job
-from sdrest.core.principal import Principal
 from sdrest.web.keys import JOBS, PRINCIPAL
 from sdrest.web.operations import Reply, operation
 from sdrest.web.replies import json_text
 from sdrest.web.routing import Route
-from sdrest.web.views import image_view, job_reply, job_view, progress_view, timestamp
+from sdrest.web.views import image_view, job_reply, job_view, preview_view, progress_view, timestamp
 
 _HEARTBEAT_SECONDS: Final = 20.0
 
@@ -37,7 +37,7 @@ async def job_events(request: web.Request) -> web.StreamResponse:
     """Server-Sent Events of one job: ``snapshot``, then ``progress``, ``preview``, ``output``, ``state``; ends with the job."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     job_id = request.match_info["job_id"]
-    events = jobs.broadcast.subscribe(lambda event: _job_of(event) == job_id)
+    events = jobs.broadcast.subscribe(lambda event: job_of(event) == job_id)
     try:
         job = await jobs.get(job_id, principal)
         async with sse_response(request) as stream:
@@ -59,37 +59,13 @@ def _sse_event(request: web.Request, event: Event) -> tuple[str, Mapping[str, An
         case JobProgressed(job_id=job_id, progress=progress):
             return "progress", {"job_id": job_id, **progress_view(progress)}
         case JobPreviewed(job_id=job_id):
-            return "preview", {"job_id": job_id, **_preview(event)}
+            return "preview", {"job_id": job_id, **preview_view(event)}
         case JobChanged(job=job):
             return "state", job_view(job, request.app[JOBS].progress(job))
         case OutputMade(job_id=job_id, output=output):
             return "output", {"job_id": job_id, **image_view(job_id, output)}
         case _:
-            return "removed", {"job_id": _job_of(event)}
-
-
-def _preview(event: JobPreviewed) -> dict[str, Any]:
-    return {
-        "step": event.step,
-        "width": event.width,
-        "height": event.height,
-        "image": "data:image/jpeg;base64," + base64.b64encode(event.jpeg).decode(),
-    }
-
-
-def _job_of(event: Event) -> str | None:
-    match event:
-        case JobChanged(job=job):
-            return job.id
-        case (
-            JobProgressed(job_id=job_id)
-            | JobPreviewed(job_id=job_id)
-            | OutputMade(job_id=job_id)
-            | JobRemoved(job_id=job_id)
-        ):
-            return job_id
-        case ModelChanged() | ServerStopping():
-            return None
+            return "removed", {"job_id": job_of(event)}
 
 
 @operation("events", status=101, reply=Reply(None, description="A WebSocket"), errors=(400,))
@@ -98,7 +74,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS)
     await socket.prepare(request)
-    events = jobs.broadcast.subscribe(lambda event: _visible(event, principal))
+    events = jobs.broadcast.subscribe(lambda event: is_visible(event, principal))
 
     async def send_all() -> None:
         async for event in events:
@@ -119,21 +95,6 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-def _visible(event: Event, principal: Principal) -> bool:
-    match event:
-        case JobChanged(job=job):
-            return principal.owns(job.principal)
-        case (
-            JobProgressed(principal=owner)
-            | JobPreviewed(principal=owner)
-            | OutputMade(principal=owner)
-            | JobRemoved(principal=owner)
-        ):
-            return principal.owns(owner)
-        case ModelChanged() | ServerStopping():
-            return True
-
-
 def _ws_event(event: Event) -> tuple[str, Mapping[str, Any]]:
     match event:
         case JobChanged(job=job, previous=None):
@@ -144,7 +105,7 @@ def _ws_event(event: Event) -> tuple[str, Mapping[str, Any]]:
         case JobProgressed(job_id=job_id, progress=progress):
             return "job_progress", {"job_id": job_id, **progress_view(progress)}
         case JobPreviewed(job_id=job_id):
-            return "job_preview", {"job_id": job_id, **_preview(event)}
+            return "job_preview", {"job_id": job_id, **preview_view(event)}
         case OutputMade(job_id=job_id, output=output):
             return "job_output", {"job_id": job_id, **image_view(job_id, output)}
         case JobRemoved(job_id=job_id):

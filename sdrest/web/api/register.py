@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Final
 
 from aiohttp import web
 
-from sdrest.web.api import (
-    accounts,
-    auth,
-    discovery,
-    events,
-    generate,
-    images,
-    machine,
-    model_batch,
-    model_files,
-    model_memory,
-    models,
-    modes,
-    outputs,
-    queue,
-    saved,
-    system,
-    tokens,
-    transfers,
-    validation,
-)
 from sdrest.web.routing import add_api_routes
 
+#: Modules of this package with ``ROUTES``.
 _MODULES: Final = (
-    accounts,
-    auth,
-    discovery,
-    events,
-    generate,
-    images,
-    machine,
-    model_batch,
-    model_files,
-    model_memory,
-    models,
-    modes,
-    outputs,
-    queue,
-    saved,
-    system,
-    tokens,
-    transfers,
-    validation,
+    "accounts",
+    "auth",
+    "discovery",
+    "events",
+    "generate",
+    "images",
+    "machine",
+    "model_batch",
+    "model_files",
+    "model_memory",
+    "models",
+    "modes",
+    "outputs",
+    "queue",
+    "saved",
+    "system",
+    "tokens",
+    "transfers",
+    "validation",
 )
 
 
 def add_api(app: web.Application) -> None:
     """Add every route of the native API."""
-    for module in _MODULES:
-        add_api_routes(app, module.ROUTES)
+    for name in _MODULES:
+        add_api_routes(app, import_module(f"{__package__}.{name}").ROUTES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from typing import Any, Final
 
@@ -18,13 +17,13 @@ from sdrest.core.events import (
     ModelChanged,
     OutputMade,
     ServerStopping,
+    is_visible,
 )
-from sdrest.core.principal import Principal
 from sdrest.web.keys import JOBS, PRINCIPAL
 from sdrest.web.replies import json_text
 from sdrest.web.ui.texts import JOB_LABELS, STATE_LABELS
 from sdrest.web.ui.wording import progress_text
-from sdrest.web.views import output_url
+from sdrest.web.views import output_url, preview_view
 
 _RETRY_MILLISECONDS: Final = 2000
 
@@ -32,7 +31,7 @@ _RETRY_MILLISECONDS: Final = 2000
 async def events(request: web.Request) -> web.StreamResponse:
     """Everything the caller may see, in the words of the pages: ``progress``, ``preview``, ``job``, ``model`` and ``stopping``."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
-    mine = jobs.broadcast.subscribe(lambda event: _visible(event, principal))
+    mine = jobs.broadcast.subscribe(lambda event: is_visible(event, principal))
     try:
         async with sse_response(request) as stream:
             await stream.send("{}", event="hello", retry=_RETRY_MILLISECONDS)
@@ -45,28 +44,13 @@ async def events(request: web.Request) -> web.StreamResponse:
         jobs.broadcast.unsubscribe(mine)
 
 
-def _visible(event: Event, principal: Principal) -> bool:
-    match event:
-        case JobChanged(job=job):
-            return principal.owns(job.principal)
-        case (
-            JobProgressed(principal=owner)
-            | JobPreviewed(principal=owner)
-            | OutputMade(principal=owner)
-            | JobRemoved(principal=owner)
-        ):
-            return principal.owns(owner)
-        case ModelChanged() | ServerStopping():
-            return True
-
-
 def _message(event: Event) -> tuple[str, dict[str, Any]]:
     match event:
         case JobProgressed(job_id=job_id, progress=progress):
             percent = round(100 * progress.fraction, 1)
             return "progress", {"job": job_id, "percent": percent, "text": progress_text(progress)}
-        case JobPreviewed(job_id=job_id, jpeg=jpeg):
-            return "preview", {"job": job_id, "image": "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()}
+        case JobPreviewed(job_id=job_id):
+            return "preview", {"job": job_id, "image": preview_view(event)["image"]}
         case JobChanged(job=job):
             text = f"{JOB_LABELS[job.type]}: {STATE_LABELS[job.state].lower()}"
             return "job", {"job": job.id, "state": job.state, "text": text}

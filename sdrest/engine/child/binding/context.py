@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from types import TracebackType
-from typing import Self
 
 from sdrest.engine.child.binding import images
 from sdrest.engine.child.binding.errors import NativeError
+from sdrest.engine.child.binding.handle import Handle
 from sdrest.engine.child.binding.logs import BufferReport
 from sdrest.engine.child.binding.names import number_of
 from sdrest.engine.child.binding.parameters import ContextParams, ImageParams, Lora, Picture, VideoParams
@@ -16,16 +15,17 @@ from sdrest.engine.child.binding.session import Session
 from sdrest.engine.child.binding.structures import SampleDefaults, Structures
 
 
-class Context:
+class Context(Handle):
     """A model in memory (``sd_ctx_t``); made by ``NativeLibrary.open_context``. Use it on one thread, close it when
     done.
 
     ``weights`` reports the memory of its parts as the library logged it while loading.
     """
 
+    what = "context"
+
     def __init__(self, session: Session, params: ContextParams) -> None:
-        self._session = session
-        self._handle: int | None = None
+        super().__init__(session)
         structures = Structures(session.foreign, session.names)
         made = structures.context(params)
         handle = ctypes.c_void_p()
@@ -100,24 +100,8 @@ class Context:
             frames = images.adopt_all(self._session.foreign, result, count.value)
         return self._delivered(frames, count.value)
 
-    def close(self) -> None:
-        """Free the model's memory; again is harmless."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            self._session.foreign.lib.free_sd_ctx(handle)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _open(self) -> int:
-        if self._handle is None:
-            raise NativeError("the context is closed")
-        return self._handle
+    def _free(self, handle: int) -> None:
+        self._session.foreign.lib.free_sd_ctx(handle)
 
     def _structures(self) -> Structures:
         return Structures(self._session.foreign, self._session.names)

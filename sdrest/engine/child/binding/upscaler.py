@@ -5,24 +5,24 @@ from __future__ import annotations
 import ctypes
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from sdrest.engine.child.binding import images
 from sdrest.engine.child.binding.errors import NativeError
+from sdrest.engine.child.binding.handle import Handle
 from sdrest.engine.child.binding.parameters import Picture
 from sdrest.engine.child.binding.session import Session
 from sdrest.engine.child.binding.structures import Structures
 
 
-class Upscaler:
+class Upscaler(Handle):
     """An ESRGAN model in memory (``upscaler_ctx_t``); made by ``NativeLibrary.open_upscaler``."""
+
+    what = "upscaler"
 
     def __init__(
         self, session: Session, path: Path, threads: int, tile_size: int, offload_params_to_cpu: bool, conv_direct: bool
     ) -> None:
-        self._session = session
-        self._handle: int | None = None
+        super().__init__(session)
         if not path.is_file():
             raise NativeError(f"upscaler: there is no file {path}")
         if threads < 1 or tile_size < 1:
@@ -66,21 +66,5 @@ class Upscaler:
             raise NativeError("upscale: the library returned no picture")
         return larger[:0, :0] if self._session.dry_run else larger
 
-    def close(self) -> None:
-        """Free the model's memory; again is harmless."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            self._session.foreign.lib.free_upscaler_ctx(handle)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _open(self) -> int:
-        if self._handle is None:
-            raise NativeError("the upscaler is closed")
-        return self._handle
+    def _free(self, handle: int) -> None:
+        self._session.foreign.lib.free_upscaler_ctx(handle)
