@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+
+import msgspec
 
 from sdrest.conversion.rules import TypeRule, choose, is_unused
 from sdrest.core.errors import InvalidInput, ModelUnusable, NotFound
@@ -232,7 +234,7 @@ def _with_prefix(tensors: Iterable[TensorInfo], file: Path, prefix: str) -> list
 
 def _rename(entries: list[_Entry]) -> list[_Entry]:
     """Entries under the library's own names; where two get one name, the later counts, as it does for the library."""
-    version = library_version(Names(replace(tensor, name=name) for name, _, tensor in entries))
+    version = library_version(Names(msgspec.structs.replace(tensor, name=name) for name, _, tensor in entries))
     names = convert_names((name for name, _, _ in entries), version)
     renamed = {new: (new, file, tensor) for new, (_, file, tensor) in zip(names, entries, strict=True)}
     return list(renamed.values())

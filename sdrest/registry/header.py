@@ -12,6 +12,8 @@ from io import BufferedReader
 from math import prod
 from pathlib import Path
 
+import msgspec
+
 from sdrest.core.errors import ModelUnusable
 from sdrest.core.model import ModelFormat
 from sdrest.core.tensor_types import TensorType
@@ -35,11 +37,11 @@ class HeaderError(ModelUnusable):
     slug = "bad_header"
 
 
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
+class TensorInfo(msgspec.Struct, frozen=True, gc=False):
     """One tensor: ``shape`` outermost dimension first (torch order; the reverse of ggml's ``ne``), ``offset`` from the
     start of the file in bytes, ``nbytes`` as the file claims. ``type`` is None for an element type that the library
-    does not know; ``raw_type`` is the file's own word for it.
+    does not know; ``raw_type`` is the file's own word for it. A struct, because files hold thousands: it is made several times
+    quicker than a frozen dataclass.
     """
 
     name: str

@@ -66,6 +66,7 @@ def _broken(base: Model, error: HeaderError) -> Model:
 def _describe(base: Model, kind: FolderKind, header: Header, identity: Identity, notes: Notes) -> Model:
     problems = header_problems(header, identity)
     types = count_types(header)
+    elements = elements_by_type(header)
     return replace(
         base,
         type=_settle_type(kind, identity.type),
@@ -74,10 +75,10 @@ def _describe(base: Model, kind: FolderKind, header: Header, identity: Identity,
         architecture=identity.architecture,
         variant=identity.variant,
         loading_method=identity.loading_method,
-        quantization=dominant_type(header),
+        quantization=max((kind for kind in elements if kind), key=lambda kind: elements[kind], default=None),
         types=types,
         tensor_count=len(header.tensors),
-        parameter_count=sum(tensor.elements for tensor in header.tensors),
+        parameter_count=sum(elements.values()),
         weights_bytes=sum(tensor.nbytes for tensor in header.tensors),
         embedded=identity.embedded,
         traits=dict(identity.traits),
@@ -116,10 +117,9 @@ def count_types(header: Header) -> Mapping[TensorType, int]:
     return dict(Counter(tensor.type for tensor in header.tensors if tensor.type is not None).most_common())
 
 
-def dominant_type(header: Header) -> TensorType | None:
-    """The element type that holds most of the weights."""
-    elements: dict[TensorType, int] = {}
+def elements_by_type(header: Header) -> Mapping[TensorType | None, int]:
+    """Values by the element type that holds them; None stands for types that are not known."""
+    found: dict[TensorType | None, int] = {}
     for tensor in header.tensors:
-        if tensor.type is not None:
-            elements[tensor.type] = elements.get(tensor.type, 0) + tensor.elements
-    return max(elements, key=lambda kind: elements[kind]) if elements else None
+        found[tensor.type] = found.get(tensor.type, 0) + tensor.elements
+    return found
