@@ -88,7 +88,13 @@ async def inside(folder: Path, models: Sequence[str] = (), **settings: Any) -> A
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
     (folder / "models").mkdir(parents=True, exist_ok=True)
-    values = {"models_dir": folder / "models", "data_dir": folder / "data", "log_level": "error", **settings}
+    values = {
+        "models_dir": folder / "models",
+        "data_dir": folder / "data",
+        "log_level": "error",
+        "reuse_results": False,  # what is measured is the making of pictures
+        **settings,
+    }
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     async with TestClient(TestServer(build_app(load_settings(values)))) as client:
         app = Inside(client)
