@@ -20,14 +20,14 @@ from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.broadcast import Broadcast
 from sdrest.jobs.contexts import ContextBuilder
 from sdrest.jobs.default_model import DefaultModel
-from sdrest.jobs.download import DownloadExecutor
+from sdrest.jobs.downloads.executor import DownloadExecutor
+from sdrest.jobs.downloads.hubs import Hubs
+from sdrest.jobs.downloads.parts import Parts
 from sdrest.jobs.embeddings import Embeddings
 from sdrest.jobs.filework import FileExecutor, converting, hashing
 from sdrest.jobs.generation import GenerationExecutor, Workshop
-from sdrest.jobs.hubs import Hubs
 from sdrest.jobs.intake import Intake
 from sdrest.jobs.memory import MemoryPlanner
-from sdrest.jobs.parts import Parts
 from sdrest.jobs.preparation import ModelPreparer
 from sdrest.jobs.residency import LoadExecutor, Residency
 from sdrest.jobs.retention import Keep, Retention

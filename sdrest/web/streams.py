@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from sdrest.core.errors import InvalidInput, Unavailable
-from sdrest.jobs.transport import Answer
+from sdrest.jobs.downloads.transport import Answer
 from sdrest.web.fetch import MAX_REDIRECTS, REDIRECTS, Guard, Refused, guarded_session, parse_url, reason_of
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -43,7 +43,7 @@ class Streams:
 
     @asynccontextmanager
     async def open(self, text: str, headers: Mapping[str, str]) -> AsyncIterator[Answer]:
-        """The answer to a request; see :data:`sdrest.jobs.transport.Open`. Every redirect is checked like the first address."""
+        """The answer to a request; see :data:`sdrest.jobs.downloads.transport.Open`. Redirects are checked like addresses."""
         try:
             async with guarded_session(self._guard, silence_seconds=self._silence_seconds) as session:
                 first = url = parse_url(text)

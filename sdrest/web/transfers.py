@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sdrest.core.errors import Conflict
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.principal import Principal
-from sdrest.jobs.hubs import Hubs, name_of
+from sdrest.jobs.downloads.hubs import Hubs, name_of
+from sdrest.jobs.downloads.sources import CivitaiSource, Source, checked_sha256, part_key
 from sdrest.jobs.service import JobService
-from sdrest.jobs.sources import CivitaiSource, Source, checked_sha256, part_key
 from sdrest.jobs.store import JobFilter
 from sdrest.registry.folders import Folders
 from sdrest.registry.placing import kind_of, place

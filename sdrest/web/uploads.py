@@ -12,8 +12,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from sdrest.core.errors import InvalidInput, TooLarge, Unavailable
 from sdrest.core.model import Model
-from sdrest.jobs.download import whole
-from sdrest.jobs.sources import checked_sha256
+from sdrest.jobs.downloads.executor import whole
+from sdrest.jobs.downloads.sources import checked_sha256
 from sdrest.registry.incoming import Incoming
 from sdrest.registry.placing import kind_of, place
 from sdrest.web.keys import INCOMING, MODELS

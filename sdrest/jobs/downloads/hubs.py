@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
 
-from sdrest.jobs.civitai import find_on_civitai
-from sdrest.jobs.hub import check_installed, default_endpoint, find_on_hub, is_installed
-from sdrest.jobs.sources import AddressSource, CivitaiSource, Found, HubSource, Source, parse_source
-from sdrest.jobs.transport import Open
+from sdrest.jobs.downloads.civitai import find_on_civitai
+from sdrest.jobs.downloads.hugging_face import check_installed, default_endpoint, find_on_hub, is_installed
+from sdrest.jobs.downloads.sources import AddressSource, CivitaiSource, Found, HubSource, Source, parse_source
+from sdrest.jobs.downloads.transport import Open
 from sdrest.settings import Settings
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from sdrest.core.errors import InvalidInput, NotFound, Unavailable
-from sdrest.jobs.sources import CivitaiSource, Found
-from sdrest.jobs.transport import Open
+from sdrest.jobs.downloads.sources import CivitaiSource, Found
+from sdrest.jobs.downloads.transport import Open
 
 _MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 _LOGIN_HINT: Final = "set civitai_api_key to a key made in the account settings there"

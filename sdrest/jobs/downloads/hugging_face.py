@@ -7,7 +7,7 @@ import os
 import re
 
 from sdrest.core.errors import InvalidInput, NotFound, Unavailable, Unsupported
-from sdrest.jobs.sources import Found, HubSource
+from sdrest.jobs.downloads.sources import Found, HubSource
 
 _SECONDS = 20.0
 _LOGIN_HINT = "set hf_token (or HF_TOKEN), and accept the model's terms on its page"

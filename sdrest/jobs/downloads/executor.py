@@ -16,10 +16,10 @@ import structlog
 
 from sdrest.core.errors import Cancelled, InvalidInput, ModelUnusable, NotFound, Unavailable
 from sdrest.core.job import Job
-from sdrest.jobs.hubs import Hubs
+from sdrest.jobs.downloads.hubs import Hubs
+from sdrest.jobs.downloads.sources import Found, part_key
+from sdrest.jobs.downloads.transport import Answer, Open
 from sdrest.jobs.progress import ByteMeter
-from sdrest.jobs.sources import Found, part_key
-from sdrest.jobs.transport import Answer, Open
 from sdrest.jobs.worker import Attempt, Result
 from sdrest.registry.folders import FolderKind
 from sdrest.registry.incoming import Incoming, IncomingFiles

@@ -8,8 +8,8 @@ from typing import Final
 from sdrest.core.events import Event, JobChanged, JobRemoved
 from sdrest.core.job import JobState, JobType
 from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.downloads.sources import part_key
 from sdrest.jobs.listening import Listener
-from sdrest.jobs.sources import part_key
 from sdrest.jobs.store import JobFilter, JobStore
 from sdrest.registry.incoming import IncomingFiles
 
