@@ -15,6 +15,7 @@ from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
 from sdrest.engine.client import Engine, engine_from
+from sdrest.engine.cores import usable_cores
 from sdrest.jobs.adapters import AdapterFinder
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.broadcast import Broadcast
@@ -112,7 +113,8 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     spool = Spool(settings.spool_dir)
     store = SqliteJobStore(database)
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
-    contexts = ContextBuilder(registry, threads=settings.threads)
+    threads = settings.threads or usable_cores()
+    contexts = ContextBuilder(registry, threads=threads)
     adapters = AdapterFinder(registry, Embeddings(registry, settings.data_dir / "embeddings"))
     memory = MemoryPlanner(
         settings.data_dir / "memory.json",
@@ -151,7 +153,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         Worker(
             "engine",
             jobs,
-            _engine_executors(workshop, settings),
+            _engine_executors(workshop, threads),
             max_attempts=settings.max_attempts,
             preferred_models=lambda: residency.model_ids,
         ),
@@ -272,7 +274,7 @@ def _transfers(
     return DownloadExecutor(registry, files, hubs, streams.open, retry_seconds=settings.download_retry_seconds), run
 
 
-def _engine_executors(workshop: Workshop, settings: Settings) -> dict[JobType, Executor]:
+def _engine_executors(workshop: Workshop, threads: int) -> dict[JobType, Executor]:
     """Who carries out the jobs that need the engine."""
     pictures = GenerationExecutor(workshop)
     return {
@@ -280,7 +282,7 @@ def _engine_executors(workshop: Workshop, settings: Settings) -> dict[JobType, E
         JobType.IMG2IMG: pictures,
         JobType.INPAINT: pictures,
         JobType.CONTROLNET: pictures,
-        JobType.UPSCALE: UpscalingExecutor(workshop, threads=settings.threads),
+        JobType.UPSCALE: UpscalingExecutor(workshop, threads=threads),
         JobType.VIDEO: VideoExecutor(workshop),
         JobType.LOAD: LoadExecutor(workshop),
     }

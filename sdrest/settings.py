@@ -173,7 +173,9 @@ class Settings(BaseSettings):
     guest_max_images: int = Field(4, ge=1, description="Most pictures a guest may ask for at a time.")
 
     backend: Backend = Field(Backend.AUTO, description="ggml backend that must be present; auto takes what is there.")
-    threads: int = Field(0, ge=0, le=1024, description="Threads for the native library; 0: physical cores.")
+    threads: int = Field(
+        0, ge=0, le=1024, description="Threads for the native library; 0: the physical cores it may use."
+    )
     max_attempts: int = Field(2, ge=1, le=10, description="Attempts a job gets when the engine process dies under it.")
     cancel_grace_seconds: float = Field(
         5.0, gt=0, le=600, description="Time a soft cancel has before the engine is killed."

@@ -206,7 +206,8 @@ class SqliteJobStore:
                     (as_text(until), job_id, attempt),
                 ).rowcount
                 == 1
-            )
+            ),
+            durable=False,
         )
 
     async def finish(self, job_id: str, attempt: int, ending: Ending) -> Job | None:

@@ -39,7 +39,7 @@ class SqliteTimings:
             "seconds_per_picture": timing.seconds_per_picture,
             "weight": _WEIGHT,
         }
-        await self._database.write(lambda db: db.execute(_RECORD, values).rowcount)
+        await self._database.write(lambda db: db.execute(_RECORD, values).rowcount, durable=False)
 
     async def of_model(self, model_id: str) -> list[Timing]:
         """See :meth:`TimingStore.of_model`."""
