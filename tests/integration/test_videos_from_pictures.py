@@ -21,7 +21,7 @@ from sdrest.settings import load_settings
 from sdrest.web.keys import JOBS
 from tests.integration.generation_modes import Client, base64_png, images, picture, place, problems, submit
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.nightly]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.nightly, pytest.mark.timeout(600)]
 BASE: dict[str, Any] = {
     "prompt": "a wave",
     "width": 32,

@@ -83,14 +83,6 @@ RECIPES: dict[str, Recipe] = {
     ),
     "sdxs": Recipe({"model_path": "sdxs", "taesd_path": "taesd"}, steps=1, heavy=True),
     "wan": Recipe({"diffusion_model_path": "wan", "taesd_path": "taehv"}, steps=2, video_frames=5, heavy=True),
-    "wan_first_last": Recipe(
-        {"diffusion_model_path": "wan_first_last", "taesd_path": "taehv", "clip_vision_path": "clip_vision"},
-        decode_only=False,
-        steps=1,
-        pictures=frozenset({"init", "end"}),
-        video_frames=5,
-        heavy=True,
-    ),
     "wan_i2v": Recipe(
         {"diffusion_model_path": "wan_i2v", "taesd_path": "taehv", "clip_vision_path": "clip_vision"},
         decode_only=False,
