@@ -1,10 +1,9 @@
 """Measure how often a picture shows what its prompt names, over every trained object.
 
 Each picture is compared with the reference renderings of ALL trained objects on the prompt's ground (mean squared
-difference at 32x32): top-1 is right when the named object is nearest. The ground is read off the corners. The pictures
-come from the port with the weights as the file stores them, which is far quicker than the library's full graph;
-``--library`` draws that many of them with the library as well and tells how closely the two agree. ``--untrained``
-measures a model of random weights the same way.
+difference at 32x32): top-1 is right when the named object is nearest. The ground is read off the corners. ``--library N``
+has the native library draw N of the pictures, which are what counts; the port draws all of them, in a tenth of the time,
+with the weights as the file stores them. ``--untrained`` measures a model of random weights the same way.
 """
 
 from __future__ import annotations
@@ -12,16 +11,17 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import time
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import tae
 import torch
 from check_port import philox_normal
-from data import COLORS, SHAPES, Scene, load_icons, objects, scene_picture
-from export import as_stored
-from library import Draw, Library
+from data import COLORS, HERE, SHAPES, Scene, load_icons, objects, scene_picture
+from export import as_stored, write
 from model import Model, generate
 from PIL import Image
 from torch import nn
@@ -91,65 +91,111 @@ def untrained(model: Model) -> Model:
     return fresh.eval()
 
 
+class LibraryDrawing:
+    """Pictures being drawn by the native library in processes of one thread each; seed i for picture i."""
+
+    def __init__(
+        self, file: Path, prompts: list[str], steps: int, cfg_scale: float, folder: Path, processes: int
+    ) -> None:
+        self._count = len(prompts)
+        self._folders = [folder / str(number) for number in range(processes)]
+        self._running: list[subprocess.Popen[bytes]] = []
+        for number, part_folder in enumerate(self._folders):
+            part_folder.mkdir(parents=True)
+            part = [
+                {"prompt": prompt, "seed": seed, "steps": steps, "cfg_scale": cfg_scale}
+                for seed, prompt in enumerate(prompts)
+                if seed % processes == number
+            ]
+            requests = part_folder / "requests.json"
+            requests.write_text(json.dumps(part))
+            command = [
+                sys.executable,
+                "library.py",
+                str(file.resolve()),
+                str(requests),
+                str(part_folder),
+                "--threads",
+                "1",
+            ]
+            self._running.append(subprocess.Popen(command, cwd=HERE, stdout=subprocess.DEVNULL))
+
+    def finish(self) -> tuple[list[np.ndarray], float]:
+        """All pictures, and the processor seconds that one took."""
+        codes = [process.wait() for process in self._running]
+        if any(codes):
+            raise RuntimeError("the library did not draw everything")
+        used = sum(sum(json.loads((folder / "seconds.json").read_text())["processor"]) for folder in self._folders)
+        processes = len(self._folders)
+        paths = [self._folders[i % processes] / f"{i // processes:03}.png" for i in range(self._count)]
+        return [np.asarray(Image.open(path).convert("RGB")) for path in paths], used / self._count
+
+
+def judged(reference: Reference, pictures: list[np.ndarray], scenes: list[Scene], prefix: str = "") -> dict[str, float]:
+    """Shares of pictures whose object is the nearest, or among the nearest five, and whose ground is right."""
+    drawn = list(zip(pictures, scenes, strict=False))
+    ranks = [reference.ranking(p, s.background).index(s.subject) for p, s in drawn]
+    print(f"{prefix}not nearest:", "; ".join(s.subject for (_, s), rank in zip(drawn, ranks, strict=True) if rank))
+    return {
+        f"{prefix}prompts": len(drawn),
+        f"{prefix}top1": round(float(np.mean([rank == 0 for rank in ranks])), 4),
+        f"{prefix}top5": round(float(np.mean([rank < 5 for rank in ranks])), 4),
+        f"{prefix}background": round(float(np.mean([corner_color(p) == s.background for p, s in drawn])), 4),
+    }
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--model", type=Path, help="the shipped file, for --library")
-    parser.add_argument("--library", type=int, default=0, help="how many to draw with the library as well")
+    parser.add_argument("--library", type=int, default=0, help="how many to draw with the library")
+    parser.add_argument("--processes", type=int, default=2, help="of the library, with one thread each")
     parser.add_argument("--untrained", action="store_true")
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--cfg-scale", type=float, default=3.0)
-    parser.add_argument("--sheet", type=Path, help="save every second picture, small, 20 in a row")
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--cfg-scale", type=float, default=2.0)
+    parser.add_argument("--sheet", type=Path, help="save the first 140 pictures of the library, else of the port")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     _, decoder = tae.load(arguments.run / "tae.pt")
     model = load(arguments.run / "model.pt")
-    model = untrained(model) if arguments.untrained else as_stored(model)
+    model = untrained(model) if arguments.untrained else model
     reference = Reference(load_icons(arguments.run))
     rng = random.Random(11)
     scenes = [Scene(name, rng.choice(list(COLORS))) for name in reference.names]
     rng.shuffle(scenes)
-    pictures = draw(model, decoder, [s.caption() for s in scenes], arguments.steps, arguments.cfg_scale)
-    ranks = [reference.ranking(p, s.background).index(s.subject) for p, s in zip(pictures, scenes, strict=True)]
-    grounds = [corner_color(p) == s.background for p, s in zip(pictures, scenes, strict=True)]
     combinations = [Scene(s, g, "", c) for s in SHAPES for c in COLORS for g in COLORS if c != g]
     tried = rng.sample(combinations, 40)
-    shapes = draw(model, decoder, [s.caption() for s in tried], arguments.steps, arguments.cfg_scale)
-    figures: dict[str, float] = {
-        "prompts": len(scenes),
-        "top1": round(float(np.mean([rank == 0 for rank in ranks])), 4),
-        "top5": round(float(np.mean([rank < 5 for rank in ranks])), 4),
-        "chance": round(1 / len(reference.names), 4),
-        "background": round(float(np.mean(grounds)), 4),
-        "shapes": len(tried),
-        "shape_and_color": round(
-            float(np.mean([reference.is_shape(p, s) for p, s in zip(shapes, tried, strict=True)])), 4
-        ),
-    }
-    print("not nearest:", "; ".join(s.subject for s, rank in zip(scenes, ranks, strict=True) if rank))
-    if arguments.library:
-        seconds, differences, agreed = [], [], []
-        with Library(arguments.model) as library:
-            for seed, scene in enumerate(scenes[: arguments.library]):
-                start = time.perf_counter()
-                request = Draw(scene.caption(), steps=arguments.steps, cfg_scale=arguments.cfg_scale, seed=seed)
-                theirs = library.draw(request)
-                seconds.append(time.perf_counter() - start)
-                differences.append(np.abs(theirs.astype(float) - pictures[seed]).mean())
-                agreed.append(reference.ranking(theirs, scene.background).index(scene.subject) == 0)
-        figures |= {
-            "library_prompts": len(seconds),
-            "library_top1": round(float(np.mean(agreed)), 4),
-            "library_difference_of_255": round(float(np.mean(differences)), 3),
-            "library_seconds_median": round(float(np.median(seconds)), 2),
-        }
+    prompts = [scene.caption() for scene in (*scenes, *tried)]
+    with tempfile.TemporaryDirectory() as name:
+        folder, file = Path(name), arguments.model
+        if arguments.untrained:
+            file = folder / "untrained.gguf"
+            write(model, arguments.run, file)
+        wanted = prompts[: min(arguments.library, len(scenes))]
+        settings = arguments.steps, arguments.cfg_scale
+        drawing = LibraryDrawing(file, wanted, *settings, folder, arguments.processes) if wanted else None
+        pictures = draw(as_stored(model), decoder, prompts, *settings)
+        shapes = [reference.is_shape(p, s) for p, s in zip(pictures[len(scenes) :], tried, strict=True)]
+        figures = judged(reference, pictures[: len(scenes)], scenes)
+        figures |= {"chance": round(1 / len(reference.names), 4), "shapes": len(tried)}
+        figures |= {"shape_and_color": round(float(np.mean(shapes)), 4)}
+        print(json.dumps(figures, indent=1), flush=True)
+        if drawing is not None:
+            theirs, seconds = drawing.finish()
+            figures |= judged(reference, theirs, scenes, "library_")
+            apart = [np.abs(one.astype(float) - other).mean() for one, other in zip(theirs, pictures, strict=False)]
+            figures |= {
+                "library_difference_of_255": round(float(np.mean(apart)), 3),
+                "library_processor_seconds": round(seconds, 2),
+            }
+            pictures = theirs
     print(json.dumps(figures, indent=1))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
     if arguments.sheet:
-        tiles = [np.asarray(Image.fromarray(p).resize((64, 64), Image.Resampling.LANCZOS)) for p in pictures[::2]]
+        tiles = [np.asarray(Image.fromarray(p).resize((64, 64), Image.Resampling.LANCZOS)) for p in pictures[:140]]
         rows = [np.concatenate(tiles[i : i + 20], 1) for i in range(0, len(tiles) - 19, 20)]
         Image.fromarray(np.concatenate(rows)).save(arguments.sheet, optimize=True)
 

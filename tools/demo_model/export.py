@@ -63,7 +63,7 @@ def dequantised(values: np.ndarray, kind: Kind) -> np.ndarray:
     return gguf.dequantize(quantised(values, kind), kind)
 
 
-def _interleave(weight: np.ndarray) -> np.ndarray:
+def interleave(weight: np.ndarray) -> np.ndarray:
     """Query or key rows from (i, i + 64) pairs to the library's neighbouring pairs, head by head."""
     order = np.arange(HEAD).reshape(2, HEAD // 2).T.ravel()
     return weight.reshape(-1, HEAD, *weight.shape[1:])[:, order].reshape(weight.shape)
@@ -86,8 +86,8 @@ def _block(name: str, block: Block, hidden: int) -> dict[str, np.ndarray]:
     put("img_mod.lin", _array(block.mod.weight), _array(block.mod.bias))
     put(
         "img_attn.qkv",
-        np.concatenate((_interleave(q), _interleave(k), v)),
-        np.concatenate((_interleave(qb), _interleave(kb), vb)),
+        np.concatenate((interleave(q), interleave(k), v)),
+        np.concatenate((interleave(qb), interleave(kb), vb)),
     )
     put("img_attn.proj", _array(block.proj.weight), _array(block.proj.bias))
     for part in ("gate_proj", "up_proj", "down_proj"):
@@ -95,15 +95,15 @@ def _block(name: str, block: Block, hidden: int) -> dict[str, np.ndarray]:
         put(f"img_mlp.{part}", _array(layer.weight), _array(layer.bias))
     text_k, text_v = (_array(part) for part in block.text_kv.weight.chunk(2))
     put("txt_mod.lin", np.zeros((6 * hidden, hidden), np.float32))
-    put("txt_attn.qkv", np.concatenate((np.zeros_like(text_k), _interleave(text_k), text_v)))
+    put("txt_attn.qkv", np.concatenate((np.zeros_like(text_k), interleave(text_k), text_v)))
     put("txt_attn.proj", np.zeros((hidden, hidden), np.float32))
     put("txt_mlp.gate_proj", np.zeros((4 * hidden, hidden), np.float32))
     put("txt_mlp.up_proj", np.zeros((4 * hidden, hidden), np.float32))
     put("txt_mlp.down_proj", np.zeros((hidden, 4 * hidden), np.float32))
-    out[f"{name}.img_attn.norm.query_norm.scale"] = _interleave(_array(block.q_norm.scale))
-    out[f"{name}.img_attn.norm.key_norm.scale"] = _interleave(_array(block.k_norm.scale))
+    out[f"{name}.img_attn.norm.query_norm.scale"] = interleave(_array(block.q_norm.scale))
+    out[f"{name}.img_attn.norm.key_norm.scale"] = interleave(_array(block.k_norm.scale))
     out[f"{name}.txt_attn.norm.query_norm.scale"] = np.ones(HEAD, np.float32)
-    out[f"{name}.txt_attn.norm.key_norm.scale"] = _interleave(_array(block.text_k_norm.scale))
+    out[f"{name}.txt_attn.norm.key_norm.scale"] = interleave(_array(block.text_k_norm.scale))
     return out
 
 
@@ -138,7 +138,7 @@ def kind_of(name: str, values: np.ndarray, exact: bool) -> Kind:
     if name.endswith("embed_tokens.weight"):
         return Kind.F32 if exact else Kind.Q4_0
     if not values.any() and values.shape[1] % 256 == 0:
-        return Kind.Q2_K
+        return Kind.Q2_K  # TQ2_0 is smaller and a little quicker, but has no kernels on graphics cards
     if exact:
         return Kind.F32
     if values.size < 100_000:

@@ -1,25 +1,62 @@
-"""Make a tiny style LoRA for the finished model that pulls colours towards grey (weakly: no substitute for training).
+"""Train a small style LoRA on the finished model: black-and-white pictures, whatever colours the prompt names.
 
-The last layer is linear, so its best addition for a style needs no descent: ridge regression of what the flow towards the
-grey renderings lacks, on the layer's inputs, cut to a low rank. The file has the names that the library reads.
+The base weights stay as they are. Every matrix of the image stream gets a low-rank addition, trained by flow matching on
+renderings without colour; the file has the names and the order of channels that the library reads.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import time
 from pathlib import Path
 
 import numpy as np
 import tae
 import torch
 from data import all_scenes, load_icons, scene_picture
-from model import patchify
+from export import interleave
+from model import Model
 from safetensors.numpy import save_file
-from train import indices, load, weight
+from torch import nn
+from train import caption_table, load, schedule, weight
 
-RANK = 32
-LAYER = "diffusion_model.final_layer.linear"
+RANK = 4
+FINAL_RANK = 16
+"""The last layer, which mixes a patch's 64 values, needs more."""
+
+
+class Adapted(nn.Module):
+    """A frozen linear layer and its low-rank addition, zero at first."""
+
+    def __init__(self, base: nn.Linear, rank: int) -> None:
+        super().__init__()
+        self.base = base
+        self.a = nn.Parameter(torch.randn(rank, base.in_features) / base.in_features**0.5)
+        self.b = nn.Parameter(torch.zeros(base.out_features, rank))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.base(x) + (x @ self.a.T) @ self.b.T
+
+
+def adapt(model: Model) -> dict[str, Adapted]:
+    """Freeze ``model`` and put additions into its image stream: the library's name of each layer → the addition."""
+    model.requires_grad_(False)
+    found: dict[str, Adapted] = {}
+    for i, block in enumerate(model.blocks):
+        for part, name in (
+            ("qkv", "img_attn.qkv"),
+            ("proj", "img_attn.proj"),
+            ("gate_proj", "img_mlp.gate_proj"),
+            ("up_proj", "img_mlp.up_proj"),
+            ("down_proj", "img_mlp.down_proj"),
+        ):
+            adapted = Adapted(getattr(block, part), RANK)
+            setattr(block, part, adapted)
+            found[f"diffusion_model.double_blocks.{i}.{name}"] = adapted
+    model.final = Adapted(model.final, FINAL_RANK)
+    found["diffusion_model.final_layer.linear"] = model.final
+    return found
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
@@ -28,40 +65,84 @@ def grey(picture: np.ndarray) -> np.ndarray:
     return np.repeat(luma[..., None].round().astype(np.uint8), 3, 2)
 
 
-def fit(run: Path, out: Path, count: int = 96, rounds: int = 3, ridge: float = 0.01) -> None:
-    """Fit on ``count`` random scenes, each at ``rounds`` noise levels, and write ``out``."""
+def grey_latents(run: Path, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents of ``count`` random scenes without colour and their numbers among all; kept in ``run/grey.npz``."""
+    cache = run / "grey.npz"
+    if not cache.exists():
+        encoder, _ = tae.load(run / "tae.pt")
+        icons, scenes = load_icons(run), all_scenes()
+        wanted = [number for number, scene in enumerate(scenes) if weight(scene) == 1]
+        chosen = random.Random(9).sample(wanted, count)
+        parts = []
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            for start in range(0, count, 32):
+                pictures = np.stack([grey(scene_picture(scenes[n], icons)) for n in chosen[start : start + 32]])
+                parts.append(encoder(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255).float())
+        np.savez(cache, latents=torch.cat(parts).numpy(), numbers=np.array(chosen))
+    kept = np.load(cache)
+    return torch.from_numpy(kept["latents"]), torch.from_numpy(kept["numbers"])
+
+
+def train(run: Path, out: Path, until: float, count: int = 768, batch: int = 32) -> None:
+    """Train until the Unix time ``until`` and write ``out``; goes on from ``run/lora.pt`` where it exists."""
     torch.set_num_threads(1)
-    torch.manual_seed(3)
+    torch.manual_seed(int(time.time()))
     model = load(run / "model.pt")
-    encoder, _ = tae.load(run / "tae.pt")
-    icons = load_icons(run)
-    scenes = random.Random(9).sample([scene for scene in all_scenes() if weight(scene) == 1], count)
-    pictures = np.stack([grey(scene_picture(scene, icons)) for scene in scenes])
-    inputs: list[torch.Tensor] = []
-    lacking: list[torch.Tensor] = []
-    model.final.register_forward_hook(lambda _layer, given, _out: inputs.append(given[0].float().flatten(0, 1)))
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        latents = encoder(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255).float()
-        ids = indices(model, [scene.caption() for scene in scenes])
-        for _ in range(rounds):
-            sigma = torch.sigmoid(torch.randn(count) * 1.2 + 0.5)
-            noise = torch.randn_like(latents)
-            given = torch.where(torch.rand(count, 1) < 0.15, -1, ids)
-            flow = model(latents + (noise - latents) * sigma[:, None, None, None], sigma, given).float()
-            lacking.append(patchify(noise - latents - flow).flatten(0, 1))
-    x, y = torch.cat(inputs), torch.cat(lacking)
-    solved = torch.linalg.solve(x.T @ x + len(x) * ridge * torch.eye(x.shape[1]), x.T @ y).T
-    u, s, v = torch.linalg.svd(solved, full_matrices=False)
-    a, b = s[:RANK].sqrt()[:, None] * v[:RANK], u[:, :RANK] * s[:RANK].sqrt()
-    print(f"mean squared error {y.square().mean():.4f} → {(y - x @ a.T @ b.T).square().mean():.4f}")
-    tensors = {f"{LAYER}.lora_A.weight": a, f"{LAYER}.lora_B.weight": b}
-    arrays = {name: np.ascontiguousarray(tensor.numpy().astype(np.float16)) for name, tensor in tensors.items()}
-    save_file(arrays, out, metadata={"title": "Faded", "description": "Shifts colours a little towards grey"})
+    latents, numbers = grey_latents(run, count)
+    scenes = all_scenes()
+    table, used = caption_table([scenes[number] for number in numbers])
+    known = {token: i for i, token in enumerate(model.token_ids.tolist())}
+    table = torch.tensor([*(known[token] for token in used), -1])[table]
+    layers = adapt(model)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    path = run / "lora.pt"
+    if path.exists():
+        for p, kept in zip(parameters, torch.load(path, weights_only=True), strict=True):
+            p.data.copy_(kept)
+    optimizer = torch.optim.AdamW(parameters, lr=4e-3, betas=(0.9, 0.98), weight_decay=0.0)
+    start, step, losses = time.time(), 0, []
+    while (done := (time.time() - start) / (until - start)) < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = 4e-3 * schedule(done, step + 80)
+        pick = torch.randint(0, len(latents), (batch,))
+        x0, ids = latents[pick], table[pick, torch.randint(0, table.shape[1], (batch,))]
+        ids[torch.rand(batch) < 0.1] = -1
+        sigma = torch.sigmoid(torch.randn(batch) * 1.2 + 0.8).clamp(0.002, 1)
+        noise = torch.randn_like(x0)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            flow = model(x0 + (noise - x0) * sigma[:, None, None, None], sigma, ids).float()
+        loss = (flow - (noise - x0)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        step += 1
+        losses.append(loss.item())
+        if step % 20 == 0:
+            print(f"step {step} loss {np.mean(losses[-20:]):.4f} {(time.time() - start) / step:.2f} s/step", flush=True)
+    torch.save([p.detach() for p in parameters], path)
+    write(layers, out)
+
+
+def write(layers: dict[str, Adapted], out: Path) -> None:
+    """Write the additions as float16; queries and keys get the library's order of channels."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, layer in layers.items():
+        a, b = layer.a.detach().numpy(), layer.b.detach().numpy()
+        if name.endswith("qkv"):
+            q, k, v = np.split(b, 3)
+            b = np.concatenate((interleave(q), interleave(k), v))
+        arrays[f"{name}.lora_A.weight"] = a.astype(np.float16)
+        arrays[f"{name}.lora_B.weight"] = b.astype(np.float16)
+    save_file(arrays, out, metadata={"title": "Black and white", "description": "Pictures without colour"})
+    out.chmod(0o644)
+    print(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=8)
     arguments = parser.parse_args()
-    fit(arguments.run, arguments.out)
+    train(arguments.run, arguments.out, time.time() + arguments.minutes * 60)
