@@ -22,7 +22,7 @@ MODEL = ASSETS / "demo.gguf"
 LORA = ASSETS / "demo-lora.safetensors"
 FOLDER = Path(__file__).parent / "demo_reference"
 DEFAULTS: dict[str, Any] = json.loads((ASSETS / "demo.json").read_text())["defaults"]
-FAST = {"steps": 4, "cfg_scale": 2.0}
+FAST = {"steps": 3, "cfg_scale": 2.0}
 """What the pictures are drawn with: fewer steps than the defaults, which take longer and look better."""
 TILE = 32
 COLORS = {"white": (255, 255, 255), "black": (16, 16, 20), "red": (214, 40, 40), "yellow": (250, 214, 60),
@@ -131,7 +131,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawing:
     ask("no guidance", prompt=prompt, seed=0, cfg_scale=1.0)
     ask("guided", prompt=prompt, seed=0, cfg_scale=5.0)
     ask("negative", prompt=prompt, seed=0, cfg_scale=5.0, negative_prompt="a sunflower on a black background")
-    ask("low strength", prompt=prompt, init_image=first, strength=0.3)
+    ask("low strength", prompt=prompt, init_image=first, strength=0.4)
     ask("high strength", prompt=caption("banana", "red"), init_image=first, strength=0.95)
     ask(
         "inpainted",
