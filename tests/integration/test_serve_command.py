@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.integration.conftest import SMALL
+from tests.tiny.embedded import NAME, place_embedded
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,8 +64,11 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.process.communicate()
 
 
-def test_a_restart_keeps_the_socket_the_process_id_and_the_running_job(serve: Callable[..., Server]) -> None:
-    server = serve()
+def test_a_restart_keeps_the_socket_the_process_id_and_the_running_job(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    place_embedded(tmp_path / "models")
+    server = serve("--default-model", NAME)
     with httpx.Client(base_url=server.url, timeout=60) as client:
         job = client.post("/api/generate/text2img", json={**SMALL, "steps": 200}).json()["job_id"]
         while client.get(f"/api/queue/job/{job}").json()["progress"]["stage"] != "sample":
