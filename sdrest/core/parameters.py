@@ -10,10 +10,11 @@ may send base64, ``data:`` URLs, http(s) URLs or ``job:<id>/<file>`` references 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+
+import msgspec
 
 from sdrest.core.names import CacheMode, HiresUpscaler, LoraApplyMode, PreviewMode, Sampler, Scheduler
 
@@ -289,15 +290,6 @@ class VideoParameters(GenerationParameters):
 
 
 def to_json(parameters: object) -> dict[str, Any]:
-    """A parameter dataclass as JSON-serialisable values (enums are strings already)."""
-    return {field.name: _plain(getattr(parameters, field.name)) for field in dataclasses.fields(parameters)}  # type: ignore[arg-type]
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return to_json(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, StrEnum) else value
+    """A parameter dataclass as JSON-serialisable values."""
+    values: dict[str, Any] = msgspec.to_builtins(parameters)
+    return values

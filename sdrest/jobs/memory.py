@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -106,8 +107,9 @@ class MemoryPlanner:
                 stream.write(json.dumps(self._compute).encode())
 
 
+@functools.cache
 def machine_memory_bytes() -> int:
-    """Memory of the machine, or of the container that we are in."""
+    """Memory of the machine, or of the container that we are in, as it was when first asked for."""
     total = int(psutil.virtual_memory().total)
     try:
         limit = _CGROUP_LIMIT.read_text(encoding="ascii").strip()

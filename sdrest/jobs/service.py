@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -46,7 +46,7 @@ class JobService:
         self._progress: dict[str, Progress] = {}
         self._made: dict[str, dict[str, Output]] = {}
         self._previews: dict[str, JobPreviewed] = {}
-        self._wakers: list[asyncio.Event] = []
+        self._wakers: list[tuple[Collection[JobType], asyncio.Event]] = []
         #: Called with the id of a running job that is to be cancelled; set by the worker that runs it.
         self.cancellers: dict[str, Callable[[], None]] = {}
         self.paused = False
@@ -96,7 +96,7 @@ class JobService:
     def _added(self, job: Job) -> None:
         """What every new job brings with it."""
         self.broadcast.publish(JobChanged(job, None))
-        self.wake_workers()
+        self.wake_workers(job.type)
 
     # ------------------------------------------------------------------ look
 
@@ -255,16 +255,17 @@ class JobService:
 
     # ------------------------------------------------------------------ called by workers
 
-    def new_waker(self) -> asyncio.Event:
-        """An event of the worker's own that is set whenever a job may have become claimable."""
+    def new_waker(self, types: Collection[JobType]) -> asyncio.Event:
+        """An event of the worker's own that is set whenever a job of these types may have become claimable."""
         waker = asyncio.Event()
-        self._wakers.append(waker)
+        self._wakers.append((types, waker))
         return waker
 
-    def wake_workers(self) -> None:
-        """Let every worker look at the queue."""
-        for waker in self._wakers:
-            waker.set()
+    def wake_workers(self, job_type: JobType | None = None) -> None:
+        """Let every worker look at the queue, or those that take jobs of one type."""
+        for types, waker in self._wakers:
+            if job_type is None or job_type in types:
+                waker.set()
 
     def report_progress(self, job: Job, progress: Progress) -> None:
         """Note and publish how far a running job is."""

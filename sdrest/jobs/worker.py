@@ -80,7 +80,7 @@ class Worker:
         self._max_attempts = max_attempts
         self._preferred_models = preferred_models
         self._clock = clock
-        self._waker = service.new_waker()
+        self._waker = service.new_waker(executors.keys())
         self._runner: asyncio.Task[None] | None = None
         #: The job being worked on.
         self.current: Job | None = None
@@ -205,7 +205,7 @@ class Worker:
         if stored is not None:
             self._service.report_state(stored, JobState.RUNNING)
             if ending is None:
-                self._service.wake_workers()
+                self._service.wake_workers(job.type)
 
     async def _keep_lease(self, job: Job) -> None:
         while True:

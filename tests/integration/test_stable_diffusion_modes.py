@@ -125,6 +125,7 @@ async def test_control_picture_steers_with_and_without_edges(client: Client) -> 
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(600)  # a U-Net of SDXL is loaded twice
 async def test_photo_changes_the_person(client: Client) -> None:
     body = {
         **BASE,

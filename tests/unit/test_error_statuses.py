@@ -24,8 +24,8 @@ PATHS = ("/api/x", "/api/v1/x", "/v1/images/generations", "/sdapi/v1/txt2img", "
 def every_class() -> list[type[errors.SdrestError]]:
     """All error classes of the program, whichever module has them."""
     for module in pkgutil.walk_packages(sdrest.__path__, "sdrest."):
-        # The shim's library lies in the package of an installed tree; it is no module of Python.
-        if ".binding" not in module.name and not module.name.endswith(("__main__", ".libsdrest_shim")):
+        # The native libraries lie in the package of an installed tree; they are no modules of Python.
+        if not any(part in module.name for part in (".binding", ".__main__", ".libsdrest_")):
             import_module(module.name)
     found: list[type[errors.SdrestError]] = [errors.SdrestError]
     for known in found:
