@@ -24,8 +24,9 @@
     let opened = false;
     source.addEventListener("hello", () => {
       lost.hidden = true;
-      // What happened while there was no stream is fetched, not guessed.
+      // What happened while there was no stream is fetched, not guessed: at first only what may have changed since the page was made.
       if (opened || document.documentElement.dataset.slept) refresh();
+      else for (const card of all('[data-job]:is([data-state="pending"], [data-state="running"])')) tell(`sdrest-job-${card.dataset.job}`);
       opened = true;
     });
     source.onerror = () => { lost.hidden = false; };
