@@ -53,7 +53,7 @@ async def _queue(result: Result, folder: Path, pending: int) -> None:
     folder.mkdir()
     async with sdrest(folder, "--max-pending-jobs", str(pending + 10)) as server, _session() as session:
         client = Client(server, session)
-        blocker = await client.submit(picture(512, 1000))
+        blocker = await client.submit(picture(1024, 1000))
         done = 0
         for goal in (100, 1_000, pending):
             started_at = time.perf_counter()
@@ -177,7 +177,7 @@ async def _listeners(result: Result, folder: Path, listeners: int) -> None:
         for number in (10, 100, listeners):
             async with _session() as session:
                 client = Client(server, session)
-                job = await client.submit(picture(256, 1000))
+                job = await client.submit(picture(512, 1000))
                 lags: list[float] = []
                 events = [0]
                 ready = asyncio.Event()
