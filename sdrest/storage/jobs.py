@@ -7,34 +7,14 @@ import json
 import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import Failure, Job, JobState, JobType
 from sdrest.jobs.store import Ending, JobFilter
 from sdrest.storage.database import Database
 from sdrest.storage.job_rows import COLUMNS, as_json, as_text, job_of, row_of, where_of
-
-#: Times a pending job may be passed over in favour of jobs for the loaded model.
-MAX_PASSED_OVER: Final = 8
-
-#: The next job: highest priority, then the principal who waited longest for a turn, then the oldest.
-CLAIM_ORDER: Final = """
-    SELECT jobs.sequence, jobs.type, jobs.priority, jobs.principal, jobs.model_id, jobs.passed_over
-    FROM jobs LEFT JOIN turns ON turns.principal = jobs.principal
-    WHERE jobs.state = 'pending' AND jobs.type IN ({types})
-    ORDER BY jobs.priority DESC, coalesce(turns.served, 0), jobs.sequence
-    LIMIT 1
-"""
-
-#: A job for a loaded model that may go before it: same priority; then in turn, as always.
-PREFERRED: Final = """
-    SELECT jobs.sequence, jobs.principal
-    FROM jobs LEFT JOIN turns ON turns.principal = jobs.principal
-    WHERE jobs.state = 'pending' AND jobs.type IN ({types}) AND jobs.priority = ? AND jobs.model_id IN ({models})
-    ORDER BY coalesce(turns.served, 0), jobs.sequence
-    LIMIT 1
-"""
+from sdrest.storage.turns import take_turn
 
 
 class SqliteJobStore:
@@ -164,34 +144,16 @@ class SqliteJobStore:
         preferred_models: Collection[str] = (),
     ) -> Job | None:
         """See :meth:`JobStore.claim`."""
-        names = ", ".join(f"'{job_type.value}'" for job_type in types)
 
         def change(db: sqlite3.Connection) -> Job | None:
-            first = db.execute(CLAIM_ORDER.format(types=names)).fetchone()
-            if first is None:
+            sequence = take_turn(db, types, preferred_models)
+            if sequence is None:
                 return None
-            chosen = first
-            loaded = tuple(preferred_models)
-            # Upscalers are loaded beside the models: such a job drives no model out, so there is nothing to gain.
-            is_switch = first["type"] != JobType.UPSCALE and first["model_id"] not in loaded
-            if loaded and is_switch and first["passed_over"] < MAX_PASSED_OVER:
-                places = ", ".join("?" * len(loaded))
-                other = db.execute(
-                    PREFERRED.format(types=names, models=places), (first["priority"], *loaded)
-                ).fetchone()
-                if other is not None:
-                    db.execute("UPDATE jobs SET passed_over = passed_over + 1 WHERE sequence = ?", (first["sequence"],))
-                    chosen = other
             row = db.execute(
                 f"UPDATE jobs SET state = 'running', attempt = attempt + 1, started_at = ?, lease_worker = ?, lease_until = ? "  # noqa: S608 - constant columns
                 f"WHERE sequence = ? AND state = 'pending' RETURNING {COLUMNS}",
-                (as_text(now), worker, as_text(now + timedelta(seconds=lease_seconds)), chosen["sequence"]),
+                (as_text(now), worker, as_text(now + timedelta(seconds=lease_seconds)), sequence),
             ).fetchone()
-            db.execute(
-                "INSERT INTO turns SELECT ?, coalesce(max(served), 0) + 1 FROM turns WHERE true "
-                "ON CONFLICT (principal) DO UPDATE SET served = excluded.served",
-                (chosen["principal"],),
-            )
             return job_of(row)
 
         # A power cut between this and the ending leaves the job pending: as far as anybody was told, it is.

@@ -11,7 +11,8 @@ import pytest
 
 from sdrest.core.job import Job, JobType
 from sdrest.storage.database import Database
-from sdrest.storage.jobs import MAX_PASSED_OVER, SqliteJobStore
+from sdrest.storage.jobs import SqliteJobStore
+from sdrest.storage.turns import MAX_PASSED_OVER
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
