@@ -98,7 +98,9 @@ class AdapterFinder:
 
     def _fit(self, lora: Model, model: Model) -> LoraFit:
         key = (_state(lora), _state(model))
-        if key not in self._fits:
+        # Jobs are checked on several threads: what is kept may be cleared between any two lines.
+        fit = self._fits.get(key)
+        if fit is None:
             try:
                 fit = check_lora(self._registry.header(lora), loaded_shapes(self._parts(model)), model.architecture)
             except HeaderError as error:
@@ -106,7 +108,7 @@ class AdapterFinder:
             if len(self._fits) >= _FITS_KEPT:
                 self._fits.clear()
             self._fits[key] = fit
-        return self._fits[key]
+        return fit
 
     def _parts(self, model: Model) -> Loading:
         """The files whose weights a LoRA may change: text encoders too, as far as they are here."""
