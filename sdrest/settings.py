@@ -7,7 +7,9 @@ file, else from the default here. ``docs/settings.md`` and ``sdrest serve --help
 from __future__ import annotations
 
 import json
+import os
 import tomllib
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,7 +18,7 @@ import yaml
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean
+from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean, nearest
 
 
 class AuthMode(StrEnum):
@@ -95,10 +97,31 @@ MODEL_FOLDERS: Final = (
 )
 
 
+#: What the variables of the environment begin with; upper and lower case are the same there.
+_PREFIX: Final = "SDREST_"
+#: Variables of this beginning that are no settings: read by the clients, by what loads the native library, by the scripts that
+#: install a service, and by the benchmarks. Those of the tests begin with ``SDREST_TEST_``.
+_OTHER_VARIABLES: Final = frozenset(
+    {
+        "SDREST_API_KEY",
+        "SDREST_SHIM",
+        "SDREST_CONFIG",
+        "SDREST_PYTHON",
+        "SDREST_STATE",
+        "SDREST_BENCH_FRACTION",
+        "SDREST_BUILD_JOBS",
+        "SDREST_PEERS",
+        "SDREST_SOAK_JOBS",
+        "SDREST_SOAK_SECONDS",
+    }
+)
+_TEST_PREFIX: Final = "SDREST_TEST_"
+
+
 class Settings(BaseSettings):
     """The settings of one server."""
 
-    model_config = SettingsConfigDict(env_prefix="SDREST_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 lets the system choose.")
@@ -299,7 +322,9 @@ def load_settings(flags: dict[str, Any], config_file: Path | None = None) -> Set
         InvalidInput: with one problem for each wrong value or unknown name.
     """
     from_file = read_config_file(config_file) if config_file else {}
-    _refuse_unknown(from_file)
+    problems = [*_unknown_names(from_file), *_unknown_variables()]
+    if problems:
+        raise InvalidInput(problems)
     try:
         from_environment = Settings().model_dump(exclude_unset=True)
         return Settings(**{**from_file, **from_environment, **flags})
@@ -331,8 +356,21 @@ def read_config_file(path: Path) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in values.items()}
 
 
-def _refuse_unknown(values: dict[str, Any]) -> None:
+def _unknown_names(names: Iterable[str]) -> Iterator[FieldProblem]:
     known = Settings.model_fields
-    problems = [FieldProblem(key, f"unknown setting{did_you_mean(key, known)}") for key in values if key not in known]
-    if problems:
-        raise InvalidInput(problems)
+    for name in names:
+        if name not in known:
+            yield FieldProblem(name, f"unknown setting{did_you_mean(name, known)}")
+
+
+def _unknown_variables() -> Iterator[FieldProblem]:
+    """Variables of the environment that look like settings and are none."""
+    for variable in sorted(os.environ):
+        name = variable.upper()
+        if not name.startswith(_PREFIX) or name.startswith(_TEST_PREFIX) or name in _OTHER_VARIABLES:
+            continue
+        setting = name.removeprefix(_PREFIX).lower()
+        if setting not in Settings.model_fields:
+            close = nearest(setting, Settings.model_fields)
+            hint = f"; did you mean {_PREFIX}{close.upper()}?" if close else ""
+            yield FieldProblem(variable, f"unknown setting{hint}")

@@ -16,7 +16,8 @@ _HEAD = """# Settings
 
 Every setting is a flag of `sdrest serve`, an environment variable, and a name in the file that `--config` names (JSON, TOML, YAML).
 A flag goes before the environment, that before the file, that before the default. Lists are written with commas in flags and
-variables. `GET /api/config` shows the values in force, without secrets.
+variables. A name that is no setting, in the file or in a variable that begins with `SDREST_`, is refused at start with the nearest
+that is one. `GET /api/config` shows the values in force, without secrets.
 
 This page is made from `sdrest/settings.py`; a test fails when it is stale.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from sdrest.core.errors import InvalidInput
 from sdrest.registry.folders import BY_KEY
 from sdrest.settings import MODEL_FOLDERS, Settings, load_settings
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "settings.md"
 
 
 def test_the_page_is_not_stale() -> None:
@@ -54,3 +56,34 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_nearest(tmp_path: Path)
     file.write_text("prot: 8081\n")
     with pytest.raises(InvalidInput, match="did you mean 'port'"):
         load_settings({}, file)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("SDREST_PROT", "SDREST_PROT: unknown setting; did you mean SDREST_PORT?"),
+        ("sdrest_prot", "sdrest_prot: unknown setting; did you mean SDREST_PORT?"),
+        ("SDREST_XYZZY", "SDREST_XYZZY: unknown setting"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused_with_the_nearest(
+    name: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "8081")
+    with pytest.raises(InvalidInput) as caught:
+        load_settings({})
+    assert [f"{problem.field}: {problem.message}" for problem in caught.value.problems] == [told]
+
+
+def test_every_variable_that_anything_here_reads_is_a_setting_or_let_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [*ROOT.glob("*.sh"), *ROOT.glob("packaging/*"), *ROOT.glob(".ci/*")]
+    for folder in ("sdrest", "tests", "benchmarks", "tools", "examples"):
+        files += [*ROOT.glob(f"{folder}/**/*.py"), *ROOT.glob(f"{folder}/**/*.sh")]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    read = set(
+        re.findall(r"""(?:environ(?:\.get\(|\[)|getenv\(|envvar=|_VARIABLE: Final = |\$\{?)"?(SDREST_[A-Z_]+)""", text)
+    )
+    assert {"SDREST_API_KEY", "SDREST_SHIM", "SDREST_STATE", "SDREST_BENCH_FRACTION", "SDREST_TEST_BROWSER"} <= read
+    for name in read - {f"SDREST_{setting.upper()}" for setting in Settings.model_fields}:
+        monkeypatch.setenv(name, "")
+    load_settings({})
