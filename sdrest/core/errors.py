@@ -85,12 +85,6 @@ class Conflict(SdrestError):
     slug = "conflict"
 
 
-class Expired(SdrestError):
-    """The thing existed and has been removed."""
-
-    slug = "expired"
-
-
 class TooLarge(SdrestError):
     """The input exceeds a size limit."""
 

@@ -24,20 +24,6 @@ class JobType(StrEnum):
     LOAD_TEST = "load_test"
 
 
-#: Types carried out by the engine, one at a time; the others run beside it.
-ENGINE_JOB_TYPES: Final = frozenset(
-    {
-        JobType.TXT2IMG,
-        JobType.IMG2IMG,
-        JobType.INPAINT,
-        JobType.CONTROLNET,
-        JobType.UPSCALE,
-        JobType.VIDEO,
-        JobType.LOAD,
-    }
-)
-
-
 class JobState(StrEnum):
     """Where a job is. An intent to cancel is not a state; see ``Job.cancel_requested_at``."""
 

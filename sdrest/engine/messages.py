@@ -121,16 +121,6 @@ class Unload(Message):
     path: str = ""
 
 
-class Estimate(Message):
-    """Allocate everything that a picture needs without computing it (a dry run)."""
-
-    task: str
-    context: ContextSpec
-    parameters: GenerationParameters
-    pictures: dict[str, tuple[str, ...]] = {}
-    demand: Demand = NO_DEMAND
-
-
 class Cancel(Message):
     """End the task softly; no answer beyond the task's own ending."""
 
@@ -147,7 +137,7 @@ class Shutdown(Message):
     """Free everything and exit."""
 
 
-Task = Generate | GenerateVideo | Upscale | Load | Unload | Estimate
+Task = Generate | GenerateVideo | Upscale | Load | Unload
 Command = Task | Cancel | Ping | Shutdown
 
 # ------------------------------------------------------------------------------------------------ child → parent

@@ -65,15 +65,6 @@ def _is_open_to(request: web.Request) -> bool:
     return settings.cors and COOKIE not in request.cookies and "Authorization" not in request.headers
 
 
-async def caller_of(request: web.Request) -> Caller | None:
-    """The caller of a request for a public route, where it shows credentials all the same; None without good ones."""
-    try:
-        caller, _ = await _caller(request)
-    except Unauthorized:
-        return None
-    return caller
-
-
 async def _caller(request: web.Request) -> tuple[Caller, bool]:
     """The caller, and whether he showed a credential that no browser adds by itself.
 

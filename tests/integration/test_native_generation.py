@@ -72,8 +72,6 @@ def _about(model: str) -> dict[str, Any]:
             "devices": [(d.type, d.backend, d.memory_total) for d in library.devices()],
             "image": context.supports_image,
             "video": context.supports_video,
-            "sampler": context.default_sampler(),
-            "schedulers": [context.default_scheduler(sampler) for sampler in library.names.samplers],
             "weights": [buffer.bytes for buffer in context.weights.weights],
             "parts": [buffer.part for buffer in context.weights.weights],
         }
@@ -87,8 +85,6 @@ def test_library_and_model_tell_what_they_can() -> None:
     assert about["soft"] is True
     assert any(kind == "cpu" and memory > 1 << 28 for kind, _, memory in about["devices"])
     assert (about["image"], about["video"]) == (True, False)
-    assert about["sampler"] == "euler"
-    assert set(about["schedulers"]) == {"discrete", "lcm", "simple"}
     assert "vae" in about["parts"]
     assert sum(about["weights"]) > 1 << 20
 

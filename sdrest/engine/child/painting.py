@@ -115,27 +115,12 @@ class Painter:
         self._deliver(task.task, Path(task.folder), 0, -1, larger)
         return messages.Done(task=task.task, seconds=0)
 
-    def estimate(self, task: messages.Estimate) -> messages.Done:
-        """Find out the memory that a picture takes, by a dry run on the loaded model."""
-        context, load_seconds = self._context(task)
-        compute = self._image_buffers(context, task, self._pictures(task.pictures))
-        return messages.Done(
-            task=task.task,
-            seconds=0,
-            load_seconds=load_seconds,
-            result={"weights_bytes": self._contexts.weights_bytes(task.context), "compute_bytes": compute},
-        )
-
-    def _context(
-        self, task: messages.Generate | messages.GenerateVideo | messages.Estimate
-    ) -> tuple[binding.Context, float]:
+    def _context(self, task: messages.Generate | messages.GenerateVideo) -> tuple[binding.Context, float]:
         if not self._contexts.holds(task.context):
             self._phases.enter("load")
         return self._contexts.get(task.context, task.demand)
 
-    def _image_buffers(
-        self, context: binding.Context, task: messages.Generate | messages.Estimate, pictures: Pictures
-    ) -> int:
+    def _image_buffers(self, context: binding.Context, task: messages.Generate, pictures: Pictures) -> int:
         if not context.supports_image or task.parameters.pm_id_images:
             return 0
         return self._buffers(lambda: context.generate_image(image_params(task.parameters, seed=0, pictures=pictures)))

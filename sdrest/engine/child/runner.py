@@ -93,8 +93,6 @@ class Runner:
                 return self._painter.video(task)
             case messages.Upscale():
                 return self._painter.upscale(task)
-            case messages.Estimate():
-                return self._painter.estimate(task)
             case messages.Load():
                 return self._load(task)
             case messages.Unload():

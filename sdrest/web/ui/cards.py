@@ -110,10 +110,3 @@ def parameter_rows(
         if name not in _FIRST and name not in _HIDDEN and name != "loras" and text not in {"", defaults.get(name)}
     ]
     return tuple(rows)
-
-
-def mode_of(job: Job) -> str:
-    """The tab of the Generate page that makes jobs like this one."""
-    if job.parameters.get("ref_images"):
-        return "edit"
-    return next((mode.slug for mode in MODES.values() if mode.job_type is job.type), "txt2img")

@@ -29,7 +29,7 @@ _RETRY_MILLISECONDS: Final = 2000
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Everything the caller may see, in the words of the pages: ``progress``, ``preview``, ``job``, ``model`` and ``stopping``."""
+    """Everything the caller may see, in the words of the pages: ``progress``, ``preview``, ``output``, ``job`` and ``model``."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     mine = jobs.broadcast.subscribe(lambda event: is_visible(event, principal))
     try:
@@ -37,14 +37,16 @@ async def events(request: web.Request) -> web.StreamResponse:
             await stream.send("{}", event="hello", retry=_RETRY_MILLISECONDS)
             with contextlib.suppress(ConnectionResetError):
                 async for event in mine:
-                    name, data = _message(event)
-                    await stream.send(json_text(data), event=name)
+                    if message := _message(event):
+                        name, data = message
+                        await stream.send(json_text(data), event=name)
             return stream
     finally:
         jobs.broadcast.unsubscribe(mine)
 
 
-def _message(event: Event) -> tuple[str, dict[str, Any]]:
+def _message(event: Event) -> tuple[str, dict[str, Any]] | None:
+    """An event as the pages take it, None for one that they learn of otherwise."""
     match event:
         case JobProgressed(job_id=job_id, progress=progress):
             percent = round(100 * progress.fraction, 1)
@@ -60,5 +62,5 @@ def _message(event: Event) -> tuple[str, dict[str, Any]]:
             return "job", {"job": job_id, "state": "removed", "text": ""}
         case ModelChanged(model_name=name, state=state, fraction=fraction):
             return "model", {"model": name, "state": state, "percent": round(100 * fraction)}
-        case ServerStopping(restarting=restarting):
-            return "stopping", {"restarting": restarting}
+        case ServerStopping():
+            return None  # the stream ends, and the page connects again

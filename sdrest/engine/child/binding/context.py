@@ -9,7 +9,6 @@ from sdrest.engine.child.binding import images
 from sdrest.engine.child.binding.errors import NativeError
 from sdrest.engine.child.binding.handle import Handle
 from sdrest.engine.child.binding.logs import BufferReport
-from sdrest.engine.child.binding.names import number_of
 from sdrest.engine.child.binding.parameters import ContextParams, ImageParams, Lora, Picture, VideoParams
 from sdrest.engine.child.binding.session import Session
 from sdrest.engine.child.binding.structures import SampleDefaults, Structures
@@ -54,15 +53,6 @@ class Context(Handle):
     def supports_video(self) -> bool:
         """Whether ``generate_video`` works on this model."""
         return bool(self._session.foreign.lib.sd_ctx_supports_video_generation(self._open()))
-
-    def default_sampler(self) -> str:
-        """The sampler that is used when none is named."""
-        return _name(self._session.names.samplers, self._default_sampler())
-
-    def default_scheduler(self, sampler: str) -> str:
-        """The scheduler that is used with ``sampler`` when none is named."""
-        number = number_of(self._session.names.samplers, sampler, "sampler")
-        return _name(self._session.names.schedulers, self._default_scheduler(number))
 
     def generate_image(self, params: ImageParams) -> list[Picture]:
         """Make pictures, each (height, width, 3); sizes are rounded up to what the model needs. Empty in a dry run.
@@ -121,10 +111,6 @@ class Context(Handle):
         if len(pictures) != count or not pictures:
             raise NativeError(f"generate: the library returned {len(pictures)} of {count} pictures")
         return pictures
-
-
-def _name(table: dict[str, int], number: int) -> str:
-    return next(name for name, value in table.items() if value == number)
 
 
 def _paths(loras: tuple[Lora, ...]) -> set[str]:

@@ -71,7 +71,6 @@
       if (cards(data.job).length && data.text && data.state !== "running") announce(data.text);
     });
     source.addEventListener("model", () => tell("sdrest-models"));
-    source.addEventListener("log", (event) => body.dispatchEvent(new CustomEvent("sdrest-log", { detail: event.data })));
   }
 
   function refresh() {
