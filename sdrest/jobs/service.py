@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -122,6 +122,17 @@ class JobService:
     async def count(self, wanted: JobFilter, principal: Principal) -> int:
         """How many jobs match that the principal may see."""
         return await self.store.count(self._visible(wanted, principal))
+
+    async def counts(self, principal: Principal) -> Mapping[JobState, int]:
+        """Jobs by state that the principal may see."""
+        if not principal.may(Permission.VIEW):
+            return dict.fromkeys(JobState, 0)
+        return await self.store.counts(None if principal.may(Permission.MANAGE_QUEUE) else principal.name)
+
+    async def queue_length(self) -> int:
+        """How many jobs wait or run, whoever's they are."""
+        counts = await self.store.counts()
+        return counts[JobState.PENDING] + counts[JobState.RUNNING]
 
     @staticmethod
     def _visible(wanted: JobFilter, principal: Principal) -> JobFilter:

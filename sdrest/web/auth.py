@@ -13,7 +13,7 @@ from sdrest.auth.identity import Identity
 from sdrest.auth.service import Caller
 from sdrest.auth.tokens import TokenKind
 from sdrest.auth.unix import peer_uid
-from sdrest.core.errors import Forbidden, Unauthorized
+from sdrest.core.errors import Forbidden, TooManyRequests, Unauthorized
 from sdrest.core.principal import ANYONE, NOBODY, Permission, Principal, Role
 from sdrest.settings import AuthMode
 from sdrest.web.access import READING, canonical_path, needs_caller
@@ -63,6 +63,17 @@ def _is_open_to(request: web.Request) -> bool:
     if request.headers.get("Origin") in settings.cors_origins:
         return True
     return settings.cors and COOKIE not in request.cookies and "Authorization" not in request.headers
+
+
+async def shown_principal(request: web.Request) -> Principal:
+    """Who asks for a public route, where the request shows it all the same: nobody without good credentials."""
+    if request.app[SETTINGS].auth is AuthMode.NONE:
+        return request[PRINCIPAL]
+    try:
+        caller, _ = await _caller(request)
+    except (Unauthorized, TooManyRequests):
+        return NOBODY
+    return caller.principal
 
 
 async def _caller(request: web.Request) -> tuple[Caller, bool]:

@@ -89,6 +89,21 @@ def test_progress_is_shown_and_escape_cancels(page: Page, server: Server) -> Non
     expect(page.locator("#stage .job-cancelled")).to_be_visible()
 
 
+def test_escape_in_a_field_or_while_text_is_composed_cancels_nothing(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/")
+    fill_small(page, "a slow one", size=512, steps=200)
+    page.locator("#submit").click()
+    expect(page.locator("#stage [data-cancel]")).to_be_enabled()
+    page.get_by_label("Prompt", exact=True).focus()
+    page.keyboard.press("Escape")
+    composing = "new KeyboardEvent('keydown', {key: 'Escape', isComposing: true, bubbles: true, cancelable: true})"
+    assert page.evaluate(f"document.querySelector('h1').dispatchEvent({composing})"), "the key was taken"
+    expect(page.locator("#stage [data-cancel]")).to_be_enabled()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Escape")
+    expect(page.locator("#stage .job-cancelled")).to_be_visible()
+
+
 def test_a_dropped_picture_restores_its_parameters(page: Page, server: Server) -> None:
     data = server.native_picture(prompt="a blue fox, naïve style", seed=77, cfg_scale=2.5)
     page.goto(f"{server.url}/ui/")

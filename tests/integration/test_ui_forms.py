@@ -119,3 +119,9 @@ async def test_signing_in_never_leads_to_another_site(target: str) -> None:
     from sdrest.web.ui.login import local_target
 
     assert local_target(target) == "/ui/"
+
+
+@pytest.mark.parametrize("page", ["0", "9" * 20, "9" * 5000, "-1", "²", "x"])
+@pytest.mark.parametrize("path", ["/ui/queue", "/ui/gallery", "/ui/models"])
+async def test_a_page_that_there_cannot_be_is_the_first(client: Client, path: str, page: str) -> None:
+    assert (await client.get(path, params={"page": page})).status == 200

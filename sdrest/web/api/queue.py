@@ -35,8 +35,9 @@ class CancelBody(Body):
 
 
 class QueueStatus(TypedDict):
-    """The state of the queue and its active jobs."""
+    """The state of the queue and its active jobs, as far as the caller may see them; ``queue_length`` counts everybody's."""
 
+    queue_length: int
     pending_count: int
     running_count: int
     completed_count: int
@@ -143,9 +144,12 @@ async def job(request: web.Request) -> web.Response:
 
 @operation("queue", reply=QueueStatus)
 async def status(request: web.Request) -> web.Response:
-    """The state of the queue and its active jobs."""
+    """The caller's jobs: how many, and which wait or run; all jobs, with the permission `manage_queue`.
+
+    `queue_length` is the number of jobs that wait or run, whoever's they are.
+    """
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
-    counts = await jobs.store.counts()
+    counts = await jobs.counts(principal)
     active = JobFilter(states=(JobState.PENDING, JobState.RUNNING), newest_first=False, limit=_LISTED_JOBS)
     listed: list[Job] = list(await jobs.find(active, principal))
     running = [item for item in listed if item.state is JobState.RUNNING]
@@ -153,6 +157,7 @@ async def status(request: web.Request) -> web.Response:
         {
             **{f"{state}_count": counts[state] for state in JobState},
             "total_count": sum(counts.values()),
+            "queue_length": await jobs.queue_length(),
             "paused": jobs.paused,
             "current": job_view(running[0], jobs.progress(running[0])) if running else None,
             "jobs": [job_view(item, jobs.progress(item)) for item in listed],
@@ -200,8 +205,7 @@ async def listing(request: web.Request) -> web.Response:
         limit=query.limit,
         offset=offset,
     )
-    owner = None if principal.may(Permission.MANAGE_QUEUE) else principal.name
-    counts = await jobs.store.counts(owner)
+    counts = await jobs.counts(principal)
     number = await jobs.count(wanted, principal)
     found = await jobs.find(wanted, principal)
     return json_reply(

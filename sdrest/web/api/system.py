@@ -10,7 +10,9 @@ from aiohttp import web
 from typing_extensions import TypedDict
 
 from sdrest import __version__
-from sdrest.core.job import JobState
+from sdrest.core.job import Job, JobState
+from sdrest.core.principal import Permission, Principal
+from sdrest.web.auth import shown_principal
 from sdrest.web.keys import ENGINE, JOBS, MODELS, RESIDENCY, SETTINGS, STARTED_AT, WORKERS
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
@@ -56,8 +58,9 @@ async def ready(request: web.Request) -> web.Response:
 
 
 class QueueBrief(TypedDict):
-    """The state of the queue, without anything of anybody's."""
+    """The caller's jobs by state, the running one, and how many wait or run, whoever's they are."""
 
+    queue_length: int
     pending_count: int
     running_count: int
     completed_count: int
@@ -68,7 +71,7 @@ class QueueBrief(TypedDict):
 
 
 class LoadedModels(TypedDict):
-    """Names of the models in memory."""
+    """Names of the models in memory; none for callers who may not see models."""
 
     loaded: list[str]
 
@@ -95,20 +98,26 @@ class Status(TypedDict):
 
 @operation("system", reply=Status)
 async def status(request: web.Request) -> web.Response:
-    """Server status, the state of the queue, and the loaded models."""
+    """Server status, the state of the queue, and the loaded models.
+
+    The length of the queue is told to everybody; jobs and models only as far as the caller's credentials let them be seen.
+    """
     jobs, engine = request.app[JOBS], request.app[ENGINE].supervisor
-    counts = await jobs.store.counts()
+    principal = await shown_principal(request)
+    counts = await jobs.counts(principal)
+    running = (worker.current for worker in request.app[WORKERS])
     return json_reply(
         {
             "status": "ok",
             "version": __version__,
             "uptime": round(time.monotonic() - request.app[STARTED_AT], 1),
             "queue": {
+                "queue_length": await jobs.queue_length(),
                 **{f"{state}_count": counts[state] for state in JobState},
                 "paused": jobs.paused,
-                "current": next((worker.current.id for worker in request.app[WORKERS] if worker.current), None),
+                "current": next((job.id for job in running if job and _may_see(principal, job)), None),
             },
-            "models": {"loaded": _loaded_names(request.app)},
+            "models": {"loaded": _loaded_names(request.app) if principal.may(Permission.VIEW) else []},
             "backend": backend_name(request.app),
             "engine": {"ready": engine.is_ready, "restarts": engine.restarts, "memory_bytes": engine.memory_bytes},
         }
@@ -142,6 +151,10 @@ async def version(request: web.Request) -> web.Response:
             "backends": sorted({device.backend for device in info.devices}) if info else [],
         }
     )
+
+
+def _may_see(principal: Principal, job: Job) -> bool:
+    return principal.may(Permission.VIEW) and principal.owns(job.principal)
 
 
 def _loaded_names(app: web.Application) -> list[str]:

@@ -191,7 +191,7 @@ async def queue_resource() -> str:
     request = REQUEST.get()
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     active = JobFilter(states=(JobState.PENDING, JobState.RUNNING), newest_first=False, limit=_LISTED)
-    counts = await jobs.store.counts(None if principal.may(Permission.MANAGE_QUEUE) else principal.name)
+    counts = await jobs.counts(principal)
     return json_text({"counts": counts, "jobs": [_brief(job) for job in await jobs.find(active, principal)]})
 
 

@@ -21,7 +21,7 @@ from sdrest.web.ui.cards import parameter_rows, picture_of, pictures_of
 from sdrest.web.ui.contexts import ComparePage, GalleryPage, PicturePage
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.modes import MODES
-from sdrest.web.ui.rendering import is_htmx, page, part, see
+from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
 
 #: Jobs on one page of the gallery.
 _PAGE_LENGTH: Final = 48
@@ -120,7 +120,7 @@ async def _neighbours(request: web.Request, job: Job) -> tuple[str, str]:
 
 async def _page(request: web.Request) -> GalleryPage:
     jobs, principal, query = request.app[JOBS], request[PRINCIPAL], request.query
-    number = max(1, int(query["page"])) if query.get("page", "").isdecimal() else 1
+    number = page_number(request)
     search, model = query.get("search", "").strip()[:200], query.get("model", "")
     after, before = _day(query.get("after", "")), _day(query.get("before", ""))
     wanted = JobFilter(

@@ -22,7 +22,7 @@ from sdrest.web.ui.contexts import Fact
 from sdrest.web.ui.fields import Option
 from sdrest.web.ui.model_contexts import AddModels, ComponentRow, ModelPage, ModelsPage
 from sdrest.web.ui.model_tools import named_model, tools_of
-from sdrest.web.ui.rendering import is_htmx, page, part, see
+from sdrest.web.ui.rendering import is_htmx, page, page_number, part, query_number, see
 from sdrest.web.ui.texts import TYPE_LABELS
 from sdrest.web.ui.transfer_forms import add_models
 from sdrest.web.ui.wording import count_text, size_text
@@ -100,7 +100,7 @@ def _list(request: web.Request) -> ModelsPage:
     sort = SortKey.NAME
     with contextlib.suppress(ValueError):
         sort = SortKey(query.get("sort", "name"))
-    number = max(1, int(query["page"])) if query.get("page", "").isdecimal() else 1
+    number = page_number(request)
     found = catalogue.search(
         Query(
             type=parse_model_types(wanted) if wanted else None,
@@ -178,10 +178,10 @@ async def _detail(request: web.Request, model: Model) -> ModelPage:
 
 def _freed(request: web.Request) -> str:
     """What unloading has freed, in words, when the page is shown after it."""
-    before, after = request.query.get("before", ""), request.query.get("after", "")
-    if not (before.isdecimal() and after.isdecimal()):
+    before, after = query_number(request, "before"), query_number(request, "after")
+    if before is None or after is None:
         return ""
-    return f"Unloaded: the engine went from {size_text(int(before))} to {size_text(int(after))}."
+    return f"Unloaded: the engine went from {size_text(before)} to {size_text(after)}."
 
 
 def _facts(model: Model) -> Iterator[Fact]:

@@ -20,7 +20,7 @@ from sdrest.web.ui.cards import card_of, cards_of, parameter_rows
 from sdrest.web.ui.contexts import JobPage, QueuePage
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.generate import available_modes
-from sdrest.web.ui.rendering import is_htmx, page, part, see
+from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
 from sdrest.web.ui.texts import JOB_LABELS, STATE_LABELS
 
 _PAGE_LENGTH: Final = 25
@@ -111,16 +111,14 @@ async def _after(request: web.Request, job_id: str) -> web.StreamResponse:
 async def _page(request: web.Request) -> QueuePage:
     jobs, principal, query = request.app[JOBS], request[PRINCIPAL], request.query
     state, kind, search = query.get("state", ""), query.get("type", ""), query.get("search", "").strip()[:200]
-    number = int(query["page"]) if query.get("page", "").isdecimal() else 1
+    number = page_number(request)
     states = TERMINAL_STATES
     types: tuple[JobType, ...] = ()
     with contextlib.suppress(ValueError):
         states = TERMINAL_STATES & {JobState(state)} or TERMINAL_STATES
     with contextlib.suppress(ValueError):
         types = (JobType(kind),)
-    over = JobFilter(
-        states=states, types=types, search=search, limit=_PAGE_LENGTH, offset=(max(1, number) - 1) * _PAGE_LENGTH
-    )
+    over = JobFilter(states=states, types=types, search=search, limit=_PAGE_LENGTH, offset=(number - 1) * _PAGE_LENGTH)
     waiting = JobFilter(states=(JobState.PENDING,), newest_first=False, limit=_LISTED_PENDING)
     running, pending, pending_total, finished, total, counts = await asyncio.gather(
         jobs.find(JobFilter(states=(JobState.RUNNING,), newest_first=False), principal),
@@ -128,7 +126,7 @@ async def _page(request: web.Request) -> QueuePage:
         jobs.count(waiting, principal),
         jobs.find(over, principal),
         jobs.count(over, principal),
-        jobs.store.counts(None if principal.may(Permission.MANAGE_QUEUE) else principal.name),
+        jobs.counts(principal),
     )
     in_turn = sorted(pending, key=lambda job: -job.priority)
     filters = {key: value for key, value in (("state", state), ("type", kind), ("search", search)) if value}
@@ -146,7 +144,7 @@ async def _page(request: web.Request) -> QueuePage:
         search=search,
         states=tuple(Option(item, STATE_LABELS[item]) for item in JobState if item in TERMINAL_STATES),
         types=tuple(Option(item, JOB_LABELS[item]) for item in JobType),
-        page=max(1, number),
+        page=number,
         pages=max(1, -(-total // _PAGE_LENGTH)),
         here="/ui/queue?" + urlencode(filters) + ("&" if filters else ""),
     )

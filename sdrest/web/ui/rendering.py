@@ -28,6 +28,9 @@ _PAGE_HEADERS: Final = {
     "Cache-Control": "private, no-store",
     "Vary": "HX-Request",
 }
+#: What a link of these pages can hold: 16 digits are more bytes than any machine has.
+_NUMBER_DIGITS: Final = 16
+_MAX_PAGE: Final = 10**9
 _NAVIGATION: Final = (
     ("Generate", "/ui/", "spark"),
     ("Queue", "/ui/queue", "list"),
@@ -83,6 +86,18 @@ def part(request: web.Request, template: str, *, status: int = 200, **values: An
 def is_htmx(request: web.Request) -> bool:
     """Whether the request was made by htmx and wants a part, not a page."""
     return request.headers.get("HX-Request") == "true"
+
+
+def query_number(request: web.Request, name: str) -> int | None:
+    """A whole number in the query; None when it is none, or longer than any that a page wrote there."""
+    text = request.query.get(name, "")
+    return int(text) if text.isdecimal() and len(text) <= _NUMBER_DIGITS else None
+
+
+def page_number(request: web.Request) -> int:
+    """Which page of a list is asked for, from 1; the first where the query names none that there could be."""
+    number = query_number(request, "page") or 1
+    return number if number <= _MAX_PAGE else 1
 
 
 def see(request: web.Request, location: str) -> web.Response:

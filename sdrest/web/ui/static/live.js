@@ -110,7 +110,9 @@
   document.querySelector("[data-shortcuts]")?.addEventListener("click", () => shortcuts.showModal());
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
-    if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+    if (event.isComposing) return;
+    // In a field Escape belongs to the field, its suggestions or the input method; elsewhere it cancels.
+    if (event.key === "Escape" && !typing && !document.querySelector("dialog[open]")) {
       const button = document.querySelector("#stage [data-cancel]:not(:disabled)");
       if (button) { event.preventDefault(); button.click(); }
     }
