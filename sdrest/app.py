@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from sdrest.auth.setup import Access, build_access
+from sdrest.core.background import Backgrounds
 from sdrest.core.errors import InvalidInput
 from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
@@ -101,6 +102,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     app[keys.WEBHOOK_GUARD] = WebhookGuard(guard, settings.webhook_hosts)
     app[keys.LIFECYCLE] = Lifecycle()
     app[keys.STARTED_AT] = time.monotonic()
+    backgrounds = app[keys.BACKGROUNDS] = Backgrounds()
     database = Database(settings.database_file)
     access = app[keys.ACCESS] = build_access(settings, SqliteAccountStore(database))
     registry = app[keys.MODELS] = Registry(
@@ -183,15 +185,8 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         await jobs.restore()
         if settings.delete_incomplete:
             await jobs.clear_pending(ANYONE)
-        recorder.start()
-        for worker in workers:
-            worker.start()
-        residency.start()
-        yield
-        await residency.stop()
-        for worker in workers:
-            await worker.stop()
-        await recorder.stop()
+        async with backgrounds.running(recorder.listener.loop, *(worker.loop for worker in workers), residency.loop):
+            yield
         await engine.stop()
 
     async def announce_end(_app: web.Application) -> None:
@@ -214,15 +209,14 @@ async def _models(app: web.Application) -> AsyncIterator[None]:
     report = await asyncio.to_thread(registry.refresh)
     log.info("models", total=report.total, folder=str(settings.models_dir))
     watcher = Watcher(registry, settings.watch_seconds)
-    watcher.start()
-    yield
-    await watcher.stop()
+    async with app[keys.BACKGROUNDS].running(watcher.loop):
+        yield
 
 
 def _operation(app: web.Application, database: Database) -> Callable[[web.Application], AsyncIterator[None]]:
     """What goes on beside the jobs: numbers for Prometheus, webhooks, and deleting what is old."""
     settings, jobs = app[keys.SETTINGS], app[keys.JOBS]
-    metrics = app[keys.METRICS] = Metrics(jobs, app[keys.ENGINE].supervisor)
+    metrics = app[keys.METRICS] = Metrics(jobs, app[keys.ENGINE].supervisor, app[keys.BACKGROUNDS])
     app.middlewares.insert(0, metrics.middleware())
     app.router.add_get("/metrics", metrics.handle)
     guard = Guard(settings.fetch_allowed_hosts).also_allowing(settings.webhook_url)
@@ -240,13 +234,9 @@ def _operation(app: web.Application, database: Database) -> Callable[[web.Applic
     retention = Retention(jobs, settings.output_dir, keep)
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
-        metrics.listener.start()
-        await webhooks.start(settings.webhook_url)
-        retention.start()
-        yield
-        await retention.stop()
-        await webhooks.stop()
-        await metrics.listener.stop()
+        await webhooks.report_all_to(settings.webhook_url)
+        async with app[keys.BACKGROUNDS].running(metrics.listener.loop, *webhooks.loops, retention.loop):
+            yield
 
     return run
 
@@ -267,9 +257,8 @@ def _transfers(
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
         await parts.sweep(uploads=True)
-        parts.listener.start()
-        yield
-        await parts.listener.stop()
+        async with app[keys.BACKGROUNDS].running(parts.listener.loop):
+            yield
 
     return DownloadExecutor(registry, files, hubs, streams.open, retry_seconds=settings.download_retry_seconds), run
 

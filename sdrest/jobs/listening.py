@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 
+from sdrest.core.background import Background
 from sdrest.core.events import Event
 from sdrest.jobs.broadcast import Broadcast
 
@@ -31,18 +31,7 @@ class Listener:
         self._broadcast = broadcast
         self._heard = heard
         self._accepts = accepts
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to listen."""
-        self._task = asyncio.create_task(self._listen(), name=self._name)
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        self.loop = Background(name, self._listen)
 
     async def _listen(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 import structlog
 
+from sdrest.core.background import Background
 from sdrest.core.errors import SdrestError
 from sdrest.core.events import Event, ModelChanged
 from sdrest.core.model import Model
@@ -42,7 +43,8 @@ class Residency:
         #: Contexts by main file, and the ids of the files that are registered.
         self._contexts: Counter[str] = Counter()
         self._ids: dict[str, str] = {}
-        self._idle: asyncio.Task[None] | None = None
+        #: Unloads the models that nobody has used for the set time.
+        self.loop = Background("idle-unload", self._unload_idle)
         #: Resident memory of the engine after the last change, in bytes.
         self.memory_bytes = 0
         engine.on_context, engine.on_death = self._heard, self._lost
@@ -80,20 +82,8 @@ class Residency:
         path = str(model.path) if model else ""
         return await self._engine.run(messages.Unload(task=f"unload-{uuid.uuid4()}", path=path), lambda _report: None)
 
-    def start(self) -> None:
-        """Begin to unload models that nobody has used for the set time; nothing to do when that is 0."""
-        if self._idle_seconds > 0:
-            self._idle = asyncio.create_task(self._unload_idle(), name="idle-unload")
-
-    async def stop(self) -> None:
-        """End what :meth:`start` began."""
-        if self._idle is not None:
-            self._idle.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._idle
-
     async def _unload_idle(self) -> None:
-        while True:
+        while self._idle_seconds > 0:
             idle = self._engine.idle_seconds
             if self._contexts and idle >= self._idle_seconds:
                 with contextlib.suppress(SdrestError):

@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from sdrest.core.background import Background
 from sdrest.core.errors import SdrestError
 from sdrest.core.job import TERMINAL_STATES, Job
 from sdrest.core.principal import ANYONE
@@ -38,7 +39,7 @@ class Keep:
 
 
 class Retention:
-    """Looks once a minute for what is to go."""
+    """Looks once a minute for what is to go; never without a limit."""
 
     def __init__(
         self,
@@ -52,22 +53,10 @@ class Retention:
         self._output_dir = output_dir
         self._keep = keep
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin; nothing happens without a limit."""
-        if self._keep:
-            self._task = asyncio.create_task(self._run(), name="retention")
-
-    async def stop(self) -> None:
-        """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        self.loop = Background("retention", self._run)
 
     async def _run(self) -> None:
-        while True:
+        while self._keep:
             try:
                 removed = await self.sweep()
                 if removed:

@@ -95,17 +95,9 @@ class TimingRecorder:
         self._store = store
         self._clock = clock
         self._running: dict[str, _Sampling] = {}
-        self._listener = Listener(
+        self.listener = Listener(
             "timing-recorder", broadcast, self._heard, lambda event: isinstance(event, JobChanged | JobProgressed)
         )
-
-    def start(self) -> None:
-        """Begin to listen."""
-        self._listener.start()
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        await self._listener.stop()
 
     async def _heard(self, event: Event) -> None:
         match event:

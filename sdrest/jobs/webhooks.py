@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from sdrest.core.background import Background
 from sdrest.core.events import Event, JobChanged
 from sdrest.core.job import Job
 from sdrest.jobs.broadcast import Broadcast
@@ -90,22 +91,13 @@ class Webhooks:
         self._retry_seconds = retry_seconds
         self._clock = clock
         self._wake = asyncio.Event()
-        self._listener = Listener("webhook-waker", broadcast, self._heard, lambda event: isinstance(event, JobChanged))
-        self._task: asyncio.Task[None] | None = None
+        waker = Listener("webhook-waker", broadcast, self._heard, lambda event: isinstance(event, JobChanged))
+        #: Stopped, they leave in the outbox what is not delivered.
+        self.loops = (waker.loop, Background("webhooks", self._run))
 
-    async def start(self, url: str) -> None:
-        """Begin to deliver; ``url`` gets the endings of all jobs, none when it is empty."""
+    async def report_all_to(self, url: str) -> None:
+        """From now on, report the endings of all jobs to ``url``; to nobody when it is empty."""
         await self._jobs.set_value(URL_KEY, url)
-        self._listener.start()
-        self._task = asyncio.create_task(self._run(), name="webhooks")
-
-    async def stop(self) -> None:
-        """Stop; what is not delivered stays in the outbox."""
-        await self._listener.stop()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
 
     async def _heard(self, event: Event) -> None:
         if isinstance(event, JobChanged) and event.job.is_finished:

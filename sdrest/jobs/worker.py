@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from sdrest.core.background import Background
 from sdrest.core.errors import Cancelled, EngineDied, SdrestError, Unavailable
 from sdrest.core.events import Event
 from sdrest.core.job import Failure, Job, JobState, JobType, Output, Progress
@@ -81,30 +82,15 @@ class Worker:
         self._preferred_models = preferred_models
         self._clock = clock
         self._waker = service.new_waker(executors.keys())
-        self._runner: asyncio.Task[None] | None = None
+        #: Takes jobs. Stopped, it gives a running job back to the queue with its attempt not counted.
+        self.loop = Background(f"worker-{name}", self._run)
         #: The job being worked on.
         self.current: Job | None = None
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it still takes jobs."""
-        return self._runner is not None and not self._runner.done()
 
     @property
     def types(self) -> Collection[JobType]:
         """The job types it takes."""
         return self._executors.keys()
-
-    def start(self) -> None:
-        """Begin to take jobs."""
-        self._runner = asyncio.create_task(self._run(), name=f"worker-{self.name}")
-
-    async def stop(self) -> None:
-        """Stop; a running job goes back to the queue with its attempt not counted."""
-        if self._runner is not None:
-            self._runner.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._runner
 
     async def _run(self) -> None:
         while True:

@@ -7,10 +7,10 @@ The folders' times are looked at every few seconds: that works on every file sys
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import structlog
 
+from sdrest.core.background import Background
 from sdrest.registry.registry import Registry
 
 log = structlog.get_logger(__name__)
@@ -22,22 +22,10 @@ class Watcher:
     def __init__(self, registry: Registry, seconds: float) -> None:
         self._registry = registry
         self._seconds = seconds
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin."""
-        if self._seconds > 0:
-            self._task = asyncio.create_task(self._run(), name="model-watcher")
-
-    async def stop(self) -> None:
-        """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        self.loop = Background("model-watcher", self._run)
 
     async def _run(self) -> None:
-        while True:
+        while self._seconds > 0:
             await asyncio.sleep(self._seconds)
             try:
                 await asyncio.to_thread(self._look)

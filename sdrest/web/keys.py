@@ -8,6 +8,7 @@ from aiohttp import web
 
 from sdrest.auth.service import Caller
 from sdrest.auth.setup import Access
+from sdrest.core.background import Backgrounds
 from sdrest.core.principal import Principal
 from sdrest.engine.client import Engine
 from sdrest.jobs.default_model import DefaultModel
@@ -27,6 +28,7 @@ from sdrest.web.transfers import Downloads
 SETTINGS: Final = web.AppKey("settings", Settings)
 JOBS: Final = web.AppKey("jobs", JobService)
 ENGINE: Final = web.AppKey("engine", Engine)
+BACKGROUNDS: Final = web.AppKey("backgrounds", Backgrounds)
 DEFAULT_MODEL: Final = web.AppKey("default_model", DefaultModel)
 MODELS: Final = web.AppKey("models", Registry)
 WORKSHOP: Final = web.AppKey("workshop", Workshop)

@@ -13,12 +13,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from sdrest import __version__
+from sdrest.core.background import Backgrounds, LoopState
 from sdrest.core.events import Event, JobChanged
 from sdrest.core.job import JobState
 from sdrest.engine.supervisor import Supervisor
 from sdrest.jobs.listening import Listener
 from sdrest.jobs.service import JobService
 from sdrest.web.operations import Reply, operation
+from sdrest.web.public import without_folders
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,9 +31,10 @@ _JOB_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 360
 class Metrics:
     """What one server counts; the numbers live in a registry of its own."""
 
-    def __init__(self, jobs: JobService, engine: Supervisor) -> None:
+    def __init__(self, jobs: JobService, engine: Supervisor, backgrounds: Backgrounds) -> None:
         self._jobs = jobs
         self._engine = engine
+        self._backgrounds = backgrounds
         self._registry = registry = CollectorRegistry(auto_describe=True)
         self._requests = Histogram(
             "sdrest_http_request_seconds",
@@ -53,6 +56,15 @@ class Metrics:
         self._restarts = Gauge("sdrest_engine_restarts", "Restarts of the engine process.", registry=registry)
         self._memory = Gauge("sdrest_engine_memory_bytes", "Memory of the engine process.", registry=registry)
         self._loaded = Gauge("sdrest_models_loaded", "Models in memory.", registry=registry)
+        self._loops_running = Gauge(
+            "sdrest_loop_running", "Whether a loop beside the requests runs now.", ("loop",), registry=registry
+        )
+        self._loop_restarts = Gauge(
+            "sdrest_loop_restarts", "How often a loop failed and began again.", ("loop",), registry=registry
+        )
+        self._loop_errors = Gauge(
+            "sdrest_loop_failed_seconds", "When a loop last failed, and of what.", ("loop", "error"), registry=registry
+        )
         Gauge("sdrest_info", "Version.", ("version",), registry=registry).labels(__version__).set(1)
         self.listener = Listener("metrics", jobs.broadcast, self._heard, lambda event: isinstance(event, JobChanged))
 
@@ -99,5 +111,14 @@ class Metrics:
         self._restarts.set(self._engine.restarts)
         self._memory.set(self._engine.memory_bytes)
         self._loaded.set(len(self._engine.loaded))
+        self._count_loops()
         body = await asyncio.to_thread(generate_latest, self._registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _count_loops(self) -> None:
+        self._loop_errors.clear()
+        for loop in self._backgrounds:
+            self._loops_running.labels(loop.name).set(loop.state is LoopState.RUNNING)
+            self._loop_restarts.labels(loop.name).set(loop.restarts)
+            if loop.failed_at is not None:
+                self._loop_errors.labels(loop.name, without_folders(loop.last_error)).set(loop.failed_at.timestamp())

@@ -4,32 +4,61 @@ from __future__ import annotations
 
 import platform
 import time
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from aiohttp import web
 from typing_extensions import TypedDict
 
 from sdrest import __version__
+from sdrest.core.background import Background, LoopState
 from sdrest.core.job import Job, JobState
 from sdrest.core.principal import Permission, Principal
 from sdrest.web.auth import shown_principal
-from sdrest.web.keys import ENGINE, JOBS, MODELS, RESIDENCY, SETTINGS, STARTED_AT, WORKERS
+from sdrest.web.keys import BACKGROUNDS, ENGINE, JOBS, MODELS, RESIDENCY, SETTINGS, STARTED_AT, WORKERS
 from sdrest.web.operations import operation
+from sdrest.web.public import without_folders
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
 
 
-class Health(TypedDict):
-    """Whether jobs are taken."""
+class LoopView(TypedDict):
+    """One of the loops that go on beside the requests; ``last_error`` is empty when it never failed."""
 
-    status: str
+    name: str
+    state: LoopState
+    restarts: int
+    last_error: str
+
+
+class Health(TypedDict):
+    """Whether jobs are taken, and what goes on beside the requests."""
+
+    status: Literal["ok", "impaired", "stopped"]
+    loops: list[LoopView]
 
 
 @operation("system", reply=Health, also={503: Health})
 async def health(request: web.Request) -> web.Response:
-    """Liveness: 200 while workers take jobs, else 503."""
-    alive = all(worker.is_alive for worker in request.app[WORKERS])
-    return json_reply({"status": "ok" if alive else "worker stopped"}, status=200 if alive else 503)
+    """Liveness: 503 (``stopped``) when a worker has ended for good, else 200; ``impaired`` while a loop that failed restarts."""
+    app = request.app
+    loops = app[BACKGROUNDS]
+    status: Literal["ok", "impaired", "stopped"] = "ok"
+    if any(loop.state is LoopState.RESTARTING for loop in loops):
+        status = "impaired"
+    if not all(worker.loop.is_alive for worker in app[WORKERS]):
+        status = "stopped"
+    view: Health = {"status": status, "loops": [loop_view(loop) for loop in loops]}
+    return json_reply(view, status=503 if status == "stopped" else 200)
+
+
+def loop_view(loop: Background) -> LoopView:
+    """How a loop does, told to everybody."""
+    return {
+        "name": loop.name,
+        "state": loop.state,
+        "restarts": loop.restarts,
+        "last_error": without_folders(loop.last_error),
+    }
 
 
 class Ready(TypedDict):
@@ -48,7 +77,7 @@ async def ready(request: web.Request) -> web.Response:
         reason
         for reason, found in (
             ("the engine is not up", not app[ENGINE].supervisor.is_ready),
-            ("a worker has stopped", not all(worker.is_alive for worker in app[WORKERS])),
+            ("a worker has stopped", not all(worker.loop.is_alive for worker in app[WORKERS])),
             ("the queue is full", counts[JobState.PENDING] >= app[SETTINGS].max_pending_jobs),
             ("the queue is paused", app[JOBS].paused),
         )

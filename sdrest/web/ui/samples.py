@@ -8,14 +8,16 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import psutil
 from aiohttp import web
 
+from sdrest.core.background import Background
 from sdrest.core.errors import SdrestError
 from sdrest.core.job import JobState
-from sdrest.web.keys import ENGINE, JOBS
+from sdrest.web.keys import BACKGROUNDS, ENGINE, JOBS
 
 _PAUSE_SECONDS: Final = 5.0
 _KEPT: Final = 720
@@ -39,11 +41,8 @@ class Samples:
 
     async def run(self, app: web.Application) -> AsyncIterator[None]:
         """Take samples while the application runs (a ``cleanup_ctx``)."""
-        task = asyncio.create_task(self._take(app), name="samples")
-        yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        async with app[BACKGROUNDS].running(Background("samples", partial(self._take, app))):
+            yield
 
     async def _take(self, app: web.Application) -> None:
         process = psutil.Process()
