@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import httpx
 
+from sdrest.cli.interrupts import heed_interrupts
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.serve import serving
 from sdrest.core.errors import SdrestError
@@ -22,6 +23,7 @@ _PROMPT = "a red apple on a white background"
 @click.option("--port", type=int, default=None, help="TCP port.")
 def main(once: bool, port: int | None) -> None:
     """Start the server and make a picture."""
+    heed_interrupts()
     settings = load_settings({"port": port} if port is not None else {})
     configure_logging(settings.log_level, as_json=settings.log_json)
 

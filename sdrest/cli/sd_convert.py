@@ -24,6 +24,7 @@ from rich.progress import (
 
 from sdrest import __version__
 from sdrest.cli import model_reports
+from sdrest.cli.interrupts import heed_interrupts
 from sdrest.conversion import run
 from sdrest.conversion.chart import draw_chart
 from sdrest.conversion.compare import check_values, compare_files, compare_with_plan
@@ -59,6 +60,7 @@ def main() -> None:
 
     The command's own options are shown by sd-convert convert --help.
     """
+    heed_interrupts()
 
 
 @main.command()

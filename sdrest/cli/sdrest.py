@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from sdrest import __version__
+from sdrest.cli.interrupts import heed_interrupts
 
 #: Each is the command of that name in the module of that name.
 _COMMANDS: Final = ("doctor", "generate", "models", "openapi", "serve", "token", "user")
@@ -32,3 +33,4 @@ class _Commands(click.Group):
 @click.version_option(__version__, "-v", "--version")
 def main() -> None:
     """A dependable server, web UI and command line for stable-diffusion.cpp."""
+    heed_interrupts()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import WITHOUT_INTERRUPTS
 from tests.integration.elsewhere import Elsewhere, serving
 from tests.integration.test_command_line import sdrest
 from tests.integration.test_durability import server
@@ -70,7 +71,7 @@ async def test_an_interrupted_download_leaves_nothing(elsewhere: Elsewhere, tmp_
     elsewhere.gate.clear()
     command = [sys.executable, "-m", "sdrest", "models", "download", f"{elsewhere.url}/files/pear.gguf"]
     process = subprocess.Popen(
-        [*command, "--type", "checkpoint", *allowing(elsewhere)],
+        [*WITHOUT_INTERRUPTS, *command, "--type", "checkpoint", *allowing(elsewhere)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stderr=subprocess.PIPE,

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.commands import WITHOUT_INTERRUPTS
 from tests.integration.conftest import SMALL
 from tests.tiny.embedded import NAME, place_embedded
 
@@ -26,7 +27,7 @@ class Server:
 
     def __init__(self, folder: Path, *options: str) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "sdrest", "serve", "--port", "0", *options]
+        command = [*WITHOUT_INTERRUPTS, sys.executable, "-m", "sdrest", "serve", "--port", "0", *options]
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
@@ -42,8 +43,8 @@ class Server:
                 return line.strip()
         raise AssertionError("".join(self.log))
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
         _, rest = self.process.communicate(timeout=30)
         self.log.append(rest)
         return self.process.returncode
@@ -100,7 +101,7 @@ def test_tls_and_the_older_spellings_of_options(
     assert reply.status_code == 200
     reply = httpx.post(f"{server.url}/api/v1/generate", json=SMALL, verify=trusted, timeout=60)
     assert (tmp_path / "pictures" / reply.json()["job_id"] / "image_0.png").is_file()
-    assert server.stop() == 0
+    assert server.stop(signal.SIGINT) == 0  # Ctrl-C, although the command was started without it
     text = "".join(server.log)
     assert "--repository has no meaning here" in text
     assert "one at a time" in text

@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,19 +31,22 @@ def files_of(recipe: Recipe) -> set[str]:
     return {*recipe.files.values(), *recipe.loras, *recipe.embeddings.values()}
 
 
-def run(recipe: Recipe, name: str, tiny_models: Models, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run the probe of a recipe in a process of its own."""
+def run(recipe: Recipe, name: str, tiny_models: Models, *options: str) -> tuple[dict[str, Any], int, str]:
+    """Run the probe of a recipe in a process of its own: its report (empty when it died), exit status and messages."""
     folder = {tiny_models(file).parent for file in files_of(recipe)}.pop()
-    command = [sys.executable, "-m", "tests.tiny.probe", name, str(folder), *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
+    with tempfile.NamedTemporaryFile("r", suffix=".json") as report:
+        command = [sys.executable, "-m", "tests.tiny.probe", name, str(folder), "--report", report.name, *options]
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+        )
+        return json.loads(report.read() or "{}"), done.returncode, done.stderr
 
 
 @functools.cache
 def probe(name: str, tiny_models: Models, *options: str) -> dict[str, Any]:
     """Run the probe of a good recipe and return its report; the same options give the earlier report again."""
-    done = run(RECIPES[name], name, tiny_models, *options)
-    assert done.returncode == 0, done.stderr[-2000:]
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    report, status, messages = run(RECIPES[name], name, tiny_models, *options)
+    assert status == 0, messages[-2000:]
     return report
 
 
@@ -85,19 +89,17 @@ def test_upscaler_repeats_each_pixel(tiny_models: Models) -> None:
 
 @pytest.mark.parametrize("model", ["ernie", pytest.param("ovis", marks=pytest.mark.nightly)])
 def test_truncated_lora_gives_a_flat_picture(model: str, tiny_models: Models) -> None:
-    done = run(BAD[f"{model}_lora_truncated"], f"{model}_lora_truncated", tiny_models)
-    assert done.returncode == 0
-    assert json.loads(done.stdout.splitlines()[-1])["deviation"] == 0
+    report, status, _ = run(BAD[f"{model}_lora_truncated"], f"{model}_lora_truncated", tiny_models)
+    assert (status, report["deviation"]) == (0, 0)
 
 
 @pytest.mark.parametrize("model", ["ernie", pytest.param("ovis", marks=pytest.mark.nightly)])
 def test_lora_of_the_wrong_width_ends_the_process(model: str, tiny_models: Models) -> None:
-    done = run(BAD[f"{model}_lora_wrong_width"], f"{model}_lora_wrong_width", tiny_models)
-    assert done.returncode == -signal.SIGABRT
+    _, status, _ = run(BAD[f"{model}_lora_wrong_width"], f"{model}_lora_wrong_width", tiny_models)
+    assert status == -signal.SIGABRT
 
 
 @pytest.mark.nightly
 def test_embedding_in_f16_gives_a_flat_picture(tiny_models: Models) -> None:
-    done = run(BAD["sd1_tiny_embedding_f16"], "sd1_tiny_embedding_f16", tiny_models)
-    assert done.returncode == 0
-    assert json.loads(done.stdout.splitlines()[-1])["deviation"] == 0
+    report, status, _ = run(BAD["sd1_tiny_embedding_f16"], "sd1_tiny_embedding_f16", tiny_models)
+    assert (status, report["deviation"]) == (0, 0)

@@ -1,8 +1,9 @@
-"""Load tiny models in this process, make one 64x64 picture, print what it took as one line of JSON.
+"""Load tiny models in this process, make one 64x64 picture, write what it took as JSON.
 
-``python -m tests.tiny.probe RECIPE FOLDER``: always in a process of its own, for the native library may end it. The
-last line of stdout holds the picture's size, the standard deviation of its values (0: flat, which is how the library
-shows NaN), its SHA-256, seconds to load and to generate, and memory after both. Library messages go to stderr.
+``python -m tests.tiny.probe RECIPE FOLDER --report FILE``: always in a process of its own, for the native library may end
+it. The report holds the picture's size, the standard deviation of its values (0: flat, which is how the library shows
+NaN), its SHA-256, seconds to load and to generate, and memory after both. Standard output is no place for it: the
+library writes there too. Its messages go to stderr.
 """
 
 from __future__ import annotations
@@ -180,6 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.tiny.probe", description=__doc__)
     parser.add_argument("recipe", choices=sorted(RECIPES | BAD))
     parser.add_argument("folder", type=Path, help="where the model files are; missing ones are built")
+    parser.add_argument("--report", type=Path, default=Path("/dev/stdout"), help="file for the report")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--prompt", help="another prompt than the recipe's")
@@ -216,7 +218,7 @@ def main() -> None:
     first = report.pop("first", None)
     if arguments.png and first is not None:
         Image.fromarray(first).save(arguments.png)
-    print(json.dumps(report))
+    arguments.report.write_text(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":
