@@ -108,6 +108,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     registry = app[keys.MODELS] = Registry(
         Folders(settings.models_dir, settings.model_folders),
         settings.data_dir,
+        follow_links=settings.follows_links,
         aliases=settings.model_aliases,
         builtin=builtin_models(),
     )

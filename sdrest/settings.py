@@ -149,6 +149,10 @@ class Settings(BaseSettings):
     neg_prompts: Path | None = Field(
         None, description="Folder of negative prompt templates; a relative one lies in MODELS_DIR."
     )
+    follow_links: bool | None = Field(
+        None,
+        description="Read models through symbolic links that lead out of the model folders; on with auth none, else off.",
+    )
     watch_seconds: float = Field(
         5.0, ge=0, le=86_400, description="Time between looks for model files that came or went; 0: only when told."
     )
@@ -280,6 +284,14 @@ class Settings(BaseSettings):
         """The model folders that do not lie at their usual places, by kind."""
         chosen = {name: getattr(self, name) for name in MODEL_FOLDERS}
         return {name: path for name, path in chosen.items() if path is not None}
+
+    @property
+    def follows_links(self) -> bool:
+        """Whether models are read through links that lead out of their folders (see :mod:`sdrest.registry.links`).
+
+        Without authentication whoever uses the server is whoever set the links; with it, an administrator says so.
+        """
+        return self.auth is AuthMode.NONE if self.follow_links is None else self.follow_links
 
     @property
     def output_dir(self) -> Path:

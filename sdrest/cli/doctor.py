@@ -18,6 +18,7 @@ from sdrest.engine.client import Engine
 from sdrest.engine.messages import Ready
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.folders import Folders
+from sdrest.registry.scan import skipped
 from sdrest.settings import MODEL_FOLDERS, Backend, LogLevel, Settings
 
 #: How ggml names the backend of each choice.
@@ -33,7 +34,9 @@ _GGML_NAMES = {
 
 
 @click.command()
-@settings_options("models_dir", *MODEL_FOLDERS, "data_dir", "output", "backend", "auth", "pam_service", "socket")
+@settings_options(
+    "models_dir", *MODEL_FOLDERS, "follow_links", "data_dir", "output", "backend", "auth", "pam_service", "socket"
+)
 def doctor(config: Path | None, **flags: Any) -> None:
     """Check the installation: native library, devices, model folders, write access, logins.
 
@@ -95,9 +98,12 @@ async def _ask_engine() -> Ready:
 
 def _folder_problems(settings: Settings) -> list[str]:
     click.echo(f"embedded model        {builtin_models()[0].path}")
-    for folder in Folders(settings.models_dir, settings.model_folders).all():
+    folders = Folders(settings.models_dir, settings.model_folders)
+    for folder in folders.all():
         state = "" if folder.path.is_dir() else "  (not there)"
         click.echo(f"{folder.kind.key:<21} {folder.path}{state}")
+    for line in skipped(folders, follow_links=settings.follows_links):
+        click.secho(f"note: skipped {line}", fg="yellow")
     problems = []
     for name, path in (("data_dir", settings.data_dir), ("output", settings.output_dir)):
         writable = _writable(path)

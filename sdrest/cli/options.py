@@ -41,7 +41,7 @@ def _option(name: str) -> Callable[[F], F]:
     text = ",".join(field.default) if isinstance(field.default, tuple) else field.default
     default = f"  [default: {text}]" if shown else ""
     arguments: dict[str, Any] = {"help": f"{field.description}{default}", "default": None}
-    if annotation is bool:
+    if annotation in {bool, bool | None}:
         return _switch(flag, name, arguments)
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         arguments["type"] = click.Choice([item.value for item in annotation], case_sensitive=False)

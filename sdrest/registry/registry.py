@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISREG
 
+import structlog
+
 from sdrest.core.model import Component, Loading, Model, ModelType, Requirement
 from sdrest.registry.cache import load_entries, save_entries
 from sdrest.registry.catalogue import Catalogue
@@ -18,6 +20,8 @@ from sdrest.registry.header import Header
 from sdrest.registry.loading import candidates, missing_components, resolve_loading
 from sdrest.registry.reading import read_header
 from sdrest.registry.scan import Scanned, scan
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class Registry:
 
     Reading the folders blocks, so :meth:`refresh`, :meth:`header` and :meth:`hash` belong on a worker thread;
     :attr:`catalogue` is replaced as a whole and may be read from anywhere. ``state_dir`` holds what earlier runs found.
-    ``builtin`` are models that come with the program; they are listed even when no folder holds any.
+    ``follow_links``: see :class:`sdrest.registry.links.LinkRule`. ``builtin`` are models that come with the program; they
+    are listed even when no folder holds any.
     """
 
     def __init__(
@@ -58,19 +63,20 @@ class Registry:
         folders: Folders,
         state_dir: Path | None = None,
         *,
-        link_roots: Sequence[Path] = (),
+        follow_links: bool = False,
         aliases: Mapping[str, str] | None = None,
         builtin: Sequence[Model] = (),
     ) -> None:
         self.folders = folders
         self.hashes = HashCache(state_dir / "hashes.json" if state_dir else None)
         self._cache_path = state_dir / "models.json" if state_dir else None
-        self._link_roots = tuple(link_roots)
+        self._follow_links = follow_links
         self._aliases = dict(aliases or {})
         self._builtin = tuple(builtin)
         self._lock = threading.Lock()
         self._entries: dict[Path, Scanned] = {}
         self._directories: Mapping[str, int] = {}
+        self._skipped: tuple[str, ...] = ()
         self._catalogue = Catalogue(self._builtin, self._aliases)
         #: Whether the catalogue holds what a scan found: entries from the cache file are in no catalogue yet.
         self._scanned = False
@@ -80,16 +86,25 @@ class Registry:
         """The models as the last refresh found them."""
         return self._catalogue
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What the last refresh left out, in words."""
+        return self._skipped
+
     def refresh(self, cancelled: Callable[[], bool] = lambda: False) -> RefreshReport:
         """Look through the folders again; only new and changed files are read. A second caller waits for the first."""
         with self._lock:
             if not self._entries and self._cache_path is not None:
                 self._entries = load_entries(self._cache_path)
             before = {model.id: model for model in self._catalogue.models}
-            result = scan(self.folders, self._entries, link_roots=self._link_roots, cancelled=cancelled)
+            result = scan(self.folders, self._entries, follow_links=self._follow_links, cancelled=cancelled)
             if self._cache_path is not None and (result.read or result.entries.keys() != self._entries.keys()):
                 save_entries(self._cache_path, result.entries)
             self._directories = result.directories
+            for line in result.skipped:
+                if line not in self._skipped:
+                    log.warning("skipped in the model folders", what=line)
+            self._skipped = result.skipped
             if self._scanned and not result.read and result.entries.keys() == self._entries.keys():
                 return RefreshReport((), (), (), len(self._catalogue), result.skipped)
             self._scanned = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from sdrest.core.model import Model
 from sdrest.registry.folders import DEPTH_LIMIT, Folder, Folders
 from sdrest.registry.inspect import inspect_model
+from sdrest.registry.links import LinkRule, link_rule
 from sdrest.registry.reading import DIFFUSERS_PARTS, is_diffusers_folder
 from sdrest.registry.sidecars import sidecar_names
 
@@ -53,7 +54,7 @@ class ScanResult:
 class _Walk:
     """State of one scan."""
 
-    roots: tuple[str, ...]
+    links: LinkRule
     skipped: list[str] = field(default_factory=list)
     visited: set[tuple[int, int]] = field(default_factory=set)
     directories: dict[str, int] = field(default_factory=dict)
@@ -74,23 +75,21 @@ def scan(
     folders: Folders,
     known: Mapping[Path, Scanned] | None = None,
     *,
-    link_roots: Sequence[Path] = (),
+    follow_links: bool = False,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ScanResult:
     """Look through all model folders.
 
     ``known`` are the entries of an earlier scan; those whose signature is unchanged are kept as they are. Symbolic
-    links are followed only to places inside the model folders or ``link_roots``. Folders in the diffusers layout are
-    one model each. Costs one directory walk, plus one header for each new or changed file.
+    links that lead out of the model folders are followed as :class:`LinkRule` has it. Folders in the diffusers layout
+    are one model each. Costs one directory walk, plus one header for each new or changed file.
     """
     known = known or {}
-    found = folders.all()
-    roots = {str(folder.path.resolve()) for folder in found} | {str(root.resolve()) for root in link_roots}
-    walk = _Walk((str(folders.models_dir.resolve()), *roots))
+    walk = _Walk(link_rule(folders, follow=follow_links))
     walk.note(folders.models_dir)
     entries: dict[Path, Scanned] = {}
     read = 0
-    for folder in found:
+    for folder in folders.all():
         for candidate in _candidates(folder, walk):
             if cancelled():
                 return ScanResult(entries, tuple(walk.skipped), read, walk.directories)
@@ -107,6 +106,15 @@ def scan(
     return ScanResult(entries, tuple(walk.skipped), read, walk.directories)
 
 
+def skipped(folders: Folders, *, follow_links: bool = False) -> tuple[str, ...]:
+    """What a scan would leave out, in words. Reads no file."""
+    walk = _Walk(link_rule(folders, follow=follow_links))
+    for folder in folders.all():
+        for _ in _candidates(folder, walk):
+            pass
+    return tuple(walk.skipped)
+
+
 _Candidate = tuple[Path, os.stat_result, Signature, frozenset[str]]
 
 
@@ -114,17 +122,18 @@ def _candidates(folder: Folder, walk: _Walk) -> Iterator[_Candidate]:
     pending: list[tuple[Path, int]] = [(folder.path, 0)]
     while pending:
         directory, depth = pending.pop()
-        entries = _list(directory, walk)
+        entries = [entry for entry in _list(directory, walk) if _allowed(entry, folder, walk)]
         beside = frozenset(entry.name for entry in entries)
         by_name = {entry.name: entry for entry in entries}
         for entry in entries:
             try:
-                if entry.name.startswith(".") or not _allowed(entry, walk):
+                if entry.name.startswith("."):
                     continue
                 if entry.is_dir():
                     path = Path(entry.path)
                     if is_diffusers_folder(path):
-                        yield _diffusers(path, by_name, beside, walk)
+                        if _parts_allowed(path, walk):
+                            yield _diffusers(path, by_name, beside, walk)
                     elif depth < DEPTH_LIMIT:
                         pending.append((path, depth + 1))
                     else:
@@ -149,14 +158,33 @@ def _list(directory: Path, walk: _Walk) -> list[os.DirEntry[str]]:
         return []
 
 
-def _allowed(entry: os.DirEntry[str], walk: _Walk) -> bool:
-    if not entry.is_symlink():
-        return True
-    target = os.path.realpath(entry.path)
-    if any(target == root or target.startswith(root + os.sep) for root in walk.roots):
-        return True
-    walk.skipped.append(f"{entry.path}: links to {target}, outside the model folders")
-    return False
+def _allowed(entry: os.DirEntry[str], folder: Folder, walk: _Walk) -> bool:
+    """Whether the entry may be read; a link that may not is noted if it could have been a model or a folder of some."""
+    try:
+        if not entry.is_symlink():
+            return True
+        refusal = walk.links.refusal(entry.path)
+        could_be_model = not entry.name.startswith(".") and (
+            entry.name.lower().endswith(folder.kind.extensions) or entry.is_dir()
+        )
+        if refusal is None and not Path(entry.path).exists():
+            refusal = f"links to {os.path.realpath(entry.path)}, which is not there"
+    except OSError as error:  # a link to itself, above all
+        refusal, could_be_model = error.strerror, True
+    if refusal is not None and could_be_model:
+        walk.skipped.append(f"{entry.path}: {refusal}")
+    return refusal is None
+
+
+def _parts_allowed(path: Path, walk: _Walk) -> bool:
+    """Whether all that makes up a folder in the diffusers layout may be read: its parts may be links themselves."""
+    for part, _prefix in DIFFUSERS_PARTS:
+        for inner in ((path / part).parent, path / part):
+            refusal = walk.links.refusal(str(inner)) if inner.is_symlink() else None
+            if refusal is not None:
+                walk.skipped.append(f"{inner}: {refusal}")
+                return False
+    return True
 
 
 def _file(entry: os.DirEntry[str], by_name: Mapping[str, os.DirEntry[str]], beside: frozenset[str]) -> _Candidate:

@@ -50,8 +50,11 @@ def test_generate_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_doctor_tells_what_is_there(tmp_path: Path) -> None:
-    good = sdrest("doctor", cwd=tmp_path)
+    (tmp_path / "models/lora").mkdir(parents=True)
+    (tmp_path / "models/lora/ink.safetensors").symlink_to("/elsewhere/ink.safetensors")
+    good = sdrest("doctor", "--no-follow-links", cwd=tmp_path)
     assert good.returncode == 0, good.stdout
+    assert "ink.safetensors: links to /elsewhere/ink.safetensors, outside the model folders" in good.stdout
     assert "stable-diffusion.cpp  0.4.7" in good.stdout
     assert "all is well" in good.stdout
     bad = sdrest("doctor", "--backend", "metal", cwd=tmp_path)

@@ -49,6 +49,17 @@ async def test_the_verdict_is_shown_in_place_and_on_the_page(client: Client) -> 
     assert "The file is sound" in await followed.text()
 
 
+async def test_what_was_skipped_is_told_on_the_page_and_by_a_refresh(client: Client) -> None:
+    server: Any = client.server
+    loras = server.app[MODELS].folders.models_dir / "lora"
+    loras.mkdir(parents=True, exist_ok=True)
+    (loras / "gone.safetensors").symlink_to("/elsewhere/gone.safetensors")
+    said = f"{loras}/gone.safetensors: links to /elsewhere/gone.safetensors, which is not there"
+    assert said not in await (await client.get("/ui/models")).text()
+    assert (await (await client.post("/api/models/refresh")).json())["skipped"] == [said]
+    assert said in await (await client.get("/ui/models")).text()
+
+
 async def test_the_verdict_on_a_cut_file_names_the_problem(client: Client) -> None:
     path = model(client).path
     path.with_name("cut.gguf").write_bytes(path.read_bytes()[:100_000])

@@ -113,24 +113,6 @@ def test_a_damaged_cache_only_costs_time(content: bytes, tmp_path: Path) -> None
     assert _only(_registry(tmp_path / "m", tmp_path)).type is ModelType.LORA
 
 
-def test_links_are_followed_inside_the_folders_only(tmp_path: Path) -> None:
-    outside = write_safetensors(tmp_path / "outside/x.safetensors", _LORA)
-    inside = write_safetensors(tmp_path / "m/vae/v.safetensors", _VAE)
-    lora = tmp_path / "m/lora"
-    lora.mkdir()
-    (lora / "x.safetensors").symlink_to(outside)
-    (lora / "folder").symlink_to(outside.parent)
-    (lora / "v.safetensors").symlink_to(inside)
-    (lora / "circle").symlink_to(lora)
-    registry = Registry(Folders(tmp_path / "m"))
-    report = registry.refresh()
-    assert {m.relative_path for m in registry.catalogue.models} == {"lora/v.safetensors", "vae/v.safetensors"}
-    assert len([line for line in report.skipped if "outside" in line]) == 2
-    allowed = Registry(Folders(tmp_path / "m"), link_roots=[tmp_path / "outside"])
-    allowed.refresh()
-    assert "lora/x.safetensors" in {m.relative_path for m in allowed.catalogue.models}
-
-
 def test_broken_files_are_listed_with_their_problem(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints/bad.gguf").write_bytes(b"<html>login</html>")

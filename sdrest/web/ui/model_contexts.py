@@ -63,6 +63,8 @@ class ModelsPage:
     pages: int
     here: str
     folder: str
+    #: What the last look through the folders left out; told to those who may manage models.
+    skipped: tuple[str, ...]
     can_manage: bool
     #: None for those who may not add models, and where only the list is drawn.
     add: AddModels | None = None

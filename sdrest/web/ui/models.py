@@ -112,6 +112,7 @@ def _list(request: web.Request) -> ModelsPage:
         )
     )
     statistics = catalogue.statistics()
+    can_manage = request[PRINCIPAL].may(Permission.MANAGE_MODELS)
     kept = {name: value for name, value in (("type", wanted), ("search", search), ("sort", sort.value)) if value}
     return ModelsPage(
         models=found.models,
@@ -132,7 +133,8 @@ def _list(request: web.Request) -> ModelsPage:
         pages=found.total_pages,
         here="/ui/models?" + urlencode(kept) + "&",
         folder=str(app[SETTINGS].models_dir),
-        can_manage=request[PRINCIPAL].may(Permission.MANAGE_MODELS),
+        skipped=app[MODELS].skipped if can_manage else (),
+        can_manage=can_manage,
     )
 
 
