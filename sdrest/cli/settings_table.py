@@ -28,7 +28,7 @@ _TAIL = """
 Accepted for older command lines: `--model-dir` for `--models-dir`, `--repository` (has no meaning), `--cors true` for `--cors`, and
 the same for every other switch; every switch has a `--no-…` form.
 
-`--follow-links` that is not given is on with `--auth none` and off with any other: see `docs/models.md` for which links are followed.
+`--follow-links` that is not given is on with `--auth none` and off with any other; `docs/models.md` says which links are followed.
 """
 
 
