@@ -1,21 +1,23 @@
-"""What ``sd-convert`` prints about files, plans and comparisons: tables for people, JSON for programs."""
+"""What the commands print about files, plans and comparisons: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sdrest.conversion.compare import Comparison, TensorError
 from sdrest.conversion.plan import Plan
+from sdrest.core.model import Problem
 from sdrest.core.tensor_types import TensorType
 from sdrest.registry.header import Header
 from sdrest.registry.identify import Identity, identify
-from sdrest.registry.inspect import count_types
-from sdrest.registry.layout import check_layout
+from sdrest.registry.inspect import count_types, header_problems
 from sdrest.registry.reading import read_header
 
 _SHORT_TEXT = 200
@@ -24,7 +26,7 @@ _SHORT_TEXT = 200
 def print_plan(console: Console, plan: Plan, *, as_json: bool) -> None:
     """The result's size and every tensor's type."""
     if as_json:
-        _print_json(console, _plan_json(plan))
+        print_json(console, _plan_json(plan))
         return
     table = Table("tensor", "shape", "from", "to", "bytes", "kept because", box=None, pad_edge=False)
     for tensor in plan.tensors:
@@ -70,9 +72,9 @@ def _plan_json(plan: Plan) -> dict[str, object]:
 def print_inspection(console: Console, path: Path, *, as_json: bool) -> None:
     """Everything that the header of ``path`` says. Raises :class:`sdrest.registry.header.HeaderError`."""
     header = read_header(path)
-    identity, problems = identify(header), check_layout(header)
+    identity = identify(header)
     if as_json:
-        _print_json(console, _inspection_json(path, header, identity))
+        print_json(console, inspection_json(path, header, identity))
         return
     architecture = identity.architecture.label if identity.architecture else "unknown architecture"
     kind = identity.type.slug if identity.type else "unrecognised"
@@ -86,11 +88,21 @@ def print_inspection(console: Console, path: Path, *, as_json: bool) -> None:
     )
     if identity.embedded:
         console.print(f"holds: {', '.join(sorted(identity.embedded))}")
-    for problem in (*problems, *identity.problems):
-        console.print(f"{'[red]problem' if problem.fatal else '[yellow]note'}:[/] {problem.message}")
+    print_problems(console, header_problems(header, identity))
     for key, value in header.metadata.items():
         text = str(value)
         console.print(f"{key} = {text[:_SHORT_TEXT]}{'…' if len(text) > _SHORT_TEXT else ''}", markup=False)
+    print_tensors(console, header)
+
+
+def print_problems(console: Console, problems: Iterable[Problem]) -> None:
+    """What is wrong with a file, or worth knowing."""
+    for problem in problems:
+        console.print(f"{'[red]problem' if problem.fatal else '[yellow]note'}:[/] {escape(problem.message)}")
+
+
+def print_tensors(console: Console, header: Header) -> None:
+    """Every tensor of a file."""
     table = Table("tensor", "shape", "type", "bytes", "offset", box=None, pad_edge=False)
     for tensor in header.tensors:
         name = tensor.type.value if tensor.type else tensor.raw_type
@@ -98,7 +110,8 @@ def print_inspection(console: Console, path: Path, *, as_json: bool) -> None:
     console.print(table)
 
 
-def _inspection_json(path: Path, header: Header, identity: Identity) -> dict[str, object]:
+def inspection_json(path: Path, header: Header, identity: Identity) -> dict[str, object]:
+    """Everything that a header says, for programs."""
     return {
         "file": str(path),
         "format": header.format,
@@ -112,8 +125,7 @@ def _inspection_json(path: Path, header: Header, identity: Identity) -> dict[str
         "parameters": sum(tensor.elements for tensor in header.tensors),
         "types": count_types(header),
         "problems": [
-            {"code": p.code, "message": p.message, "fatal": p.fatal}
-            for p in (*check_layout(header), *identity.problems)
+            {"code": p.code, "message": p.message, "fatal": p.fatal} for p in header_problems(header, identity)
         ],
         "metadata": dict(header.metadata),
         "tensors": [
@@ -132,7 +144,7 @@ def _inspection_json(path: Path, header: Header, identity: Identity) -> dict[str
 def print_comparison(console: Console, found: Comparison, *, as_json: bool, worst: int) -> None:
     """Totals by type and the worst tensors."""
     if as_json:
-        _print_json(console, _comparison_json(found))
+        print_json(console, _comparison_json(found))
         return
     totals = Table("types", "tensors", "lowest SNR", "mean SNR", "greatest error", box=None, pad_edge=False)
     for kinds, group in _by_types(found.errors).items():
@@ -186,5 +198,6 @@ def _comparison_json(found: Comparison) -> dict[str, object]:
     }
 
 
-def _print_json(console: Console, data: dict[str, object]) -> None:
+def print_json(console: Console, data: dict[str, object]) -> None:
+    """Data for programs, as it is."""
     console.file.write(json.dumps(data, indent=1, default=str) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sdrest.cli.inspection import inspect
 from sdrest.cli.model_commands import download, list_models
 from sdrest.cli.upscalers import add_upscaler
 
@@ -14,5 +15,6 @@ def models() -> None:
 
 
 models.add_command(list_models)
+models.add_command(inspect)
 models.add_command(download)
 models.add_command(add_upscaler)
