@@ -26,6 +26,7 @@ from sdrest.jobs.downloads.executor import DownloadExecutor
 from sdrest.jobs.downloads.hubs import Hubs
 from sdrest.jobs.downloads.parts import Parts
 from sdrest.jobs.embeddings import Embeddings
+from sdrest.jobs.files import JobFiles
 from sdrest.jobs.filework import FileExecutor, converting, hashing
 from sdrest.jobs.generation import GenerationExecutor, Workshop
 from sdrest.jobs.intake import Intake
@@ -35,7 +36,6 @@ from sdrest.jobs.residency import LoadExecutor, Residency
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.reuse import EarlierResults, ResultKeys
 from sdrest.jobs.service import JobService
-from sdrest.jobs.spool import Spool
 from sdrest.jobs.timings import TimingRecorder
 from sdrest.jobs.trial import LoadTestExecutor
 from sdrest.jobs.upscaling import UpscalingExecutor
@@ -113,7 +113,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         builtin=builtin_models(),
     )
     engine = app[keys.ENGINE] = engine or engine_from(settings)
-    spool = Spool(settings.spool_dir)
+    files = JobFiles(settings.output_dir, settings.spool_dir)
     store = SqliteJobStore(database)
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
     threads = settings.threads or usable_cores()
@@ -127,10 +127,10 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     jobs = app[keys.JOBS] = JobService(
         store,
         Broadcast(),
-        spool,
+        files,
         Intake(
             store,
-            spool,
+            files,
             ModelPreparer(
                 registry,
                 default_model,
@@ -140,14 +140,14 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
                 FreeSpace(settings.output_dir, settings.min_free_bytes),
                 ResultKeys(lambda: engine.supervisor.info, enabled=settings.reuse_results),
             ),
-            EarlierResults(store, settings.output_dir),
+            EarlierResults(store, files),
             max_pending=settings.max_pending_jobs,
             allowances=allowances_from(settings),
         ),
     )
     timings = app[keys.TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
-    workshop = app[keys.WORKSHOP] = Workshop(engine, spool, settings.output_dir, registry, contexts, memory, adapters)
+    workshop = app[keys.WORKSHOP] = Workshop(engine, files, registry, contexts, memory, adapters)
     residency = app[keys.RESIDENCY] = Residency(
         engine, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )
@@ -232,7 +232,7 @@ def _operation(app: web.Application, database: Database) -> Callable[[web.Applic
         retry_seconds=settings.webhook_retry_seconds,
     )
     keep = Keep(days=settings.retention_days, jobs=settings.retention_jobs, size_bytes=settings.retention_bytes)
-    retention = Retention(jobs, settings.output_dir, keep)
+    retention = Retention(jobs, keep)
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
         await webhooks.report_all_to(settings.webhook_url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -82,9 +83,10 @@ class Output:
     infotext: str = ""
 
 
-def in_order(output: Output) -> tuple[int, str]:
-    """Sort key of outputs: ``image_2.png`` before ``image_10.png``."""
-    return len(output.file), output.file
+def with_output(outputs: Iterable[Output], output: Output) -> tuple[Output, ...]:
+    """``outputs`` with one more, or with a newer one of its name; ``image_2.png`` comes before ``image_10.png``."""
+    by_name = {item.file: item for item in (*outputs, output)}
+    return tuple(by_name[name] for name in sorted(by_name, key=lambda name: (len(name), name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,7 @@ class Job:
     cancel_requested_at: datetime | None = None
     #: Time spent by the engine on the successful attempt, in seconds.
     seconds: float | None = None
+    #: The finished files, whatever the state: of a job that is tried again also those of the attempt before.
     outputs: tuple[Output, ...] = ()
     failure: Failure | None = None
     #: Things the client should know but that did not stop the job.

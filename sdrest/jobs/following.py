@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +36,7 @@ class Follower:
         self._attempt = attempt
         self._write = write
         self._tracker = ProgressTracker(images)
-        self._writing: list[asyncio.Task[Output]] = []
+        self._writing: list[asyncio.Task[None]] = []
         self._preview: asyncio.Task[None] | None = None
         self._loading = -1
 
@@ -45,7 +46,7 @@ class Follower:
             case messages.Progressed():
                 self._progressed(report)
             case messages.PictureMade():
-                self._writing.append(asyncio.create_task(self._keep(report)))
+                self.write(partial(self._write, report))
             case messages.Previewed() if self._preview is None or self._preview.done():
                 # A preview that comes while the last one is still being encoded is dropped: the next one is newer.
                 self._preview = asyncio.create_task(self._publish_preview(report))
@@ -56,23 +57,30 @@ class Follower:
         """Begin a phase that the engine knows nothing of."""
         self._attempt.progress(self._tracker.advance(phase, 0, 0, 0))
 
-    async def finish(self) -> tuple[Output, ...]:
-        """All pictures, written, in order.
+    def write(self, work: Callable[[], Output]) -> None:
+        """Write an output on a worker thread, beside what else is going on."""
+        self._writing.append(asyncio.create_task(self._keep(work)))
+
+    async def finish(self) -> None:
+        """Wait until all is written; after an exception nothing more appears either.
 
         Raises:
             GenerationFailed: a picture is one flat colour.
             InsufficientStorage: the disk is full.
         """
-        return tuple(await asyncio.gather(*self._writing))
+        try:
+            # Shielded: a thread cannot be stopped, so its file must be waited for and noted.
+            await asyncio.gather(*map(asyncio.shield, self._writing))
+        except BaseException:
+            await self.abandon()
+            raise
 
     async def abandon(self) -> None:
         """Wait for what is being written, so that nothing appears after the attempt has ended."""
         await asyncio.gather(*self._writing, return_exceptions=True)
 
-    async def _keep(self, made: messages.PictureMade) -> Output:
-        output = await asyncio.to_thread(self._write, made)
-        self._attempt.made(output)
-        return output
+    async def _keep(self, work: Callable[[], Output]) -> None:
+        await self._attempt.made(await asyncio.to_thread(work))
 
     def _progressed(self, report: messages.Progressed) -> None:
         phase = Phase(report.phase)

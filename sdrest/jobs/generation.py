@@ -19,10 +19,10 @@ from sdrest.engine import messages
 from sdrest.engine.client import Engine
 from sdrest.jobs.adapters import AdapterFinder, Adapters, cleaned
 from sdrest.jobs.contexts import ContextBuilder, ContextPlan
+from sdrest.jobs.files import JobFiles
 from sdrest.jobs.following import Follower, PictureWriter
 from sdrest.jobs.inputs import prepare_inputs
 from sdrest.jobs.memory import MemoryPlanner
-from sdrest.jobs.spool import Spool
 from sdrest.jobs.upscalers import find_upscaler
 from sdrest.jobs.worker import Attempt, Result
 from sdrest.registry.registry import Registry
@@ -46,16 +46,14 @@ class Workshop:
     def __init__(
         self,
         engine: Engine,
-        spool: Spool,
-        output_dir: Path,
+        files: JobFiles,
         registry: Registry,
         contexts: ContextBuilder,
         memory: MemoryPlanner,
         adapters: AdapterFinder,
     ) -> None:
         self.engine = engine
-        self.spool = spool
-        self.output_dir = output_dir
+        self.files = files
         self.registry = registry
         self.memory = memory
         self._contexts = contexts
@@ -78,20 +76,20 @@ class Workshop:
         job = attempt.job
 
         def begin() -> tuple[Path, T]:
-            folder = self.spool.begin_attempt(job.id, job.attempt)
+            folder = self.files.begin_attempt(job.id, job.attempt)
             return folder, prepare(folder)
 
         try:
             yield await asyncio.to_thread(begin)
         finally:
-            await asyncio.to_thread(self.spool.end_attempt, job.id, job.attempt)
+            await asyncio.to_thread(self.files.end_attempts, job.id)
 
     def prepare(
         self, attempt: Attempt, parameters: GenerationParameters, folder: Path
     ) -> tuple[Planned, dict[str, tuple[str, ...]]]:
         """The job with its files found, and its input pictures laid into ``folder``; raises as :meth:`plan`."""
         planned = self.plan(attempt.job.model_id, parameters)
-        return planned, prepare_inputs(parameters, self.spool.input_folder(attempt.job.id), folder)
+        return planned, prepare_inputs(parameters, self.files.input_folder(attempt.job.id), folder)
 
     async def run(
         self, task: messages.Task, follower: Follower, heard: Callable[[messages.Report], None] | None = None
@@ -154,11 +152,13 @@ class GenerationExecutor:
                 demand=planned.demand,
             )
             follower = Follower(
-                attempt, parameters.batch_count, PictureWriter(attempt, parameters, workshop.output_dir / job.id)
+                attempt,
+                parameters.batch_count,
+                PictureWriter(attempt, parameters, workshop.files.output_folder(job.id)),
             )
             done = await workshop.run_planned(planned, parameters, task, follower)
-            outputs = await follower.finish()
-        return Result(outputs, done.seconds)
+            await follower.finish()
+        return Result(done.seconds)
 
     def _upscaler(self, name: str) -> str:
         return str(find_upscaler(self._workshop.registry, name).path) if name else ""

@@ -6,22 +6,27 @@ import asyncio
 import dataclasses
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from sdrest.core.errors import Forbidden
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.allowance import Allowances
+from sdrest.jobs.files import JobFiles
 from sdrest.jobs.reuse import EarlierResults
-from sdrest.jobs.spool import Spool
 from sdrest.jobs.store import JobStore
-from sdrest.jobs.submission import Parameters, Prepared, Submission
+from sdrest.jobs.submission import TABLES, Parameters, Prepared, Submission
 
 #: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
 _SEED_BOUND: Final = 2**32
+#: Work on the models themselves: for who may manage them.
+_MANAGING: Final = frozenset({JobType.CONVERT, JobType.DOWNLOAD, JobType.LOAD, JobType.LOAD_TEST})
 
 
 class Preparer(Protocol):
@@ -43,7 +48,7 @@ class Intake:
     def __init__(
         self,
         store: JobStore,
-        spool: Spool,
+        files: JobFiles,
         preparer: Preparer,
         earlier: EarlierResults,
         *,
@@ -52,7 +57,7 @@ class Intake:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
-        self._spool = spool
+        self._files = files
         self._preparer = preparer
         self._earlier = earlier
         self._max_pending = max_pending
@@ -71,7 +76,7 @@ class Intake:
             InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported, QueueFull.
         """
         principal = submission.principal
-        _demand_generating(principal)
+        _demand_permission(principal, submission.type)
         if submission.priority > 0 and not principal.may(Permission.MANAGE_QUEUE):
             raise Forbidden("a priority above 0 needs the permission 'manage_queue'")
         prepared = await self._preparer.prepare(submission)
@@ -81,7 +86,7 @@ class Intake:
             parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
         job_id = str(uuid.uuid4())
         if submission.pictures:
-            names = await asyncio.to_thread(self._spool.store_inputs, job_id, submission.pictures)
+            names = await asyncio.to_thread(self._files.store_inputs, job_id, submission.pictures)
             parameters = _with_files(parameters, names)
         job = Job(
             id=job_id,
@@ -98,17 +103,15 @@ class Intake:
             warnings=(*submission.warnings, *prepared.warnings),
             result_key=prepared.result_key,
         )
-        try:
+        async with self._files_until_stored(job_id):
             if job.result_key:
                 job = await self._earlier.given_to(job, self._clock()) or job
             stored = await self._add(job, principal)
-        except BaseException:
-            await self._drop(job)
-            raise
         if stored.id != job_id:
-            await self._drop(job)
-            return stored, False
-        return stored, True
+            await asyncio.to_thread(self._files.remove, job_id)
+        elif job.reused_from:
+            await asyncio.to_thread(self._files.keep, job_id)
+        return stored, stored.id == job_id
 
     async def take_task(
         self, job_type: JobType, parameters: dict[str, Any], principal: Principal, **fields: Any
@@ -116,8 +119,10 @@ class Intake:
         """Store a job that makes no pictures (hash, convert, download …); its parameters are checked already.
 
         Raises:
+            Forbidden: the principal may not have such work done.
             QueueFull: as the name says.
         """
+        _demand_permission(principal, job_type)
         job = Job(
             id=str(uuid.uuid4()),
             type=job_type,
@@ -132,16 +137,20 @@ class Intake:
         """Store a new job with the parameters, seed and input pictures of an old one.
 
         Raises:
-            Forbidden: the principal may not generate.
-            QueueFull: as the name says.
+            Forbidden: the principal may not submit such a job.
+            QueueFull, InsufficientStorage: as the names say.
         """
-        _demand_generating(principal)
+        _demand_permission(principal, old.type)
+        if (table := TABLES.get(old.type)) is not None:
+            self._allowances.of(principal).check(msgspec.convert(old.parameters, table))
         new_id = str(uuid.uuid4())
-        await asyncio.to_thread(self._spool.copy_inputs, old.id, new_id)
+        await asyncio.to_thread(self._files.share_inputs, old.id, new_id)
         job = dataclasses.replace(
             old,
             id=new_id,
             state=JobState.PENDING,
+            # Somebody else may have raised it.
+            priority=old.priority if principal.may(Permission.MANAGE_QUEUE) else min(0, old.priority),
             attempt=0,
             interruptions=0,
             created_at=self._clock(),
@@ -154,23 +163,31 @@ class Intake:
             idempotency_key="",
             reused_from="",
         )
-        return await self._add(job, principal)
+        async with self._files_until_stored(new_id):
+            return await self._add(job, principal)
+
+    @asynccontextmanager
+    async def _files_until_stored(self, job_id: str) -> AsyncIterator[None]:
+        """While a job is being stored whose files are there already: an error takes them away again.
+
+        Who is cancelled cannot tell whether the job was stored, so then the files are left to the sweep of the next start.
+        """
+        try:
+            yield
+        except Exception:
+            await asyncio.to_thread(self._files.remove, job_id)
+            raise
 
     async def _add(self, job: Job, principal: Principal) -> Job:
         """Store a job within the principal's allowance."""
         allowance = self._allowances.of(principal)
         return await self._store.add(job, max_pending=self._max_pending, max_pending_of_principal=allowance.max_pending)
 
-    async def _drop(self, job: Job) -> None:
-        """Remove the files of a job that was not stored."""
-        await asyncio.to_thread(self._spool.remove, job.id)
-        if job.reused_from:
-            await self._earlier.taken_back(job)
 
-
-def _demand_generating(principal: Principal) -> None:
-    if not principal.may(Permission.GENERATE):
-        raise Forbidden("generating needs the permission 'generate'")
+def _demand_permission(principal: Principal, job_type: JobType) -> None:
+    needed = Permission.MANAGE_MODELS if job_type in _MANAGING else Permission.GENERATE
+    if not principal.may(needed):
+        raise Forbidden(f"{job_type} jobs need the permission {needed!r}", permission=str(needed))
 
 
 def _with_files(parameters: Parameters, names: dict[str, tuple[str, ...]]) -> Parameters:

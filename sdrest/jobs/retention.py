@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import structlog
 
 from sdrest.core.background import Background
-from sdrest.core.errors import SdrestError
+from sdrest.core.errors import NotFound, SdrestError
 from sdrest.core.job import TERMINAL_STATES, Job
 from sdrest.core.principal import ANYONE
 from sdrest.jobs.service import JobService
 from sdrest.jobs.store import JobFilter
-from sdrest.outputs.files import remove_outputs
 
 log = structlog.get_logger(__name__)
 
@@ -44,13 +43,11 @@ class Retention:
     def __init__(
         self,
         jobs: JobService,
-        output_dir: Path,
         keep: Keep,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._jobs = jobs
-        self._output_dir = output_dir
         self._keep = keep
         self._clock = clock
         self.loop = Background("retention", self._run)
@@ -66,29 +63,45 @@ class Retention:
             await asyncio.sleep(_INTERVAL_SECONDS)
 
     async def sweep(self) -> int:
-        """Delete what is to go now; how many jobs that were."""
+        """Delete what is to go now; how many jobs that were.
+
+        Raises:
+            SdrestError: the store refuses at the moment; what was not deleted keeps its files.
+        """
         removed = 0
         while jobs := await self._to_go():
             for job in jobs:
-                with contextlib.suppress(SdrestError):  # deleted by somebody else in between
+                with contextlib.suppress(NotFound):  # deleted by somebody else in between
                     await self._jobs.remove(job.id, ANYONE)
-                await asyncio.to_thread(remove_outputs, self._output_dir, job.id)
-                removed += 1
+                    removed += 1
         return removed
 
-    async def _to_go(self) -> list[Job]:
+    async def _to_go(self) -> Sequence[Job]:
         """Some of the jobs that are to go, the oldest first."""
-        oldest = JobFilter(states=TERMINAL_STATES, newest_first=False, limit=_BATCH)
-        jobs = list(await self._jobs.store.find(oldest))
-        number = await self._jobs.store.count(oldest) if self._keep.jobs else 0
-        size = await self._jobs.store.output_bytes() if self._keep.size_bytes else 0
-        born_after = self._clock() - timedelta(days=self._keep.days)
-        going: list[Job] = []
-        for job in jobs:
-            too_old = self._keep.days and job.finished_at is not None and job.finished_at < born_after
-            too_many = self._keep.jobs and number - len(going) > self._keep.jobs
-            too_large = self._keep.size_bytes and size > self._keep.size_bytes and job.outputs
-            if too_old or too_many or too_large:
-                going.append(job)
-                size -= sum(output.size_bytes for output in job.outputs)
-        return going
+        store, keep = self._jobs.store, self._keep
+        ended = JobFilter(states=TERMINAL_STATES, newest_first=False, limit=_BATCH)
+        if keep.days:
+            born_after = self._clock() - timedelta(days=keep.days)
+            if too_old := await store.find(dataclasses.replace(ended, finished_before=born_after)):
+                return too_old
+        if keep.jobs:
+            counts = await store.counts()
+            too_many = sum(counts[state] for state in TERMINAL_STATES) - keep.jobs
+            if too_many > 0:
+                return await store.find(dataclasses.replace(ended, limit=min(too_many, _BATCH)))
+        if keep.size_bytes:
+            too_large = await store.output_bytes() - keep.size_bytes
+            if too_large > 0:
+                return _first(await store.find(dataclasses.replace(ended, with_outputs=True)), too_large)
+        return ()
+
+
+def _first(jobs: Iterable[Job], size_bytes: int) -> Sequence[Job]:
+    """As many of the first jobs as have outputs of that size."""
+    found: list[Job] = []
+    for job in jobs:
+        if size_bytes <= 0:
+            break
+        found.append(job)
+        size_bytes -= sum(output.size_bytes for output in job.outputs)
+    return found

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-import os
-import shutil
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -23,9 +21,9 @@ from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.engine import messages
 from sdrest.jobs.adapters import Adapters
 from sdrest.jobs.contexts import ContextPlan
+from sdrest.jobs.files import JobFiles
 from sdrest.jobs.store import JobStore
 from sdrest.jobs.submission import Submission
-from sdrest.outputs.files import remove_outputs
 
 
 class ResultKeys:
@@ -73,14 +71,17 @@ class ResultKeys:
 class EarlierResults:
     """Finds what was made before and gives it to new jobs."""
 
-    def __init__(self, store: JobStore, output_dir: Path) -> None:
+    def __init__(self, store: JobStore, files: JobFiles) -> None:
         self._store = store
-        self._output_dir = output_dir
+        self._files = files
 
     async def given_to(self, job: Job, now: datetime) -> Job | None:
-        """``job``, complete, with the outputs of an earlier job of its principal; None when there is none or its files are gone."""
+        """``job``, complete, with the outputs of an earlier job of its principal; None when there is none or its files are gone.
+
+        :meth:`JobFiles.keep` must be called when it is stored.
+        """
         old = await self._store.by_result(job.principal, job.result_key)
-        if old is None or not await asyncio.to_thread(self._link, old, job.id):
+        if old is None or not await asyncio.to_thread(self._files.share_outputs, old, job.id):
             return None
         return dataclasses.replace(
             job,
@@ -93,33 +94,7 @@ class EarlierResults:
             reused_from=old.reused_from or old.id,
         )
 
-    async def taken_back(self, job: Job) -> None:
-        """Remove the outputs of a job that was not stored after all."""
-        await asyncio.to_thread(remove_outputs, self._output_dir, job.id)
-
-    def _link(self, old: Job, new_id: str) -> bool:
-        """Give the new job the old one's files; False, leaving nothing, when one is not there or not whole."""
-        source, target = self._output_dir / old.id, self._output_dir / new_id
-        try:
-            target.mkdir(parents=True)
-            for output in old.outputs:
-                if (source / output.file).stat().st_size != output.size_bytes:
-                    raise FileNotFoundError(output.file)
-                _link_or_copy(source / output.file, target / output.file)
-        except OSError:
-            remove_outputs(self._output_dir, new_id)
-            return False
-        return True
-
 
 def _state(path: str) -> tuple[int, int]:
     found = Path(path).stat()
     return found.st_size, found.st_mtime_ns
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """Outputs are never changed in place, so that two jobs may share one file; some file systems cannot."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import structlog
 
-from sdrest.core.errors import Conflict, Forbidden, NotFound
+from sdrest.core.errors import Conflict, Forbidden, NotFound, SdrestError
 from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, JobRemoved, OutputMade
-from sdrest.core.job import Job, JobState, JobType, Output, Progress, in_order
+from sdrest.core.job import Job, JobState, JobType, Output, Progress
 from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.files import JobFiles
 from sdrest.jobs.intake import Intake
-from sdrest.jobs.spool import Spool
 from sdrest.jobs.store import JobFilter, JobStore
 from sdrest.jobs.submission import Prepared, Submission
 
@@ -33,32 +33,36 @@ class JobService:
         self,
         store: JobStore,
         broadcast: Broadcast,
-        spool: Spool,
+        files: JobFiles,
         intake: Intake,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
         self.broadcast = broadcast
-        self._spool = spool
+        self._files = files
         self._intake = intake
         self._clock = clock
         self._progress: dict[str, Progress] = {}
-        self._made: dict[str, dict[str, Output]] = {}
         self._previews: dict[str, JobPreviewed] = {}
         self._wakers: list[tuple[Collection[JobType], asyncio.Event]] = []
-        #: Called with the id of a running job that is to be cancelled; set by the worker that runs it.
-        self.cancellers: dict[str, Callable[[], None]] = {}
+        #: How running jobs are cancelled, and the running jobs that are to be.
+        self._cancellers: dict[str, Callable[[], None]] = {}
+        self._unwanted: set[str] = set()
         self.paused = False
 
     async def restore(self) -> None:
-        """At start: bring back the queue as it was; jobs left running are queued again.
+        """At start: bring back the queue as it was; jobs left running are queued again, and files that belong to no job go.
 
         An abrupt end of the server uses up none of the job's attempts: the engine runs in a process of its own, so the server's
         end is hardly ever the job's doing. Only a job that was running at thirty such ends fails.
         """
         self.paused = bool(await self.store.get_value(_PAUSED_KEY))
-        await self.store.recover(self._clock(), _MAX_INTERRUPTIONS)
+        for job in await self.store.recover(self._clock(), _MAX_INTERRUPTIONS):
+            await asyncio.to_thread(self._files.trim, job)
+        spooled = await asyncio.to_thread(self._files.spooled)
+        stored = await self.store.known(spooled)
+        await asyncio.to_thread(self._files.sweep, stored=stored, gone=set(spooled) - stored)
         self.wake_workers()
 
     # ------------------------------------------------------------------ submit
@@ -146,12 +150,6 @@ class JobService:
             return dataclasses.replace(self._progress.get(job.id, Progress()), fraction=1.0, eta_seconds=None)
         return self._progress.get(job.id, Progress())
 
-    def outputs(self, job: Job) -> tuple[Output, ...]:
-        """The finished files of the job; of a running one those that are there already."""
-        if job.is_finished:
-            return job.outputs
-        return tuple(sorted(self._made.get(job.id, {}).values(), key=in_order))
-
     def preview(self, job: Job) -> JobPreviewed | None:
         """The newest preview of a running job, or None."""
         return self._previews.get(job.id)
@@ -195,8 +193,9 @@ class JobService:
         assert after is not None
         if after.state is JobState.CANCELLED and before.state is not JobState.CANCELLED:
             self._ended(after, before.state)
-        elif after.state is JobState.RUNNING and job_id in self.cancellers:
-            self.cancellers[job_id]()
+        elif after.state is JobState.RUNNING:
+            self._unwanted.add(job_id)
+            self._cancellers.get(job_id, lambda: None)()
         return after
 
     async def clear_pending(self, principal: Principal) -> int:
@@ -213,6 +212,7 @@ class JobService:
         Raises:
             NotFound: as :meth:`get`.
             Conflict: it has not ended.
+            Forbidden, QueueFull, InsufficientStorage: as :meth:`submit`.
         """
         old = await self.get(job_id, principal)
         if not old.is_finished:
@@ -250,17 +250,25 @@ class JobService:
         self.wake_workers()
 
     async def remove(self, job_id: str, principal: Principal) -> Job:
-        """Forget an ended job and its input pictures (its outputs are the caller's to delete).
+        """Delete an ended job with all its files.
 
         Raises:
             NotFound: as :meth:`get`.
             Conflict: it has not ended.
         """
         job = await self.get(job_id, principal)
-        if not await self.store.remove(job_id):
+        if not job.is_finished:
             raise Conflict(f"the job is {job.state}; cancel it first", state=str(job.state))
+        await asyncio.to_thread(self._files.doubt, job_id)
+        try:
+            removed = await self.store.remove(job_id)
+        except SdrestError:
+            await asyncio.to_thread(self._files.keep, job_id)
+            raise
+        await asyncio.to_thread(self._files.remove, job_id)
+        if not removed:
+            raise NotFound(f"no job {job_id}")  # somebody else was quicker
         self._progress.pop(job_id, None)
-        await asyncio.to_thread(self._spool.remove, job_id)
         self.broadcast.publish(JobRemoved(job_id, job.principal))
         return job
 
@@ -278,14 +286,22 @@ class JobService:
             if job_type is None or job_type in types:
                 waker.set()
 
+    def attend(self, job: Job, cancel: Callable[[], None]) -> bool:
+        """Call ``cancel`` when the running job is to be cancelled; False when it is already."""
+        self._cancellers[job.id] = cancel
+        return job.id not in self._unwanted
+
     def report_progress(self, job: Job, progress: Progress) -> None:
         """Note and publish how far a running job is."""
         self._progress[job.id] = progress
         self.broadcast.publish(JobProgressed(job.id, job.principal, progress))
 
-    def report_output(self, job: Job, output: Output) -> None:
-        """Note and publish a file that a running job has finished."""
-        self._made.setdefault(job.id, {})[output.file] = output
+    async def report_output(self, job: Job, output: Output) -> None:
+        """Note and publish a file that a running job has finished. What cannot be noted now is with the ending."""
+        try:
+            await self.store.note_output(job.id, job.attempt, output)
+        except SdrestError as error:
+            log.error("cannot note an output", file=output.file, problem=error.message)
         self.broadcast.publish(OutputMade(job.id, job.principal, output))
 
     def report(self, event: Event) -> None:
@@ -300,13 +316,15 @@ class JobService:
             self._ended(job, previous)
         else:
             self._progress.pop(job.id, None)  # a new attempt begins at nothing
+            if job.state is JobState.PENDING:
+                self._cancellers.pop(job.id, None)
             self.broadcast.publish(JobChanged(job, previous))
 
     def _ended(self, job: Job, previous: JobState) -> None:
         """What every ending, of whatever kind, brings with it."""
         self._progress.pop(job.id, None)
-        self._made.pop(job.id, None)
         self._previews.pop(job.id, None)
-        self.cancellers.pop(job.id, None)
+        self._cancellers.pop(job.id, None)
+        self._unwanted.discard(job.id)
         log.info("job ended", job_id=job.id, state=job.state, seconds=job.seconds)
         self.broadcast.publish(JobChanged(job, previous))

@@ -23,6 +23,8 @@ class JobFilter:
     model_id: str = ""
     created_after: datetime | None = None
     created_before: datetime | None = None
+    #: Only jobs that ended before this time.
+    finished_before: datetime | None = None
     #: Only jobs with at least one output.
     with_outputs: bool = False
     newest_first: bool = True
@@ -36,6 +38,7 @@ class Ending:
 
     state: JobState
     finished_at: datetime
+    #: All files that were made, whatever the state.
     outputs: tuple[Output, ...] = ()
     failure: Failure | None = None
     seconds: float | None = None
@@ -43,7 +46,11 @@ class Ending:
 
 
 class JobStore(Protocol):
-    """Durable jobs. Every method is atomic, and returns when the change is on disk."""
+    """Durable jobs. Every method is atomic, and returns when the change is on disk.
+
+    The wish to cancel wins over everything but success: an attempt at a job with ``cancel_requested_at`` that is ended as failed,
+    released, or found running at start ends as cancelled.
+    """
 
     async def add(self, job: Job, *, max_pending: int, max_pending_of_principal: int | None = None) -> Job:
         """Store a new job; with an idempotency key already used by its principal, return that job instead.
@@ -57,6 +64,10 @@ class JobStore(Protocol):
 
     async def get(self, job_id: str) -> Job | None:
         """The job, or None."""
+        ...
+
+    async def known(self, job_ids: Collection[str]) -> set[str]:
+        """Those of the ids that are ids of jobs."""
         ...
 
     async def by_key(self, principal: str, key: str) -> Job | None:
@@ -91,6 +102,10 @@ class JobStore(Protocol):
         """How many pending jobs were submitted before this pending one, plus one; None when it is not pending."""
         ...
 
+    async def highest_priority(self, *, besides: str = "") -> int | None:
+        """The highest priority of all pending jobs but one; None when there is no other."""
+        ...
+
     async def claim(
         self,
         types: Collection[JobType],
@@ -112,12 +127,21 @@ class JobStore(Protocol):
         """Extend the lease; False when this attempt no longer holds the job."""
         ...
 
+    async def note_output(self, job_id: str, attempt: int, output: Output) -> bool:
+        """Note a file that a running attempt has finished, instead of an older one of that name; False as :meth:`renew`."""
+        ...
+
     async def finish(self, job_id: str, attempt: int, ending: Ending) -> Job | None:
         """End a running attempt; None when it no longer holds the job (nothing is written then)."""
         ...
 
-    async def release(self, job_id: str, attempt: int, *, count_attempt: bool) -> Job | None:
-        """Put a running job back to pending, keeping its place; the attempt counts unless the server handed it back."""
+    async def release(
+        self, job_id: str, attempt: int, *, now: datetime, count_attempt: bool, outputs: tuple[Output, ...]
+    ) -> Job | None:
+        """Put a running job back to pending, keeping its place and its ``outputs``; None as :meth:`finish`.
+
+        The attempt counts unless the server handed it back. A job that was to be cancelled is cancelled instead.
+        """
         ...
 
     async def request_cancel(self, job_id: str, now: datetime) -> Job | None:
@@ -129,7 +153,7 @@ class JobStore(Protocol):
         ...
 
     async def recover(self, now: datetime, max_interruptions: int) -> Sequence[Job]:
-        """At start: end what was to be cancelled, re-queue jobs left running, noting the interruption; the changed jobs.
+        """At start: re-queue the jobs left running, noting the interruption, or cancel those that were to be; the changed jobs.
 
         A job that was running at ``max_interruptions`` abrupt ends of the server fails: it may be what ends it.
         """

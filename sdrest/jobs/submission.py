@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from PIL import Image
 
 from sdrest.core.job import JobType
 from sdrest.core.model import Model
-from sdrest.core.parameters import GenerationParameters, UpscaleParameters
+from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.core.principal import ANYONE, Principal
 
 Parameters = GenerationParameters | UpscaleParameters
+
+#: What the parameters of a stored job are, by its type; types that make no pictures have none.
+TABLES: Final[Mapping[JobType, type[Parameters]]] = {
+    JobType.TXT2IMG: GenerationParameters,
+    JobType.IMG2IMG: GenerationParameters,
+    JobType.INPAINT: GenerationParameters,
+    JobType.CONTROLNET: GenerationParameters,
+    JobType.UPSCALE: UpscaleParameters,
+    JobType.VIDEO: VideoParameters,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,22 @@ class LoadTestExecutor:
 
     async def execute(self, attempt: Attempt) -> Result:
         """See :class:`sdrest.jobs.worker.Executor`. What was found out is told as a warning of the job."""
+        job = attempt.job
+        task = self._running[job.id] = asyncio.create_task(self._load(attempt), name=f"load-test-{job.id}")
+        try:
+            loaded = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise Cancelled from None
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        finally:
+            del self._running[job.id]
+        told = f"loaded in {loaded.seconds:.1f} s, with {loaded.peak_bytes // _MIB} MiB of memory at the most"
+        return Result(seconds=loaded.seconds, warnings=(told,))
+
+    async def _load(self, attempt: Attempt) -> Loaded:
         job, workshop = attempt.job, self._workshop
         planned = await asyncio.to_thread(workshop.plan, job.model_id, GenerationParameters())
         needed = planned.demand.weights + messages.CONTEXT_OVERHEAD_BYTES
@@ -53,19 +69,6 @@ class LoadTestExecutor:
                     )
                 )
 
-        trial = try_loading(
+        return await try_loading(
             planned.context.spec, timeout_seconds=self._timeout_seconds, memory_bytes=allowed, heard=heard
         )
-        task = self._running[job.id] = asyncio.create_task(trial, name=f"load-test-{job.id}")
-        try:
-            loaded = await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise Cancelled from None
-            task.cancel()
-            await asyncio.wait([task])
-            raise
-        finally:
-            del self._running[job.id]
-        told = f"loaded in {loaded.seconds:.1f} s, with {loaded.peak_bytes // _MIB} MiB of memory at the most"
-        return Result(seconds=loaded.seconds, warnings=(told,))

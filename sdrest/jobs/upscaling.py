@@ -38,7 +38,7 @@ class UpscalingExecutor:
         job, workshop = attempt.job, self._workshop
         parameters = msgspec.convert(job.parameters, UpscaleParameters)
         model = find_upscaler(workshop.registry, job.model_id)
-        source = workshop.spool.input_folder(job.id) / parameters.image
+        source = workshop.files.input_folder(job.id) / parameters.image
         async with workshop.attempt_folder(attempt, partial(_as_array, source)) as (folder, picture):
             task = messages.Upscale(
                 task=job.id,
@@ -49,10 +49,10 @@ class UpscalingExecutor:
                 threads=self._threads,
                 tile_size=parameters.tile_size,
             )
-            follower = Follower(attempt, 1, _Writer(parameters, model.name, workshop.output_dir / job.id))
+            follower = Follower(attempt, 1, _Writer(parameters, model.name, workshop.files.output_folder(job.id)))
             done = await workshop.run(task, follower)
-            outputs = await follower.finish()
-        return Result(outputs, done.seconds)
+            await follower.finish()
+        return Result(done.seconds)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

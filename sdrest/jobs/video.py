@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from functools import partial
 from pathlib import Path
@@ -37,7 +36,7 @@ class VideoExecutor:
         parameters = msgspec.convert(job.parameters, VideoParameters)
         prepare = partial(workshop.prepare, attempt, parameters)
         as_frames = parameters.video_format is VideoFormat.FRAMES
-        output_folder = workshop.output_dir / job.id
+        output_folder = workshop.files.output_folder(job.id)
         async with workshop.attempt_folder(attempt, prepare) as (folder, (planned, pictures)):
             task = messages.GenerateVideo(
                 task=job.id,
@@ -58,15 +57,11 @@ class VideoExecutor:
                     follower.heard(report)
 
             done = await workshop.run_planned(planned, parameters, task, follower, heard)
-            if as_frames:
-                outputs = await follower.finish()
-            else:
+            if not as_frames:
                 follower.enter(Phase.SAVE)
-                writer = VideoWriter(attempt, parameters, output_folder)
-                output = await asyncio.to_thread(writer, made)
-                attempt.made(output)
-                outputs = (output,)
-        return Result(outputs, done.seconds)
+                follower.write(partial(VideoWriter(attempt, parameters, output_folder), made))
+            await follower.finish()
+        return Result(done.seconds)
 
 
 class VideoWriter:

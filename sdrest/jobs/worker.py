@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+import dataclasses
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -14,7 +16,7 @@ import structlog
 from sdrest.core.background import Background
 from sdrest.core.errors import Cancelled, EngineDied, SdrestError, Unavailable
 from sdrest.core.events import Event
-from sdrest.core.job import Failure, Job, JobState, JobType, Output, Progress
+from sdrest.core.job import Failure, Job, JobState, JobType, Output, Progress, with_output
 from sdrest.jobs.service import JobService
 from sdrest.jobs.store import Ending
 
@@ -26,9 +28,8 @@ _RETRY_PAUSE_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a successful attempt gave."""
+    """What there is to say of a successful attempt beside its outputs."""
 
-    outputs: tuple[Output, ...] = ()
     seconds: float | None = None
     warnings: tuple[str, ...] = ()
 
@@ -40,8 +41,8 @@ class Attempt:
     job: Job
     progress: Callable[[Progress], None]
     publish: Callable[[Event], None]
-    #: To be called with each output as soon as its file is whole, so that it can be fetched while the job goes on.
-    made: Callable[[Output], None] = lambda _output: None
+    #: To be called with each output as soon as its file is whole: from then on it is the job's, however the attempt ends.
+    made: Callable[[Output], Awaitable[None]]
 
 
 class Executor(Protocol):
@@ -124,32 +125,33 @@ class Worker:
         structlog.contextvars.bind_contextvars(job_id=job.id)
         self._service.report_state(job, JobState.PENDING)
         lease = asyncio.create_task(self._keep_lease(job), name=f"lease-{job.id}")
-        executor = self._executors[job.type]
-        self._service.cancellers[job.id] = lambda: executor.cancel(job.id)
-        attempt = Attempt(
-            job,
-            lambda progress: self._service.report_progress(job, progress),
-            self._service.report,
-            lambda output: self._service.report_output(job, output),
-        )
+        outputs = job.outputs
+
+        async def made(output: Output) -> None:
+            nonlocal outputs
+            outputs = with_output(outputs, output)
+            await self._service.report_output(job, output)
+
+        attempt = Attempt(job, partial(self._service.report_progress, job), self._service.report, made)
         try:
-            ending = await self._attempt(executor, attempt)
+            ending = await self._attempt(attempt)
         except asyncio.CancelledError:
             lease.cancel()
-            released = await self._service.store.release(job.id, job.attempt, count_attempt=False)
-            if released is not None:
-                self._service.report_state(released, JobState.RUNNING)
+            await self._hand_back(job, outputs)
             raise
         finally:
             lease.cancel()
             structlog.contextvars.unbind_contextvars("job_id")
-        await self._end(job, ending)
+        await self._end(job, ending, outputs)
 
-    async def _attempt(self, executor: Executor, attempt: Attempt) -> Ending | None:
-        """The ending of an attempt; None when the job is to be tried again."""
+    async def _attempt(self, attempt: Attempt) -> Ending | None:
+        """The ending of an attempt, outputs apart; None when the job is to be tried again."""
         job = attempt.job
+        executor = self._executors[job.type]
         started_at = self._clock()
         try:
+            if not self._service.attend(job, partial(executor.cancel, job.id)):
+                raise Cancelled
             result = await executor.execute(attempt)
         except Cancelled:
             return Ending(state=JobState.CANCELLED, finished_at=self._clock(), warnings=job.warnings)
@@ -165,7 +167,6 @@ class Worker:
         return Ending(
             state=JobState.COMPLETED,
             finished_at=self._clock(),
-            outputs=result.outputs,
             seconds=seconds,
             warnings=(*job.warnings, *result.warnings),
         )
@@ -175,13 +176,14 @@ class Worker:
         failure = Failure(slug=error.slug, message=error.message, log_tail=error.log_tail)
         return Ending(state=JobState.FAILED, finished_at=self._clock(), failure=failure, warnings=job.warnings)
 
-    async def _end(self, job: Job, ending: Ending | None) -> None:
+    async def _end(self, job: Job, ending: Ending | None, outputs: tuple[Output, ...]) -> None:
         """Store the ending; a full disk delays it, nothing loses it."""
         while True:
             try:
                 if ending is None:
-                    stored = await self._service.store.release(job.id, job.attempt, count_attempt=True)
+                    stored = await self._release(job, outputs, count_attempt=True)
                 else:
+                    ending = dataclasses.replace(ending, outputs=outputs)
                     stored = await self._service.store.finish(job.id, job.attempt, ending)
             except SdrestError as error:
                 log.error("cannot store the ending of a job", problem=error.message)
@@ -190,8 +192,23 @@ class Worker:
             break
         if stored is not None:
             self._service.report_state(stored, JobState.RUNNING)
-            if ending is None:
+            if stored.state is JobState.PENDING:
                 self._service.wake_workers(job.type)
+
+    async def _hand_back(self, job: Job, outputs: tuple[Output, ...]) -> None:
+        """Put the job back because the server stops. Where that cannot be stored, the next start finds it running."""
+        try:
+            stored = await self._release(job, outputs, count_attempt=False)
+        except SdrestError as error:
+            log.error("cannot put a job back", problem=error.message)
+            return
+        if stored is not None:
+            self._service.report_state(stored, JobState.RUNNING)
+
+    async def _release(self, job: Job, outputs: tuple[Output, ...], *, count_attempt: bool) -> Job | None:
+        return await self._service.store.release(
+            job.id, job.attempt, now=self._clock(), count_attempt=count_attempt, outputs=outputs
+        )
 
     async def _keep_lease(self, job: Job) -> None:
         while True:

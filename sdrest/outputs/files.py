@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,8 +49,3 @@ def confined(root: Path, *parts: str) -> Path:
     ):
         raise NotFound("no such file")
     return path
-
-
-def remove_outputs(root: Path, job_id: str) -> None:
-    """Remove the output folder of a job; nothing to do when it has none."""
-    shutil.rmtree(confined(root, job_id), ignore_errors=True)

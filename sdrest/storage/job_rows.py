@@ -86,7 +86,7 @@ def job_of(row: sqlite3.Row) -> Job:
         finished_at=_time(row["finished_at"]),
         cancel_requested_at=_time(row["cancel_requested_at"]),
         seconds=row["seconds"],
-        outputs=_OUTPUTS.decode(row["outputs"]),
+        outputs=outputs_of(row),
         failure=_FAILURE.decode(row["failure"]) if row["failure"] else None,
         warnings=_WARNINGS.decode(row["warnings"]),
         idempotency_key=row["idempotency_key"],
@@ -96,6 +96,11 @@ def job_of(row: sqlite3.Row) -> Job:
         result_key=row["result_key"],
         reused_from=row["reused_from"],
     )
+
+
+def outputs_of(row: sqlite3.Row) -> tuple[Output, ...]:
+    """The column ``outputs``."""
+    return _OUTPUTS.decode(row["outputs"])
 
 
 def where_of(wanted: JobFilter) -> tuple[str, list[Any]]:
@@ -119,6 +124,8 @@ def where_of(wanted: JobFilter) -> tuple[str, list[Any]]:
         term("created_at >= ?", as_text(wanted.created_after))
     if wanted.created_before:
         term("created_at < ?", as_text(wanted.created_before))
+    if wanted.finished_before:
+        term("finished_at < ?", as_text(wanted.finished_before))
     if wanted.with_outputs:
         term("outputs <> '[]'")
     for word in wanted.search.split():

@@ -7,14 +7,17 @@ import json
 import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sdrest.core.errors import QueueFull
-from sdrest.core.job import Failure, Job, JobState, JobType
+from sdrest.core.job import Failure, Job, JobState, JobType, Output, with_output
 from sdrest.jobs.store import Ending, JobFilter
 from sdrest.storage.database import Database
-from sdrest.storage.job_rows import COLUMNS, as_json, as_text, job_of, row_of, where_of
+from sdrest.storage.job_rows import COLUMNS, as_json, as_text, job_of, outputs_of, row_of, where_of
 from sdrest.storage.turns import take_turn
+
+#: A running job whose cancelling was asked for.
+_UNWANTED: Final = "cancel_requested_at IS NOT NULL"
 
 
 class SqliteJobStore:
@@ -55,6 +58,11 @@ class SqliteJobStore:
     async def get(self, job_id: str) -> Job | None:
         """See :meth:`JobStore.get`."""
         return await self._database.read(lambda db: _get(db, job_id))
+
+    async def known(self, job_ids: Collection[str]) -> set[str]:
+        """See :meth:`JobStore.known`."""
+        query = "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+        return await self._database.read(lambda db: {row["id"] for row in db.execute(query, (json.dumps([*job_ids]),))})
 
     async def by_key(self, principal: str, key: str) -> Job | None:
         """See :meth:`JobStore.by_key`."""
@@ -126,13 +134,21 @@ class SqliteJobStore:
             ).fetchone()
             if row is None:
                 return None
-            return 1 + _number(
-                db,
-                "SELECT count(*) FROM jobs WHERE state = 'pending' AND (priority > ? OR (priority = ? AND sequence < ?))",
-                (row["priority"], row["priority"], row["sequence"]),
-            )
+            higher = "SELECT count(*) FROM jobs WHERE state = 'pending' AND priority > ?"
+            before = "SELECT count(*) FROM jobs WHERE state = 'pending' AND priority = ? AND sequence < ?"
+            return 1 + _number(db, higher, row[1:]) + _number(db, before, (row["priority"], row["sequence"]))
 
         return await self._database.read(query)
+
+    async def highest_priority(self, *, besides: str = "") -> int | None:
+        """See :meth:`JobStore.highest_priority`."""
+        query = "SELECT max(priority) FROM jobs WHERE state = 'pending' AND id <> ?"
+
+        def find(db: sqlite3.Connection) -> int | None:
+            found: int | None = db.execute(query, (besides,)).fetchone()[0]
+            return found
+
+        return await self._database.read(find)
 
     async def claim(
         self,
@@ -172,37 +188,65 @@ class SqliteJobStore:
             durable=False,
         )
 
+    async def note_output(self, job_id: str, attempt: int, output: Output) -> bool:
+        """See :meth:`JobStore.note_output`."""
+
+        def change(db: sqlite3.Connection) -> bool:
+            row = db.execute(
+                "SELECT outputs FROM jobs WHERE id = ? AND attempt = ? AND state = 'running'", (job_id, attempt)
+            ).fetchone()
+            if row is None:
+                return False
+            outputs = with_output(outputs_of(row), output)
+            db.execute("UPDATE jobs SET outputs = ? WHERE id = ?", (as_json(outputs), job_id))
+            return True
+
+        # After a power cut the file is made once more.
+        return await self._database.write(change, durable=False)
+
     async def finish(self, job_id: str, attempt: int, ending: Ending) -> Job | None:
         """See :meth:`JobStore.finish`."""
 
         def change(db: sqlite3.Connection) -> Job | None:
             row = db.execute(
-                "UPDATE jobs SET state = ?, finished_at = ?, outputs = ?, failure = ?, seconds = ?, warnings = ?, "  # noqa: S608 - constant columns
-                "lease_worker = NULL, lease_until = NULL "
-                f"WHERE id = ? AND attempt = ? AND state = 'running' RETURNING {COLUMNS}",
-                (
-                    ending.state,
-                    as_text(ending.finished_at),
-                    as_json(ending.outputs),
-                    as_json(ending.failure) if ending.failure else None,
-                    ending.seconds,
-                    as_json(ending.warnings),
-                    job_id,
-                    attempt,
-                ),
+                "UPDATE jobs SET finished_at = :now, outputs = :outputs, seconds = :seconds, warnings = :warnings, "  # noqa: S608 - constant columns
+                f"state = CASE WHEN {_UNWANTED} AND :state = 'failed' THEN 'cancelled' ELSE :state END, "
+                f"failure = CASE WHEN {_UNWANTED} THEN NULL ELSE :failure END, lease_worker = NULL, lease_until = NULL "
+                f"WHERE id = :id AND attempt = :attempt AND state = 'running' RETURNING {COLUMNS}",
+                {
+                    "state": ending.state,
+                    "now": as_text(ending.finished_at),
+                    "outputs": as_json(ending.outputs),
+                    "failure": as_json(ending.failure) if ending.failure else None,
+                    "seconds": ending.seconds,
+                    "warnings": as_json(ending.warnings),
+                    "id": job_id,
+                    "attempt": attempt,
+                },
             ).fetchone()
             return job_of(row) if row else None
 
         return await self._database.write(change)
 
-    async def release(self, job_id: str, attempt: int, *, count_attempt: bool) -> Job | None:
+    async def release(
+        self, job_id: str, attempt: int, *, now: datetime, count_attempt: bool, outputs: tuple[Output, ...]
+    ) -> Job | None:
         """See :meth:`JobStore.release`."""
 
         def change(db: sqlite3.Connection) -> Job | None:
             row = db.execute(
-                "UPDATE jobs SET state = 'pending', attempt = attempt - ?, started_at = NULL, lease_worker = NULL, "  # noqa: S608 - constant columns
-                f"lease_until = NULL WHERE id = ? AND attempt = ? AND state = 'running' RETURNING {COLUMNS}",
-                (0 if count_attempt else 1, job_id, attempt),
+                f"UPDATE jobs SET state = CASE WHEN {_UNWANTED} THEN 'cancelled' ELSE 'pending' END, "  # noqa: S608 - constant columns
+                f"finished_at = CASE WHEN {_UNWANTED} THEN :now END, outputs = :outputs, "
+                f"attempt = attempt - CASE WHEN :count OR {_UNWANTED} THEN 0 ELSE 1 END, "
+                f"started_at = CASE WHEN {_UNWANTED} THEN started_at END, lease_worker = NULL, lease_until = NULL "
+                f"WHERE id = :id AND attempt = :attempt AND state = 'running' RETURNING {COLUMNS}",
+                {
+                    "now": as_text(now),
+                    "outputs": as_json(outputs),
+                    "count": count_attempt,
+                    "id": job_id,
+                    "attempt": attempt,
+                },
             ).fetchone()
             return job_of(row) if row else None
 
@@ -246,10 +290,11 @@ class SqliteJobStore:
         def change(db: sqlite3.Connection) -> list[Job]:
             rows = db.execute(
                 "UPDATE jobs SET interruptions = interruptions + 1, "  # noqa: S608 - constant columns
-                "state = CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' "
+                f"state = CASE WHEN {_UNWANTED} THEN 'cancelled' "
                 "             WHEN interruptions + 1 >= :most THEN 'failed' ELSE 'pending' END, "
-                "finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR interruptions + 1 >= :most THEN :now END, "
-                "failure = CASE WHEN cancel_requested_at IS NULL AND interruptions + 1 >= :most THEN :failure END, "
+                f"finished_at = CASE WHEN {_UNWANTED} OR interruptions + 1 >= :most THEN :now END, "
+                f"failure = CASE WHEN NOT {_UNWANTED} AND interruptions + 1 >= :most THEN :failure END, "
+                f"started_at = CASE WHEN {_UNWANTED} OR interruptions + 1 >= :most THEN started_at END, "
                 "lease_worker = NULL, lease_until = NULL "
                 f"WHERE state = 'running' RETURNING {COLUMNS}",
                 {"most": max_interruptions, "now": as_text(now), "failure": as_json(poisoned)},

@@ -84,7 +84,7 @@ async def _job_output(request: web.Request, reference: str, field: str) -> bytes
     job_id, _, file = reference.partition("/")
     try:
         job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
-        if file not in {output.file for output in request.app[JOBS].outputs(job)}:
+        if file not in {output.file for output in job.outputs}:
             raise NotFound(f"job {job_id} has no output {file!r}")
         return await asyncio.to_thread(confined(request.app[SETTINGS].output_dir, job_id, file).read_bytes)
     except (NotFound, OSError) as error:

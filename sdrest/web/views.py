@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NotRequired
 from urllib.parse import quote
@@ -156,11 +155,9 @@ def progress_view(progress: Progress) -> ProgressView:
     }
 
 
-def job_view(
-    job: Job, progress: Progress, position: int | None = None, outputs: Sequence[Output] | None = None
-) -> JobView:
-    """A job in full; ``outputs`` are those of a job that is still running."""
-    outputs = job.outputs if outputs is None else outputs
+def job_view(job: Job, progress: Progress, position: int | None = None) -> JobView:
+    """A job in full."""
+    outputs = job.outputs
     view: JobView = {
         "job_id": job.id,
         "type": job.type,
@@ -193,7 +190,7 @@ async def job_reply(request: web.Request, job: Job) -> JobView:
     """A job in full, with its place in the queue."""
     jobs = request.app[JOBS]
     position = await jobs.store.position(job.id) if job.state is JobState.PENDING else None
-    return job_view(job, jobs.progress(job), position, jobs.outputs(job))
+    return job_view(job, jobs.progress(job), position)
 
 
 def links(job_id: str) -> Links:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from sdrest.app import build_app
 from sdrest.settings import load_settings
+from sdrest.web.keys import SETTINGS
 from tests.integration.generation_modes import Client, base64_png, images, picture, place, problems, submit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -87,3 +88,11 @@ async def test_control_frames_and_reference_steer_a_vace_model(client: Client) -
     assert len(plain) == len(steered) == len(referred) == 5
     assert (plain[0] != steered[0]).any()
     assert (plain[0] != referred[0]).any()
+
+
+async def test_deleting_a_video_deletes_its_file(client: Client) -> None:
+    job = await submit(client, "video", {**BASE, "seed": 6})
+    folder = client.app[SETTINGS].output_dir / job["job_id"]
+    assert [file.name for file in folder.iterdir()] == job["outputs"]
+    assert (await client.delete(f"/v1/videos/{job['job_id']}")).status == 200
+    assert not folder.exists()

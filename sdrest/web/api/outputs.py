@@ -37,7 +37,7 @@ async def output(request: web.Request) -> web.StreamResponse:
     query = parse_query(OutputQuery, request)
     job = await request.app[JOBS].get(request.match_info["job_id"], request[PRINCIPAL])
     file = request.match_info["filename"]
-    known = {item.file: item for item in request.app[JOBS].outputs(job)}
+    known = {item.file: item for item in job.outputs}
     if file not in known:
         raise NotFound(f"job {job.id} has no output {file!r}")
     path = confined(request.app[SETTINGS].output_dir, job.id, file)

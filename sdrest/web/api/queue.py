@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import Final, Literal
 
@@ -11,20 +10,19 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from sdrest.core.errors import Conflict, InvalidInput, NotFound
-from sdrest.core.job import Job, JobState, JobType
+from sdrest.core.job import JobState, JobType
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
-from sdrest.outputs.files import remove_outputs
 from sdrest.web.access import requires
 from sdrest.web.api.generate import SUBMIT_ERRORS, Accepted, accepted
 from sdrest.web.bodies import Body, parse_query, read_body
-from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.keys import JOBS, PRINCIPAL
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
 from sdrest.web.views import JobView, job_reply, job_view
 
-#: Jobs that the status lists: the running ones and the next in turn.
+#: Jobs that the status lists of each: running ones and pending ones.
 _LISTED_JOBS: Final = 100
 
 
@@ -150,9 +148,10 @@ async def status(request: web.Request) -> web.Response:
     """
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     counts = await jobs.counts(principal)
-    active = JobFilter(states=(JobState.PENDING, JobState.RUNNING), newest_first=False, limit=_LISTED_JOBS)
-    listed: list[Job] = list(await jobs.find(active, principal))
-    running = [item for item in listed if item.state is JobState.RUNNING]
+    running, pending = [
+        await jobs.find(JobFilter(states=(state,), newest_first=False, limit=_LISTED_JOBS), principal)
+        for state in (JobState.RUNNING, JobState.PENDING)
+    ]
     return json_reply(
         {
             **{f"{state}_count": counts[state] for state in JobState},
@@ -160,7 +159,7 @@ async def status(request: web.Request) -> web.Response:
             "queue_length": await jobs.queue_length(),
             "paused": jobs.paused,
             "current": job_view(running[0], jobs.progress(running[0])) if running else None,
-            "jobs": [job_view(item, jobs.progress(item)) for item in listed],
+            "jobs": [job_view(item, jobs.progress(item)) for item in (*running, *pending)],
         }
     )
 
@@ -220,7 +219,7 @@ async def listing(request: web.Request) -> web.Response:
             "total_pages": -(-number // query.limit),
             "has_more": offset + len(found) < number,
             "has_prev": offset > 0,
-            "items": [job_view(item, jobs.progress(item), outputs=jobs.outputs(item)) for item in found],
+            "items": [job_view(item, jobs.progress(item)) for item in found],
         }
     )
 
@@ -228,7 +227,7 @@ async def listing(request: web.Request) -> web.Response:
 @operation("queue", reply=Success, errors=(409,))
 async def remove(request: web.Request) -> web.Response:
     """Delete an ended job with its files."""
-    await _remove(request, request.match_info["job_id"])
+    await request.app[JOBS].remove(request.match_info["job_id"], request[PRINCIPAL])
     return json_reply({"success": True})
 
 
@@ -239,7 +238,7 @@ async def remove_many(request: web.Request) -> web.Response:
     failed = []
     for job_id in body.job_ids:
         try:
-            await _remove(request, job_id)
+            await request.app[JOBS].remove(job_id, request[PRINCIPAL])
         except (NotFound, Conflict):
             failed.append(job_id)
     total = len(body.job_ids)
@@ -251,11 +250,6 @@ async def remove_many(request: web.Request) -> web.Response:
         "failed_job_ids": failed,
     }
     return json_reply(reply)
-
-
-async def _remove(request: web.Request, job_id: str) -> None:
-    removed = await request.app[JOBS].remove(job_id, request[PRINCIPAL])
-    await asyncio.to_thread(remove_outputs, request.app[SETTINGS].output_dir, removed.id)
 
 
 @operation("queue", reply=Accepted, status=202, errors=SUBMIT_ERRORS)

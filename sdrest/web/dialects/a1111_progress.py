@@ -22,7 +22,6 @@ from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
 
-_ACTIVE: Final = (JobState.PENDING, JobState.RUNNING)
 _TASK_FIELDS: Final = ("force_task_id", "task_id", "id_task")
 _LOOKED_AT: Final = 500
 _PICTURE_TYPES: Final = frozenset(
@@ -32,10 +31,17 @@ _PICTURE_TYPES: Final = frozenset(
 
 async def active_jobs(request: web.Request) -> list[Job]:
     """The pending and running picture jobs that the caller may see, its own first, running before pending, oldest first."""
-    wanted = JobFilter(states=_ACTIVE, types=_PICTURE_TYPES, newest_first=False, limit=_LOOKED_AT)
-    jobs = await request.app[JOBS].find(wanted, request[PRINCIPAL])
     name = request[PRINCIPAL].name
-    return sorted(jobs, key=lambda job: (job.principal != name, job.state is not JobState.RUNNING))
+    # Its own are asked for by name: others' may be more than are looked at.
+    found = [
+        await request.app[JOBS].find(
+            JobFilter(states=(state,), types=_PICTURE_TYPES, principal=owner, newest_first=False, limit=_LOOKED_AT),
+            request[PRINCIPAL],
+        )
+        for owner in (name, None)
+        for state in (JobState.RUNNING, JobState.PENDING)
+    ]
+    return list({job.id: job for jobs in found for job in jobs}.values())
 
 
 def _task_id(fields: Mapping[str, Any]) -> str:

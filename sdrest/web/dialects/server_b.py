@@ -157,7 +157,7 @@ class Endpoint:
     async def picture(self, request: web.Request) -> web.StreamResponse:
         """A finished picture: `1.png`, `2.png` …, while the job runs as well."""
         job = await self._job(request)
-        outputs = request.app[JOBS].outputs(job)
+        outputs = job.outputs
         number = request.match_info["file"].removesuffix(".png")
         if not number.isdecimal() or not 1 <= int(number) <= len(outputs):
             raise NotFound(f"the job has no picture {request.match_info['file']!r}")
@@ -208,7 +208,7 @@ class Endpoint:
     def _view(self, request: web.Request, job: Job) -> TaskStatus:
         url = self._url(job)
         jobs = request.app[JOBS]
-        pictures = [f"{url}/{number}.png" for number in range(1, len(jobs.outputs(job)) + 1)]
+        pictures = [f"{url}/{number}.png" for number in range(1, len(job.outputs) + 1)]
         match job.state:
             case JobState.PENDING:
                 return {"status": "QUEUED", "resultUrl": url}

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from sdrest.core.job import Job, JobState, Output
+from sdrest.core.job import TERMINAL_STATES, Job, JobState, Output
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.web.keys import JOBS, PRINCIPAL
@@ -88,7 +88,7 @@ async def cards_of(request: web.Request, found: Iterable[Job]) -> tuple[JobCard,
 
 async def recent_pictures(request: web.Request, number: int) -> tuple[Picture, ...]:
     """The caller's newest files, newest first."""
-    wanted = JobFilter(states=(JobState.COMPLETED,), with_outputs=True, limit=number)
+    wanted = JobFilter(states=TERMINAL_STATES, with_outputs=True, limit=number)
     found = await request.app[JOBS].find(wanted, request[PRINCIPAL])
     return tuple(picture for job in found for picture in pictures_of(job))[:number]
 

@@ -12,11 +12,10 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from sdrest.core.errors import InvalidInput, NotFound
-from sdrest.core.job import Job, JobState, Output
+from sdrest.core.job import TERMINAL_STATES, Job, Output
 from sdrest.core.model import MAIN_TYPES
 from sdrest.jobs.store import JobFilter
-from sdrest.outputs.files import remove_outputs
-from sdrest.web.keys import JOBS, MODELS, PRINCIPAL, SETTINGS
+from sdrest.web.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.ui.cards import parameter_rows, picture_of, pictures_of
 from sdrest.web.ui.contexts import ComparePage, GalleryPage, PicturePage
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
@@ -56,8 +55,7 @@ async def show_picture(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.StreamResponse:
     """Delete a job with all of its files."""
-    job = await request.app[JOBS].remove(request.match_info["job_id"], request[PRINCIPAL])
-    await asyncio.to_thread(remove_outputs, request.app[SETTINGS].output_dir, job.id)
+    await request.app[JOBS].remove(request.match_info["job_id"], request[PRINCIPAL])
     return see(request, "/ui/gallery")
 
 
@@ -103,16 +101,21 @@ async def _output(request: web.Request, name: str) -> tuple[Job, Output]:
 async def _neighbours(request: web.Request, job: Job) -> tuple[str, str]:
     """Addresses of the next newer and the next older job's first file; empty at the ends."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
-    done = (JobState.COMPLETED,)
     moment = timedelta(microseconds=1)
     newer, older = await asyncio.gather(
         jobs.find(
             JobFilter(
-                states=done, with_outputs=True, created_after=job.created_at + moment, newest_first=False, limit=1
+                states=TERMINAL_STATES,
+                with_outputs=True,
+                created_after=job.created_at + moment,
+                newest_first=False,
+                limit=1,
             ),
             principal,
         ),
-        jobs.find(JobFilter(states=done, with_outputs=True, created_before=job.created_at, limit=1), principal),
+        jobs.find(
+            JobFilter(states=TERMINAL_STATES, with_outputs=True, created_before=job.created_at, limit=1), principal
+        ),
     )
     first, second = (pictures_of(found[0])[0].detail if found else "" for found in (newer, older))
     return first, second
@@ -124,7 +127,7 @@ async def _page(request: web.Request) -> GalleryPage:
     search, model = query.get("search", "").strip()[:200], query.get("model", "")
     after, before = _day(query.get("after", "")), _day(query.get("before", ""))
     wanted = JobFilter(
-        states=(JobState.COMPLETED,),
+        states=TERMINAL_STATES,
         with_outputs=True,
         search=search,
         model_id=model,

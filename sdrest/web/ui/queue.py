@@ -70,8 +70,7 @@ async def move(request: web.Request) -> web.StreamResponse:
     job = await jobs.get(request.match_info["job_id"], principal)
     match (await read_parts(request)).get("to"):
         case "first":
-            pending = await jobs.find(JobFilter(states=(JobState.PENDING,), limit=_LISTED_PENDING), principal)
-            priority = max((other.priority for other in pending if other.id != job.id), default=0) + 1
+            priority = (await jobs.store.highest_priority(besides=job.id) or 0) + 1
         case "up":
             priority = job.priority + 1
         case "down":

@@ -1,0 +1,188 @@
+"""The files of jobs: finished outputs, input pictures (kept for a retry), and the engine's raw pictures (gone with the attempt).
+
+Outputs lie in ``output_dir``, one folder for each job id; the rest lies in the job's folder in the spool, which is the server's.
+
+A job in the store and its files cannot come or go in one step. Where its outputs come first or go last, the spool holds a mark for
+as long as that takes: *no job, no outputs*. After a crash, :meth:`JobFiles.sweep` finds it and ends what was begun. An output
+folder without such a mark is never removed: one that belongs to no known job may belong to a database that is put back tomorrow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from sdrest.core.errors import InsufficientStorage
+from sdrest.core.job import Job
+from sdrest.outputs.files import atomic_file
+from sdrest.outputs.pictures import png_bytes
+
+_INPUT: Final = "input"
+_MARK: Final = "no_job_no_outputs"
+
+
+class JobFiles:
+    """All that jobs have on the disk. Blocks: not for the event loop."""
+
+    def __init__(self, output_dir: Path, spool_dir: Path) -> None:
+        self._output_dir = output_dir
+        self._spool_dir = spool_dir
+
+    def output_folder(self, job_id: str) -> Path:
+        """Where the finished files of a job lie."""
+        return self._output_dir / job_id
+
+    def input_folder(self, job_id: str) -> Path:
+        """Where the input pictures of a job lie."""
+        return self._spool_dir / job_id / _INPUT
+
+    # ------------------------------------------------------------------ input pictures
+
+    def store_inputs(self, job_id: str, pictures: Mapping[str, Sequence[Image.Image]]) -> dict[str, tuple[str, ...]]:
+        """Write input pictures as PNG files; their names by parameter name.
+
+        Raises:
+            InsufficientStorage: the disk is full; nothing of the job is left.
+        """
+        names: dict[str, tuple[str, ...]] = {}
+        try:
+            for field, items in pictures.items():
+                files = [f"{field}_{index}.png" for index in range(len(items))]
+                for name, picture in zip(files, items, strict=True):
+                    with atomic_file(self.input_folder(job_id) / name) as stream:
+                        stream.write(png_bytes(picture))
+                names[field] = tuple(files)
+        except BaseException:
+            self.remove(job_id)
+            raise
+        return names
+
+    def share_inputs(self, old_id: str, new_id: str) -> None:
+        """Give a new job the input pictures of an old one; nothing to do when it had none.
+
+        Raises:
+            InsufficientStorage: they cannot be written; nothing of the new job is left.
+        """
+        source = self.input_folder(old_id)
+        if not source.is_dir():
+            return
+        try:
+            _share(source, self.input_folder(new_id), [file.name for file in source.iterdir()])
+        except OSError as error:
+            self.remove(new_id)
+            raise InsufficientStorage(f"the input pictures cannot be copied: {error.strerror}") from error
+
+    # ------------------------------------------------------------------ raw pictures of an attempt
+
+    def begin_attempt(self, job_id: str, attempt: int) -> Path:
+        """A fresh, empty folder for the engine's files of one attempt; those of attempts before it go."""
+        self.end_attempts(job_id)
+        folder = self._spool_dir / job_id / f"attempt_{attempt}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def end_attempts(self, job_id: str) -> None:
+        """Remove the engine's files."""
+        for folder in (self._spool_dir / job_id).glob("attempt_*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        self._leave(job_id)
+
+    # ------------------------------------------------------------------ outputs
+
+    def share_outputs(self, old: Job, new_id: str) -> bool:
+        """Give a job that is not stored yet the outputs of an old one; False, leaving nothing, when one is not there or not whole.
+
+        :meth:`keep` must be called when it is stored.
+        """
+        source = self.output_folder(old.id)
+        try:
+            for output in old.outputs:
+                if (source / output.file).stat().st_size != output.size_bytes:
+                    return False
+            self.doubt(new_id)
+            _share(source, self.output_folder(new_id), [output.file for output in old.outputs])
+        except OSError:
+            self.remove(new_id)
+            return False
+        return True
+
+    def trim(self, job: Job) -> None:
+        """Remove from the output folder what is not an output of the job: what a dead server had not finished, or not noted."""
+        folder, listed = self.output_folder(job.id), {output.file for output in job.outputs}
+        with contextlib.suppress(OSError):
+            for file in list(folder.iterdir()):
+                if file.name not in listed:
+                    file.unlink()
+            if not listed:
+                folder.rmdir()
+
+    # ------------------------------------------------------------------ coming and going
+
+    def doubt(self, job_id: str) -> None:
+        """Mark outputs as nobody's if there is no such job; to be called before the job goes, or before the outputs come."""
+        with contextlib.suppress(OSError):  # on a full disk deleting must go on, at the worst without the mark
+            mark = self._spool_dir / job_id / _MARK
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+    def keep(self, job_id: str) -> None:
+        """Take the mark away: the job is stored."""
+        (self._spool_dir / job_id / _MARK).unlink(missing_ok=True)
+        self._leave(job_id)
+
+    def remove(self, job_id: str) -> None:
+        """Remove everything of a job; what cannot be removed now stays marked."""
+        outputs = self.output_folder(job_id)
+        shutil.rmtree(outputs, ignore_errors=True)
+        if not outputs.exists():
+            shutil.rmtree(self._spool_dir / job_id, ignore_errors=True)
+
+    def spooled(self) -> list[str]:
+        """The ids of the jobs that have a folder in the spool, stored or not."""
+        with contextlib.suppress(FileNotFoundError):
+            return [folder.name for folder in self._spool_dir.iterdir() if _is_id(folder.name)]
+        return []
+
+    def sweep(self, *, stored: Collection[str], gone: Collection[str]) -> None:
+        """At start, before anything is written: remove what dead attempts left, and the files of jobs that are not stored."""
+        for job_id in stored:
+            self.end_attempts(job_id)
+            self.keep(job_id)
+        for job_id in gone:
+            if (self._spool_dir / job_id / _MARK).exists():
+                self.remove(job_id)
+            else:
+                shutil.rmtree(self._spool_dir / job_id, ignore_errors=True)
+
+    def _leave(self, job_id: str) -> None:
+        """Remove the job's folder in the spool if nothing is in it."""
+        with contextlib.suppress(OSError):
+            (self._spool_dir / job_id).rmdir()
+
+
+def _is_id(name: str) -> bool:
+    """Whether a job can have this id."""
+    try:
+        return str(uuid.UUID(name)) == name
+    except ValueError:
+        return False
+
+
+def _share(source: Path, target: Path, names: Sequence[str]) -> None:
+    """Lay files of one folder into a new one as well. They are never changed in place, so two jobs may have one file.
+
+    Raises:
+        OSError: one is not there, or the disk is full.
+    """
+    target.mkdir(parents=True)
+    for name in names:
+        try:
+            (target / name).hardlink_to(source / name)
+        except OSError:  # some file systems cannot
+            shutil.copy2(source / name, target / name)
