@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     models = tmp_path / "models"
     write_gguf(models / "diffusion_models/flux1-dev.gguf", EVIDENCE[Architecture.FLUX])
     write_gguf(tmp_path / "elsewhere/other.gguf", EVIDENCE[Architecture.FLUX])
-    for name in ("ae", "other-ae"):
+    for name in ("ae", "second-ae"):
         write_safetensors(models / f"vae/{name}.safetensors", _VAE16)
     write_safetensors(models / "text_encoders/clip_l.safetensors", PARTS["clip_l"][1])
     return tmp_path
@@ -48,7 +48,7 @@ def test_a_model_is_told_with_what_it_needs_and_what_would_be_taken(folder: Path
     assert "needs t5xxl" in loading["reason"]
     parts = {part["component"]: part for part in loading["components"]}
     assert [candidate["name"] for candidate in parts["clip_l"]["candidates"]] == ["clip_l"]
-    assert {candidate["name"] for candidate in parts["vae"]["candidates"]} == {"ae", "other-ae"}
+    assert {candidate["name"] for candidate in parts["vae"]["candidates"]} == {"ae", "second-ae"}
     assert parts["t5xxl"]["candidates"] == []
 
     t5 = folder / "models/text_encoders/t5.safetensors"
