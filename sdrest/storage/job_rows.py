@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sdrest.core.job import Failure, Job, JobState, JobType, Output
+from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
 from sdrest.jobs.store import JobFilter
 
 COLUMNS: Final = (
@@ -112,7 +112,9 @@ def where_of(wanted: JobFilter) -> tuple[str, list[Any]]:
         terms.append(sql)
         values.extend(items)
 
-    if wanted.states:
+    if {*wanted.states} == TERMINAL_STATES:
+        term("finished_at IS NOT NULL")  # the same, but in one piece: so an index can give them in order
+    elif wanted.states:
         term(f"state IN ({', '.join('?' * len(wanted.states))})", *wanted.states)
     if wanted.types:
         term(f"type IN ({', '.join('?' * len(wanted.types))})", *wanted.types)

@@ -134,19 +134,22 @@ class SqliteJobStore:
             ).fetchone()
             if row is None:
                 return None
-            higher = "SELECT count(*) FROM jobs WHERE state = 'pending' AND priority > ?"
-            before = "SELECT count(*) FROM jobs WHERE state = 'pending' AND priority = ? AND sequence < ?"
-            return 1 + _number(db, higher, row[1:]) + _number(db, before, (row["priority"], row["sequence"]))
+            pending = "SELECT count(*) FROM jobs INDEXED BY jobs_pending WHERE state = 'pending' AND "
+            higher = _number(db, pending + "priority > ?", (row["priority"],))
+            return 1 + higher + _number(db, pending + "priority = ? AND sequence < ?", (row["priority"], row["sequence"]))
 
         return await self._database.read(query)
 
     async def highest_priority(self, *, besides: str = "") -> int | None:
         """See :meth:`JobStore.highest_priority`."""
-        query = "SELECT max(priority) FROM jobs WHERE state = 'pending' AND id <> ?"
+        query = (
+            "SELECT priority FROM jobs INDEXED BY jobs_pending WHERE state = 'pending' AND id <> ? "
+            "ORDER BY priority DESC LIMIT 1"
+        )
 
         def find(db: sqlite3.Connection) -> int | None:
-            found: int | None = db.execute(query, (besides,)).fetchone()[0]
-            return found
+            row = db.execute(query, (besides,)).fetchone()
+            return int(row["priority"]) if row else None
 
         return await self._database.read(find)
 

@@ -1,7 +1,12 @@
-"""Whose job is next: by priority, in turn among the principals, and for loaded models first within a bound."""
+"""Whose job is next: by priority, in turn among the principals, and for loaded models first within a bound.
+
+The queries step along indices from one principal to the next: what a turn costs grows with the principals that have pending jobs,
+not with the jobs.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection
 from typing import Final
@@ -11,23 +16,40 @@ from sdrest.core.job import JobType
 #: Times a pending job may be passed over in favour of jobs for the loaded model.
 MAX_PASSED_OVER: Final = 8
 
-#: The next job: highest priority, then the principal who waited longest for a turn, then the oldest.
-_FIRST: Final = """
-    SELECT jobs.sequence, jobs.type, jobs.priority, jobs.principal, jobs.model_id, jobs.passed_over
-    FROM jobs LEFT JOIN turns ON turns.principal = jobs.principal
-    WHERE jobs.state = 'pending' AND jobs.type IN ({types})
-    ORDER BY jobs.priority DESC, coalesce(turns.served, 0), jobs.sequence
-    LIMIT 1
+_HIGHEST: Final = """
+    SELECT max((SELECT max(priority) FROM jobs WHERE state = 'pending' AND type = types.value)) FROM json_each(?) AS types
 """
 
-#: A job for a loaded model that may go before it: same priority; then in turn, as always.
-_PREFERRED: Final = """
-    SELECT jobs.sequence, jobs.principal
-    FROM jobs LEFT JOIN turns ON turns.principal = jobs.principal
-    WHERE jobs.state = 'pending' AND jobs.type IN ({types}) AND jobs.priority = ? AND jobs.model_id IN ({models})
-    ORDER BY coalesce(turns.served, 0), jobs.sequence
-    LIMIT 1
+#: The oldest job of the principal who waited longest for a turn. A lane is a type, or a type and a model; ``waiting`` are the
+#: principals of each lane that have pending jobs of the priority, ``firsts`` the oldest such job of each.
+_NEXT: Final = """
+    WITH RECURSIVE
+    lanes (type, model_id) AS ({lanes}),
+    waiting (type, model_id, principal) AS (
+        SELECT type, model_id, (
+            SELECT min(jobs.principal) FROM jobs WHERE {in_lane} AND jobs.type = lanes.type
+        ) FROM lanes
+        UNION ALL
+        SELECT type, model_id, (
+            SELECT min(jobs.principal) FROM jobs WHERE {in_lane} AND jobs.type = lanes.type AND jobs.principal > lanes.principal
+        ) FROM waiting AS lanes WHERE principal IS NOT NULL
+    ),
+    firsts (principal, sequence) AS (
+        SELECT principal, (
+            SELECT min(jobs.sequence) FROM jobs WHERE {in_lane} AND jobs.type = lanes.type AND jobs.principal = lanes.principal
+        ) FROM waiting AS lanes WHERE principal IS NOT NULL
+    )
+    SELECT sequence, type, principal, model_id, passed_over FROM jobs WHERE sequence = (
+        SELECT sequence FROM firsts LEFT JOIN turns USING (principal) ORDER BY coalesce(served, 0), sequence LIMIT 1
+    )
 """
+_FIRST: Final = _NEXT.format(
+    lanes="SELECT value, NULL FROM json_each(:types)", in_lane="jobs.state = 'pending' AND jobs.priority = :priority"
+)
+_FIRST_OF_MODELS: Final = _NEXT.format(
+    lanes="SELECT types.value, models.value FROM json_each(:types) AS types, json_each(:models) AS models",
+    in_lane="jobs.state = 'pending' AND jobs.priority = :priority AND jobs.model_id = lanes.model_id",
+)
 
 
 def take_turn(db: sqlite3.Connection, types: Collection[JobType], loaded: Collection[str]) -> int | None:
@@ -35,16 +57,16 @@ def take_turn(db: sqlite3.Connection, types: Collection[JobType], loaded: Collec
 
     ``loaded``: ids of the models that are loaded. Their jobs may pass the first one over, :data:`MAX_PASSED_OVER` times at most.
     """
-    names = ", ".join(f"'{job_type.value}'" for job_type in types)
-    first = db.execute(_FIRST.format(types=names)).fetchone()
-    if first is None:
+    wanted = json.dumps([*types])
+    priority = db.execute(_HIGHEST, (wanted,)).fetchone()[0]
+    if priority is None:
         return None
-    chosen = first
+    lanes = {"types": wanted, "models": json.dumps([*loaded]), "priority": priority}
+    chosen = first = db.execute(_FIRST, lanes).fetchone()
     # Upscalers are loaded beside the models: such a job drives no model out, so there is nothing to gain.
     is_switch = first["type"] != JobType.UPSCALE and first["model_id"] not in loaded
     if loaded and is_switch and first["passed_over"] < MAX_PASSED_OVER:
-        places = ", ".join("?" * len(loaded))
-        other = db.execute(_PREFERRED.format(types=names, models=places), (first["priority"], *loaded)).fetchone()
+        other = db.execute(_FIRST_OF_MODELS, lanes).fetchone()
         if other is not None:
             db.execute("UPDATE jobs SET passed_over = passed_over + 1 WHERE sequence = ?", (first["sequence"],))
             chosen = other
