@@ -45,6 +45,12 @@ class Ending:
     warnings: tuple[str, ...] = ()
 
 
+def server_died(times: int) -> Failure:
+    """Why a job fails that was running at so many abrupt ends of the server."""
+    message = f"the server stopped abruptly while it worked on this job, {times} times; it is not tried again"
+    return Failure(slug="server_died", message=message)
+
+
 class JobStore(Protocol):
     """Durable jobs. Every method is atomic, and returns when the change is on disk.
 

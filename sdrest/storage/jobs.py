@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sdrest.core.errors import QueueFull
-from sdrest.core.job import Failure, Job, JobState, JobType, Output, with_output
-from sdrest.jobs.store import Ending, JobFilter
+from sdrest.core.job import Job, JobState, JobType, Output, with_output
+from sdrest.jobs.store import Ending, JobFilter, server_died
 from sdrest.storage.database import Database
 from sdrest.storage.job_rows import COLUMNS, as_json, as_text, job_of, outputs_of, row_of, where_of
 from sdrest.storage.turns import take_turn
@@ -71,8 +71,8 @@ class SqliteJobStore:
     async def by_result(self, principal: str, result_key: str) -> Job | None:
         """See :meth:`JobStore.by_result`."""
         query = (
-            f"SELECT {COLUMNS} FROM jobs WHERE result_key = ? AND principal = ? AND state = 'completed' "  # noqa: S608 - constant columns
-            "ORDER BY sequence DESC LIMIT 1"
+            f"SELECT {COLUMNS} FROM jobs WHERE result_key = ? AND result_key <> '' AND principal = ? "  # noqa: S608 - constant columns
+            "AND state = 'completed' ORDER BY sequence DESC LIMIT 1"
         )
 
         def find(db: sqlite3.Connection) -> Job | None:
@@ -136,7 +136,9 @@ class SqliteJobStore:
                 return None
             pending = "SELECT count(*) FROM jobs INDEXED BY jobs_pending WHERE state = 'pending' AND "
             higher = _number(db, pending + "priority > ?", (row["priority"],))
-            return 1 + higher + _number(db, pending + "priority = ? AND sequence < ?", (row["priority"], row["sequence"]))
+            return (
+                1 + higher + _number(db, pending + "priority = ? AND sequence < ?", (row["priority"], row["sequence"]))
+            )
 
         return await self._database.read(query)
 
@@ -285,10 +287,7 @@ class SqliteJobStore:
 
     async def recover(self, now: datetime, max_interruptions: int) -> Sequence[Job]:
         """See :meth:`JobStore.recover`."""
-        poisoned = Failure(
-            slug="server_died",
-            message=f"the server stopped abruptly while it worked on this job, {max_interruptions} times; it is not tried again",
-        )
+        poisoned = server_died(max_interruptions)
 
         def change(db: sqlite3.Connection) -> list[Job]:
             rows = db.execute(
@@ -366,6 +365,6 @@ def _get(db: sqlite3.Connection, job_id: str) -> Job | None:
 
 
 def _by_key(db: sqlite3.Connection, principal: str, key: str) -> Job | None:
-    query = f"SELECT {COLUMNS} FROM jobs WHERE principal = ? AND idempotency_key = ?"  # noqa: S608 - constant columns
+    query = f"SELECT {COLUMNS} FROM jobs WHERE principal = ? AND idempotency_key = ? AND idempotency_key <> ''"  # noqa: S608 - constant columns
     row = db.execute(query, (principal, key)).fetchone()
     return job_of(row) if row else None

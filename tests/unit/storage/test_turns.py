@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from sdrest.core.job import Job, JobType
-from sdrest.storage.database import Database
-from sdrest.storage.jobs import SqliteJobStore
+from sdrest.jobs.store import JobStore
 from sdrest.storage.turns import MAX_PASSED_OVER
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteJobStore]:
-    database = Database(tmp_path / "jobs.sqlite3")
-    await database.open()
-    yield SqliteJobStore(database)
-    await database.close()
-
-
 _NUMBERS = itertools.count()
 
 
-async def add(store: SqliteJobStore, model: str, principal: str = "", job_type: JobType = JobType.TXT2IMG) -> None:
+async def add(store: JobStore, model: str, principal: str = "", job_type: JobType = JobType.TXT2IMG) -> None:
     job = Job(id=f"job-{next(_NUMBERS)}", type=job_type, model_id=model, principal=principal, created_at=NOW)
     await store.add(job, max_pending=1000)
 
 
-async def run_all(store: SqliteJobStore, *, prefer: bool) -> list[Job]:
+async def run_all(store: JobStore, *, prefer: bool) -> list[Job]:
     """Take all jobs, with one model in memory at a time."""
     taken: list[Job] = []
     loaded = ""
@@ -52,7 +41,7 @@ def loads(taken: list[Job]) -> int:
 
 
 @pytest.mark.parametrize("principals", [("",), ("ann", "bob")])
-async def test_alternating_models_cost_a_handful_of_loads(store: SqliteJobStore, principals: tuple[str, ...]) -> None:
+async def test_alternating_models_cost_a_handful_of_loads(store: JobStore, principals: tuple[str, ...]) -> None:
     for index in range(40):
         await add(store, "ab"[index % 2], principals[index % len(principals)])
     taken = await run_all(store, prefer=True)
@@ -60,13 +49,13 @@ async def test_alternating_models_cost_a_handful_of_loads(store: SqliteJobStore,
     assert loads(taken) <= 6
 
 
-async def test_plain_order_would_load_for_every_job(store: SqliteJobStore) -> None:
+async def test_plain_order_would_load_for_every_job(store: JobStore) -> None:
     for index in range(40):
         await add(store, "ab"[index % 2])
     assert loads(await run_all(store, prefer=False)) == 40
 
 
-async def test_nobody_is_passed_over_more_often_than_the_bound(store: SqliteJobStore) -> None:
+async def test_nobody_is_passed_over_more_often_than_the_bound(store: JobStore) -> None:
     await add(store, "a", "ann")
     assert (await store.claim(list(JobType), now=NOW, lease_seconds=60, worker="w")) is not None
     await add(store, "b", "bob")
@@ -77,7 +66,7 @@ async def test_nobody_is_passed_over_more_often_than_the_bound(store: SqliteJobS
     assert first_of_bob <= MAX_PASSED_OVER
 
 
-async def test_job_that_drives_no_model_out_is_not_passed_over(store: SqliteJobStore) -> None:
+async def test_job_that_drives_no_model_out_is_not_passed_over(store: JobStore) -> None:
     await add(store, "a")
     assert (await store.claim(list(JobType), now=NOW, lease_seconds=60, worker="w")) is not None
     await add(store, "esrgan", job_type=JobType.UPSCALE)

@@ -1,0 +1,275 @@
+"""Jobs in memory, gone with the process: the whole meaning of :class:`sdrest.jobs.store.JobStore` in plain Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sdrest.core.errors import QueueFull
+from sdrest.core.job import Job, JobState, JobType, Output, with_output
+from sdrest.jobs.store import Ending, JobFilter, server_died
+from sdrest.storage.turns import MAX_PASSED_OVER
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A job and what the store keeps beside it."""
+
+    job: Job
+    sequence: int
+    passed_over: int = 0
+    lease_until: datetime | None = None
+
+    def change(self, **fields: Any) -> Job:
+        self.job = dataclasses.replace(self.job, **fields)
+        return self.job
+
+
+class MemoryJobStore:
+    """The :class:`sdrest.jobs.store.JobStore` of tests and of servers that keep nothing."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._sequence = 0
+        self._served: dict[str, int] = {}
+        self._values: dict[str, str] = {}
+
+    async def add(self, job: Job, *, max_pending: int, max_pending_of_principal: int | None = None) -> Job:
+        """See :meth:`JobStore.add`."""
+        if job.idempotency_key and (known := await self.by_key(job.principal, job.idempotency_key)):
+            return known
+        if not job.is_finished:
+            pending = len(self._pending())
+            if pending >= max_pending:
+                raise QueueFull(f"the queue is full: {pending} jobs are pending")
+            own = len(self._pending(lambda other: other.principal == job.principal))
+            if max_pending_of_principal is not None and own >= max_pending_of_principal:
+                raise QueueFull(f"you have {own} jobs pending, as many as one user may have")
+        self._sequence += 1
+        self._entries[job.id] = _Entry(job, self._sequence)
+        return job
+
+    # ------------------------------------------------------------------ look
+
+    async def get(self, job_id: str) -> Job | None:
+        """See :meth:`JobStore.get`."""
+        entry = self._entries.get(job_id)
+        return entry.job if entry else None
+
+    async def known(self, job_ids: Collection[str]) -> set[str]:
+        """See :meth:`JobStore.known`."""
+        return {*job_ids} & self._entries.keys()
+
+    async def by_key(self, principal: str, key: str) -> Job | None:
+        """See :meth:`JobStore.by_key`."""
+        return next(
+            self._jobs(lambda job: key != "" and (job.principal, job.idempotency_key) == (principal, key)), None
+        )
+
+    async def by_result(self, principal: str, result_key: str) -> Job | None:
+        """See :meth:`JobStore.by_result`."""
+        wanted = (JobState.COMPLETED, principal, result_key)
+        found = [*self._jobs(lambda job: (job.state, job.principal, job.result_key) == wanted)]
+        return found[-1] if found else None
+
+    async def find(self, wanted: JobFilter) -> Sequence[Job]:
+        """See :meth:`JobStore.find`."""
+        found = [*self._jobs(lambda job: _matches(job, wanted))]
+        if wanted.newest_first:
+            found.reverse()
+        return found[wanted.offset : wanted.offset + wanted.limit]
+
+    async def count(self, wanted: JobFilter) -> int:
+        """See :meth:`JobStore.count`."""
+        return sum(1 for _ in self._jobs(lambda job: _matches(job, wanted)))
+
+    async def counts(self, principal: str | None = None) -> dict[JobState, int]:
+        """See :meth:`JobStore.counts`."""
+        states = [job.state for job in self._jobs(lambda job: principal in {None, job.principal})]
+        return {state: states.count(state) for state in JobState}
+
+    async def output_bytes(self) -> int:
+        """See :meth:`JobStore.output_bytes`."""
+        return sum(output.size_bytes for job in self._jobs() for output in job.outputs)
+
+    async def position(self, job_id: str) -> int | None:
+        """See :meth:`JobStore.position`."""
+        in_order = sorted(self._pending(), key=lambda entry: (-entry.job.priority, entry.sequence))
+        ids = [entry.job.id for entry in in_order]
+        return ids.index(job_id) + 1 if job_id in ids else None
+
+    async def highest_priority(self, *, besides: str = "") -> int | None:
+        """See :meth:`JobStore.highest_priority`."""
+        return max((entry.job.priority for entry in self._pending(lambda job: job.id != besides)), default=None)
+
+    # ------------------------------------------------------------------ run
+
+    async def claim(
+        self,
+        types: Collection[JobType],
+        *,
+        now: datetime,
+        lease_seconds: float,
+        worker: str,  # noqa: ARG002 - there is no other process that could ask
+        preferred_models: Collection[str] = (),
+    ) -> Job | None:
+        """See :meth:`JobStore.claim`."""
+        entry = self._take_turn(types, preferred_models)
+        if entry is None:
+            return None
+        entry.lease_until = now + timedelta(seconds=lease_seconds)
+        return entry.change(state=JobState.RUNNING, attempt=entry.job.attempt + 1, started_at=now)
+
+    def _take_turn(self, types: Collection[JobType], loaded: Collection[str]) -> _Entry | None:
+        waiting = self._pending(lambda job: job.type in types)
+        highest = max((entry.job.priority for entry in waiting), default=0)
+        in_turn = sorted(
+            (entry for entry in waiting if entry.job.priority == highest),
+            key=lambda entry: (self._served.get(entry.job.principal, 0), entry.sequence),
+        )
+        if not in_turn:
+            return None
+        chosen = first = in_turn[0]
+        is_switch = first.job.type is not JobType.UPSCALE and first.job.model_id not in loaded
+        if is_switch and first.passed_over < MAX_PASSED_OVER:
+            other = next((entry for entry in in_turn if entry.job.model_id in loaded), None)
+            if other is not None:
+                first.passed_over += 1
+                chosen = other
+        self._served[chosen.job.principal] = max(self._served.values(), default=0) + 1
+        return chosen
+
+    async def renew(self, job_id: str, attempt: int, *, until: datetime) -> bool:
+        """See :meth:`JobStore.renew`."""
+        entry = self._held(job_id, attempt)
+        if entry is not None:
+            entry.lease_until = until
+        return entry is not None
+
+    async def note_output(self, job_id: str, attempt: int, output: Output) -> bool:
+        """See :meth:`JobStore.note_output`."""
+        entry = self._held(job_id, attempt)
+        if entry is not None:
+            entry.change(outputs=with_output(entry.job.outputs, output))
+        return entry is not None
+
+    async def finish(self, job_id: str, attempt: int, ending: Ending) -> Job | None:
+        """See :meth:`JobStore.finish`."""
+        entry = self._held(job_id, attempt)
+        if entry is None:
+            return None
+        unwanted = ending.state is JobState.FAILED and entry.job.cancel_requested_at is not None
+        return entry.change(
+            state=JobState.CANCELLED if unwanted else ending.state,
+            failure=None if unwanted else ending.failure,
+            finished_at=ending.finished_at,
+            outputs=ending.outputs,
+            seconds=ending.seconds,
+            warnings=ending.warnings,
+        )
+
+    async def release(
+        self, job_id: str, attempt: int, *, now: datetime, count_attempt: bool, outputs: tuple[Output, ...]
+    ) -> Job | None:
+        """See :meth:`JobStore.release`."""
+        entry = self._held(job_id, attempt)
+        if entry is None:
+            return None
+        if entry.job.cancel_requested_at is not None:
+            return entry.change(state=JobState.CANCELLED, finished_at=now, outputs=outputs)
+        number = attempt if count_attempt else attempt - 1
+        return entry.change(state=JobState.PENDING, attempt=number, started_at=None, outputs=outputs)
+
+    # ------------------------------------------------------------------ change
+
+    async def request_cancel(self, job_id: str, now: datetime) -> Job | None:
+        """See :meth:`JobStore.request_cancel`."""
+        entry = self._entries.get(job_id)
+        if entry is None or entry.job.is_finished:
+            return entry.job if entry else None
+        asked_at = entry.job.cancel_requested_at or now
+        if entry.job.state is JobState.PENDING:
+            return entry.change(state=JobState.CANCELLED, cancel_requested_at=asked_at, finished_at=now)
+        return entry.change(cancel_requested_at=asked_at)
+
+    async def clear_pending(self, now: datetime, principal: str | None = None) -> Sequence[Job]:
+        """See :meth:`JobStore.clear_pending`."""
+        return [
+            entry.change(state=JobState.CANCELLED, cancel_requested_at=now, finished_at=now)
+            for entry in self._pending(lambda job: principal in {None, job.principal})
+        ]
+
+    async def recover(self, now: datetime, max_interruptions: int) -> Sequence[Job]:
+        """See :meth:`JobStore.recover`."""
+        changed = []
+        for entry in [item for item in self._entries.values() if item.job.state is JobState.RUNNING]:
+            job = entry.change(interruptions=entry.job.interruptions + 1)
+            if job.cancel_requested_at is not None:
+                entry.change(state=JobState.CANCELLED, finished_at=now)
+            elif job.interruptions >= max_interruptions:
+                entry.change(state=JobState.FAILED, finished_at=now, failure=server_died(max_interruptions))
+            else:
+                entry.change(state=JobState.PENDING, started_at=None)
+            changed.append(entry.job)
+        return changed
+
+    async def prioritise(self, job_id: str, priority: int) -> Job | None:
+        """See :meth:`JobStore.prioritise`."""
+        entry = self._entries.get(job_id)
+        if entry is None or entry.job.state is not JobState.PENDING:
+            return None
+        return entry.change(priority=priority)
+
+    async def forget_key(self, job_id: str) -> None:
+        """See :meth:`JobStore.forget_key`."""
+        entry = self._entries.get(job_id)
+        if entry is not None and entry.job.is_finished:
+            entry.change(idempotency_key="")
+
+    async def remove(self, job_id: str) -> bool:
+        """See :meth:`JobStore.remove`."""
+        entry = self._entries.get(job_id)
+        if entry is None or not entry.job.is_finished:
+            return False
+        del self._entries[job_id]
+        return True
+
+    async def get_value(self, key: str) -> Any:
+        """See :meth:`JobStore.get_value`."""
+        return json.loads(self._values.get(key, "null"))
+
+    async def set_value(self, key: str, value: Any) -> None:
+        """See :meth:`JobStore.set_value`."""
+        self._values[key] = json.dumps(value)
+
+    # ------------------------------------------------------------------
+
+    def _jobs(self, wanted: Callable[[Job], bool] = lambda _job: True) -> Iterator[Job]:
+        return (entry.job for entry in self._entries.values() if wanted(entry.job))
+
+    def _pending(self, wanted: Callable[[Job], bool] = lambda _job: True) -> list[_Entry]:
+        return [entry for entry in self._entries.values() if entry.job.state is JobState.PENDING and wanted(entry.job)]
+
+    def _held(self, job_id: str, attempt: int) -> _Entry | None:
+        entry = self._entries.get(job_id)
+        return entry if entry and (entry.job.state, entry.job.attempt) == (JobState.RUNNING, attempt) else None
+
+
+def _matches(job: Job, wanted: JobFilter) -> bool:
+    ended_before = wanted.finished_before is None or (job.finished_at and job.finished_at < wanted.finished_before)
+    text = f"{job.parameters.get('prompt', '')}\n{job.model_name}".lower()
+    return bool(
+        (not wanted.states or job.state in wanted.states)
+        and (not wanted.types or job.type in wanted.types)
+        and wanted.principal in {None, job.principal}
+        and wanted.model_id in {"", job.model_id}
+        and (wanted.created_after is None or job.created_at >= wanted.created_after)
+        and (wanted.created_before is None or job.created_at < wanted.created_before)
+        and ended_before
+        and (job.outputs or not wanted.with_outputs)
+        and all(word.lower() in text for word in wanted.search.split())
+    )

@@ -1,0 +1,160 @@
+"""The store in memory says in plain Python what the one in SQLite says in queries: whatever is done, both answer the same."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdrest.core.errors import QueueFull
+from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
+from sdrest.jobs.store import Ending, JobFilter, JobStore
+from sdrest.storage.database import Database
+from sdrest.storage.jobs import SqliteJobStore
+from sdrest.storage.memory import MemoryJobStore
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MODELS = ("", "a", "b", "c")
+TYPES = (JobType.TXT2IMG, JobType.UPSCALE, JobType.HASH)
+
+#: One thing to do with a store at a time, told as (hour, store) → answer.
+Step = Callable[[datetime, JobStore], Awaitable[Any]]
+
+ids = st.integers(0, 25).map("job-{}".format)
+attempts = st.integers(1, 3)
+outputs = st.lists(st.sampled_from(("image_0.png", "image_1.png")), unique=True).map(
+    lambda names: tuple(Output(file=name, media_type="image/png", size_bytes=10) for name in names)
+)
+names = st.sampled_from(("ann", "bob", "cid"))
+
+
+@st.composite
+def adding(draw: st.DrawFn) -> Step:
+    fields: dict[str, Any] = {
+        "id": draw(ids),
+        "type": draw(st.sampled_from(TYPES)),
+        "principal": draw(names),
+        "priority": draw(st.integers(-1, 1)),
+        "model_id": draw(st.sampled_from(MODELS)),
+        "idempotency_key": draw(st.sampled_from(("", "", "", "k"))),
+        "result_key": draw(st.sampled_from(("", "r"))),
+    }
+
+    async def step(now: datetime, store: JobStore) -> object:
+        if await store.get(fields["id"]) is not None:
+            return None  # ids are never used twice
+        try:
+            return await store.add(Job(**fields, created_at=now), max_pending=12, max_pending_of_principal=5)
+        except QueueFull as error:
+            return str(error)
+
+    return step
+
+
+@st.composite
+def claiming(draw: st.DrawFn) -> Step:
+    types = draw(st.lists(st.sampled_from(TYPES), min_size=1, unique=True))
+    loaded = draw(st.lists(st.sampled_from(MODELS), unique=True))
+    return lambda now, store: store.claim(types, now=now, lease_seconds=9, worker="w", preferred_models=loaded)
+
+
+@st.composite
+def ending(draw: st.DrawFn) -> Step:
+    state = draw(st.sampled_from(sorted(TERMINAL_STATES)))
+    failure = Failure(slug="s", message="m") if state is JobState.FAILED else None
+    job_id, attempt, made = draw(ids), draw(attempts), draw(outputs)
+    return lambda now, store: store.finish(
+        job_id, attempt, Ending(state=state, finished_at=now, failure=failure, outputs=made)
+    )
+
+
+@st.composite
+def releasing(draw: st.DrawFn) -> Step:
+    job_id, attempt, made, counted = draw(ids), draw(attempts), draw(outputs), draw(st.booleans())
+    return lambda now, store: store.release(job_id, attempt, now=now, count_attempt=counted, outputs=made)
+
+
+@st.composite
+def noting(draw: st.DrawFn) -> Step:
+    job_id, attempt, made = draw(ids), draw(attempts), draw(outputs.filter(bool))
+    return lambda _now, store: store.note_output(job_id, attempt, made[0])
+
+
+steps = st.one_of(
+    adding(),
+    adding(),
+    claiming(),
+    claiming(),
+    ending(),
+    releasing(),
+    noting(),
+    st.builds(lambda job_id: lambda now, store: store.request_cancel(job_id, now), ids),
+    st.builds(lambda name: lambda now, store: store.clear_pending(now, name), names),
+    st.builds(lambda most: lambda now, store: store.recover(now, most), st.integers(1, 3)),
+    st.builds(lambda job_id, number: lambda _now, store: store.prioritise(job_id, number), ids, st.integers(-1, 1)),
+    st.builds(lambda job_id: lambda _now, store: store.remove(job_id), ids),
+    st.builds(lambda job_id: lambda _now, store: store.forget_key(job_id), ids),
+)
+
+
+def in_no_order(answer: object) -> object:
+    """Which of several jobs is named first says nothing."""
+    return sorted(answer, key=lambda job: job.id) if isinstance(answer, list) else answer
+
+
+async def seen(store: JobStore, now: datetime) -> list[object]:
+    """All that can be asked."""
+    everything = await store.find(JobFilter(limit=100))
+    answers: list[object] = [everything, await store.counts(), await store.output_bytes()]
+    for name in ("ann", "bob", "cid"):
+        answers += [await store.counts(name), await store.by_key(name, "k"), await store.by_result(name, "r")]
+    for wanted in (
+        JobFilter(states=TERMINAL_STATES, with_outputs=True, newest_first=False),
+        JobFilter(states=(JobState.PENDING, JobState.RUNNING), types=TYPES[:2], principal="ann"),
+        JobFilter(finished_before=now - timedelta(hours=3), limit=3, offset=1),
+        JobFilter(model_id="a", created_after=NOW + timedelta(hours=5)),
+    ):
+        answers += [await store.find(wanted), await store.count(wanted)]
+    answers += [await store.position(job.id) for job in everything]
+    answers += [await store.highest_priority(besides=job.id) for job in everything]
+    return answers
+
+
+async def compare(folder: Path, todo: list[Step]) -> None:
+    database = Database(folder / "jobs.sqlite3")
+    await database.open()
+    try:
+        plain, sqlite = MemoryJobStore(), SqliteJobStore(database)
+        for hour, step in enumerate(todo):
+            now = NOW + timedelta(hours=hour)
+            assert in_no_order(await step(now, plain)) == in_no_order(await step(now, sqlite))
+        assert await seen(plain, NOW + timedelta(hours=len(todo))) == await seen(
+            sqlite, NOW + timedelta(hours=len(todo))
+        )
+    finally:
+        await database.close()
+
+
+def check(todo: list[Step]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(compare(Path(folder), todo))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(steps, min_size=20, max_size=60))
+def test_both_stores_answer_the_same(todo: list[Step]) -> None:
+    check(todo)
+
+
+@pytest.mark.nightly
+@settings(max_examples=200, deadline=None)
+@given(st.lists(steps, min_size=20, max_size=100))
+def test_both_stores_answer_the_same_for_long(todo: list[Step]) -> None:
+    check(todo)
