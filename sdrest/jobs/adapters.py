@@ -36,6 +36,8 @@ class Adapters:
     prompt: str
     loras: tuple[LoraFile, ...] = ()
     embeddings: tuple[tuple[str, str], ...] = ()
+    #: The embeddings' words, with the tokens that each stands for.
+    vectors: tuple[tuple[str, int], ...] = ()
 
 
 class AdapterFinder:
@@ -73,15 +75,17 @@ class AdapterFinder:
                 )
             )
         embeddings: list[tuple[str, str]] = []
+        vectors: list[tuple[str, int]] = []
         for word, embedding in self._embeddings(model, prompt, parameters.negative_prompt):
             try:
                 embeddings.append((word, str(self._embedding_file(embedding))))
+                vectors.append((word, embedding.traits.get("vectors", 1)))
             except InvalidInput as error:
                 why = error.message.removeprefix("body: ")
                 problems.append(FieldProblem("prompt", f"the word {word!r} means an embedding: {why}"))
         if problems:
             raise InvalidInput(problems)
-        return Adapters(prompt, tuple(files), tuple(embeddings))
+        return Adapters(prompt, tuple(files), tuple(embeddings), tuple(vectors))
 
     def _lora(self, model: Model, lora: Lora) -> LoraFile:
         found = self._registry.resolve(lora.name, ModelType.LORA)

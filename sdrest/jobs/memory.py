@@ -25,6 +25,9 @@ from sdrest.outputs.files import atomic_file
 _RAM_SHARE: Final = 0.75
 _DEVICE_SHARE: Final = 0.95
 _KEPT: Final = 5000
+#: Prompts up to this length are as good as all others of theirs, in steps of so many bytes.
+_SHORT_TEXT_BYTES: Final = 512
+_TEXT_STEP_BYTES: Final = 64
 _CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -119,7 +122,7 @@ def machine_memory_bytes() -> int:
 
 
 def _key(plan: ContextPlan, parameters: GenerationParameters) -> str:
-    """Everything that buffers depend on; prompts, seeds, steps and strengths do not matter."""
+    """Everything that buffers depend on; seeds, steps and strengths do not matter."""
     parts: dict[str, object] = {
         "context": msgspec.to_builtins(plan.spec),
         "weights": plan.weights_bytes,
@@ -128,9 +131,20 @@ def _key(plan: ContextPlan, parameters: GenerationParameters) -> str:
         "hires": dataclasses.asdict(parameters.hires) if parameters.hires.enabled else None,
         "pictures": {field: len(names) for field, names in input_files(parameters).items()},
         "frames": parameters.video_frames if isinstance(parameters, VideoParameters) else 0,
-        "prompt_words": len(parameters.prompt) // 500,
+        "texts": [_text_key(text, plan) for text in (parameters.prompt, parameters.negative_prompt)],
     }
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
+
+
+def _text_key(text: str, plan: ContextPlan) -> object:
+    """What a prompt adds to buffers: its length in steps, where that bounds its tokens closely enough, else all of it.
+
+    Text encoders' buffers grow with the square of the tokens, and texts of equal length may have four times as many.
+    """
+    length = len(text.encode(errors="surrogatepass"))
+    if length > _SHORT_TEXT_BYTES or plan.spec.embeddings or "BREAK" in text:
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return -(-length // _TEXT_STEP_BYTES)
 
 
 def _read(file: Path) -> dict[str, int]:

@@ -21,6 +21,7 @@ from sdrest.jobs.checks import encoder_problems, mode_problems, number_problems
 from sdrest.jobs.contexts import ContextBuilder, chosen_components
 from sdrest.jobs.default_model import DefaultModel
 from sdrest.jobs.memory import MemoryPlanner
+from sdrest.jobs.prompt_tokens import text_problems
 from sdrest.jobs.reuse import ResultKeys
 from sdrest.jobs.sizes import with_picture_size
 from sdrest.jobs.submission import Prepared, Submission
@@ -88,6 +89,8 @@ class ModelPreparer:
         if isinstance(complete, VideoParameters):
             check_format(complete.video_format)
         adapters = _collect(problems, lambda: self._adapters.find(model, complete))
+        if adapters is not None:
+            problems.extend(text_problems(model, complete.negative_prompt, adapters))
         plan = _collect(problems, lambda: self._contexts.plan(model, complete, adapters))
         if plan is not None and not plan.encodes:
             problems.extend(encoder_problems(complete, model, has))

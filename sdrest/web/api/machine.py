@@ -15,7 +15,13 @@ from pydantic import SecretStr
 from typing_extensions import TypedDict
 
 from sdrest.core.job import JobType
-from sdrest.core.parameters import MAX_PROMPT_CHARACTERS, MAX_SIDE_PX, GenerationParameters, limits_of
+from sdrest.core.parameters import (
+    MAX_PROMPT_CHARACTERS,
+    MAX_PROMPT_TOKENS,
+    MAX_SIDE_PX,
+    GenerationParameters,
+    limits_of,
+)
 from sdrest.core.principal import Permission
 from sdrest.web.access import requires
 from sdrest.web.api.system import backend_name, device_view
@@ -78,6 +84,7 @@ class Limits(TypedDict):
     max_batch_count: int
     max_steps: int
     max_prompt_characters: int
+    max_prompt_tokens: int
     max_image_pixels: int
     max_body_bytes: int
     max_pending_jobs: int
@@ -142,6 +149,7 @@ def limits(app: web.Application) -> Limits:
         "max_batch_count": int(tables["batch_count"].le or 0),
         "max_steps": int(tables["steps"].le or 0),
         "max_prompt_characters": MAX_PROMPT_CHARACTERS,
+        "max_prompt_tokens": MAX_PROMPT_TOKENS,
         "max_image_pixels": settings.max_image_pixels,
         "max_body_bytes": settings.max_body_bytes,
         "max_pending_jobs": settings.max_pending_jobs,
