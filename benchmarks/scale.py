@@ -173,7 +173,7 @@ def copy_job(database: Path, job: str, copies: int) -> None:
 async def _listeners(result: Result, folder: Path, listeners: int) -> None:
     rows = []
     folder.mkdir()
-    async with sdrest(folder) as server:
+    async with sdrest(folder, "--max-streams-per-user", str(listeners)) as server:
         for number in (10, 100, listeners):
             async with _session() as session:
                 client = Client(server, session)

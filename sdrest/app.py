@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from sdrest.auth.setup import Access, build_access
+from sdrest.core import bounds
 from sdrest.core.background import Backgrounds
 from sdrest.core.errors import InvalidInput
 from sdrest.core.events import ServerStopping
@@ -67,6 +68,7 @@ from sdrest.web.lifecycle import Lifecycle
 from sdrest.web.metrics import Metrics
 from sdrest.web.middleware import known_host, request_context
 from sdrest.web.problems import Problems
+from sdrest.web.room import AtOnce, Room, Rooms
 from sdrest.web.streams import Streams
 from sdrest.web.transfers import Downloads
 from sdrest.web.ui.setup import add_ui
@@ -85,6 +87,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     problems = Problems()
     app = web.Application(
         client_max_size=settings.max_body_bytes,
+        client_max_fields=bounds.FORM_FIELDS,
         middlewares=[
             request_context,
             problems.middleware(),
@@ -100,6 +103,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         guard, max_bytes=settings.fetch_max_bytes, timeout_seconds=settings.fetch_timeout_seconds
     )
     app[keys.WEBHOOK_GUARD] = WebhookGuard(guard, settings.webhook_hosts)
+    _add_bounds(app)
     app[keys.LIFECYCLE] = Lifecycle()
     app[keys.STARTED_AT] = time.monotonic()
     backgrounds = app[keys.BACKGROUNDS] = Backgrounds()
@@ -142,7 +146,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
             ),
             EarlierResults(store, files),
             max_pending=settings.max_pending_jobs,
-            allowances=allowances_from(settings),
+            allowances=app[keys.ALLOWANCES],
         ),
     )
     timings = app[keys.TIMINGS] = SqliteTimings(database)
@@ -202,6 +206,18 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     add_documentation(app)
     add_ui(app, problems)
     return app
+
+
+def _add_bounds(app: web.Application) -> None:
+    """How much callers may have in work at the same time."""
+    settings = app[keys.SETTINGS]
+    app[keys.ROOMS] = Rooms(
+        Room(max(settings.max_body_bytes_at_once, settings.max_body_bytes)),
+        Room(max(settings.max_pixels_at_once, settings.max_image_pixels)),
+    )
+    app[keys.STREAMS] = AtOnce(settings.max_streams_per_user, "event streams")
+    app[keys.UPLOADS] = AtOnce(bounds.MODEL_UPLOADS, "uploads of model files")
+    app[keys.ALLOWANCES] = allowances_from(settings)
 
 
 async def _models(app: web.Application) -> AsyncIterator[None]:

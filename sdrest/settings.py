@@ -230,6 +230,15 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         64 * 1024 * 1024, ge=1, description="Largest uploaded picture in pixels (width × height)."
     )
+    max_pixels_at_once: int = Field(
+        256 * 1024 * 1024, ge=1, description="Pixels of input pictures held for all requests together; more wait."
+    )
+    max_body_bytes_at_once: int = Field(
+        1024**3, ge=1024, description="Bytes of bodies held for all requests together before further ones get 429."
+    )
+    max_streams_per_user: int = Field(
+        256, ge=1, description="Event streams and WebSockets that one user or guest may have open."
+    )
     fetch_allowed_hosts: Names = Field(
         (),
         description="Hosts (or host:port) in private networks that pictures and models may come from and webhooks go to.",

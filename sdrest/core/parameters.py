@@ -23,7 +23,8 @@ MAX_PROMPT_CHARACTERS: Final = 20_000
 #: Most tokens of a prompt, counted from above (``jobs/prompt_tokens.py``; figures in ``docs/generation.md``): some four thousand
 #: letters of English, which are about a thousand tokens, and more than any architecture was trained on.
 MAX_PROMPT_TOKENS: Final = 4096
-#: Largest side of a picture in pixels; architectures may allow less.
+#: Smallest and largest side of a picture in pixels; architectures may allow less.
+MIN_SIDE_PX: Final = 16
 MAX_SIDE_PX: Final = 4096
 MAX_SEED: Final = 2**63 - 1
 RANDOM_SEED: Final = -1
@@ -192,10 +193,10 @@ class GenerationParameters(Components):
     negative_prompt: str = param("", "What it should not show.", max_length=MAX_PROMPT_CHARACTERS)
     model: str = param("", "Name, file name, relative path or id of a model; empty: the default model.", max_length=500)
     width: int = param(
-        512, "Width in pixels; the architecture may need a multiple of 8, 16 or 64.", ge=16, le=MAX_SIDE_PX
+        512, "Width in pixels; the architecture may need a multiple of 8, 16 or 64.", ge=MIN_SIDE_PX, le=MAX_SIDE_PX
     )
     height: int = param(
-        512, "Height in pixels; the architecture may need a multiple of 8, 16 or 64.", ge=16, le=MAX_SIDE_PX
+        512, "Height in pixels; the architecture may need a multiple of 8, 16 or 64.", ge=MIN_SIDE_PX, le=MAX_SIDE_PX
     )
     steps: int = param(20, "Sampling steps.", ge=1, le=1000)
     cfg_scale: float = param(7.0, "Classifier-free guidance; 1 turns the negative prompt off.", ge=0, le=100)

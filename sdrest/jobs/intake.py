@@ -81,7 +81,8 @@ class Intake:
             raise Forbidden("a priority above 0 needs the permission 'manage_queue'")
         prepared = await self._preparer.prepare(submission)
         parameters, model = prepared.parameters, prepared.model
-        self._allowances.of(principal).check(parameters)
+        enlarged = submission.pictures.get("image")
+        self._allowances.of(principal).check(parameters, enlarged[0].size if enlarged else None)
         if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
             parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
         job_id = str(uuid.uuid4())

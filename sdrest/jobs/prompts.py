@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput
 from sdrest.core.parameters import Lora, limits_of
 
@@ -42,6 +43,8 @@ def extract_loras(prompt: str, *, field: str = "prompt") -> tuple[str, tuple[Lor
         return ""
 
     rest = _TAG.sub(take, prompt)
+    if len(loras) > bounds.LORA_TAGS:
+        problems.append(FieldProblem(field, f"{len(loras)} LoRA tags are more than the {bounds.LORA_TAGS} of a prompt"))
     if problems:
         raise InvalidInput(problems)
     return (re.sub(r"[ \t]{2,}", " ", rest).strip() if loras else prompt), tuple(loras)

@@ -8,7 +8,8 @@ from typing import Any, Final
 from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS
 from sdrest.core.parameters import GenerationParameters
 
-_PAIR: Final = re.compile(r'\s*([\w ./+-]+):\s*("(?:\\.|[^"\\])+"|[^,]*)(?:,|$)')
+#: A key is short and begins where a word does: looking for one from every character of a long line would take its length squared.
+_PAIR: Final = re.compile(r'(?<![\w./+-])([\w./+-][\w ./+-]{0,60}):\s*("(?:\\.|[^"\\])+"|[^,]*)(?:,|$)')
 
 
 def infotext(

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import structlog
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sdrest.core.errors import InvalidInput
 from sdrest.outputs import png
 from sdrest.outputs.files import atomic_file
 from sdrest.outputs.video import VIDEO_SUFFIXES, first_frame
+
+log = structlog.get_logger(__name__)
 
 #: Formats taken from clients; vector and multi-file formats are not decoded.
 ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -23,34 +28,59 @@ THUMBNAIL_MAX_PX: Final = 1024
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
+def picture_size(data: bytes, *, field: str, max_pixels: int, max_side_px: int = 16_384) -> tuple[int, int]:
+    """Width and height of the picture in ``data``, as its header tells them; nothing is decoded.
+
+    Raises:
+        InvalidInput: it is no picture of a known format, or has too many pixels; names ``field``.
+    """
+    with _reading(field), _opened(data) as picture:
+        width, height = picture.size
+        if width * height > max_pixels or max(width, height) > max_side_px:
+            raise InvalidInput(
+                f"the picture has {width} × {height} pixels; at most {max_pixels} in all and {max_side_px} a side",
+                field=field,
+            )
+        return width, height
+
+
 def decode_picture(data: bytes, *, field: str, max_pixels: int, max_side_px: int = 16_384) -> Image.Image:
     """The picture in ``data``, upright (EXIF orientation applied), first frame only, in mode RGB, RGBA or L.
 
     Raises:
         InvalidInput: it is no picture of a known format, is damaged, or has too many pixels; names ``field``.
     """
+    picture_size(data, field=field, max_pixels=max_pixels, max_side_px=max_side_px)
+    with _reading(field):
+        picture = _opened(data)
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode in {"RGB", "RGBA", "L"}:
+            return upright
+        has_alpha = "A" in upright.getbands() or "transparency" in upright.info
+        return upright.convert("RGBA" if has_alpha else "RGB")
+
+
+def _opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS)
+
+
+@contextmanager
+def _reading(field: str) -> Iterator[None]:
+    """Turn whatever a damaged picture makes of its decoder into the sender's mistake; the unheard-of is logged with its trace."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            picture = Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS)
-            width, height = picture.size
-            if width * height > max_pixels or max(width, height) > max_side_px:
-                raise InvalidInput(
-                    f"the picture has {width} × {height} pixels; at most {max_pixels} in all and {max_side_px} a side",
-                    field=field,
-                )
-            picture.load()
-            upright = ImageOps.exif_transpose(picture)
+            yield
     except InvalidInput:
         raise
     except UnidentifiedImageError:
         raise InvalidInput(f"not a picture ({', '.join(ACCEPTED_FORMATS)} are understood)", field=field) from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InvalidInput(f"the picture is damaged: {error}", field=field) from None
-    if upright.mode in {"RGB", "RGBA", "L"}:
-        return upright
-    has_alpha = "A" in upright.getbands() or "transparency" in upright.info
-    return upright.convert("RGBA" if has_alpha else "RGB")
+    except Exception as error:
+        log.exception("a picture could not be decoded")
+        raise InvalidInput("the picture is damaged", field=field) from error
 
 
 def png_bytes(picture: Image.Image, infotext: str = "") -> bytes:

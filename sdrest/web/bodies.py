@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
-import json
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -23,12 +22,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean
 from sdrest.core.names import Sampler, Scheduler, parse_sampler, parse_scheduler
 from sdrest.core.parameters import RANDOM_SEED, Limits, limits_of
+from sdrest.web.reading import INLINE_BYTES, parse_json, read_bytes
 
 #: Longest picture field: base64 of the largest body that the server may be told to take.
 _MAX_PICTURE_CHARACTERS: Final = 2**31
-
-#: Bodies up to this size are read at once: a worker thread would cost more than it spares the event loop.
-INLINE_BYTES: Final = 64 * 1024
 
 P = TypeVar("P")
 Q = TypeVar("Q", bound="Body")
@@ -146,22 +143,6 @@ def _picture(hint: Any, limits: Limits, default: Any, arguments: dict[str, Any])
     return str, Field(default, max_length=_MAX_PICTURE_CHARACTERS, description=arguments["description"])
 
 
-def parse_json(text: bytes) -> Any:
-    """The value of a JSON text; NaN and infinities are refused.
-
-    Raises:
-        InvalidInput: it is not JSON; says where.
-    """
-
-    def refuse(constant: str) -> float:
-        raise ValueError(f"{constant} is not a number")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"the body is not JSON: {error}") from None
-
-
 def validate(model: type[Q], value: object) -> Q:
     """``value`` as a body.
 
@@ -176,13 +157,13 @@ def validate(model: type[Q], value: object) -> Q:
         raise InvalidInput(_problems(model, error)) from None
 
 
-async def read_body(model: type[Q], request: web.Request) -> Q:
-    """The JSON body of a request, checked; a large one on a worker thread.
+async def read_body(model: type[Q], request: web.Request, *, most: int | None = None) -> Q:
+    """The JSON body of a request, checked; a large one on a worker thread. ``most``: as for :func:`sdrest.web.reading.read_bytes`.
 
     Raises:
-        InvalidInput: as :func:`parse_json` and :func:`validate`.
+        InvalidInput: as :func:`sdrest.web.reading.read_json` and :func:`validate`.
     """
-    text = await request.read()
+    text = await read_bytes(request, most=most)
 
     def checked() -> Q:
         return validate(model, parse_json(text))

@@ -11,6 +11,7 @@ from sdrest.auth.setup import Access
 from sdrest.core.background import Backgrounds
 from sdrest.core.principal import Principal
 from sdrest.engine.client import Engine
+from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.default_model import DefaultModel
 from sdrest.jobs.generation import Workshop
 from sdrest.jobs.residency import Residency
@@ -23,6 +24,7 @@ from sdrest.settings import Settings
 from sdrest.web.fetch import Fetcher, WebhookGuard
 from sdrest.web.lifecycle import Lifecycle
 from sdrest.web.metrics import Metrics
+from sdrest.web.room import AtOnce, Held, Rooms
 from sdrest.web.transfers import Downloads
 
 SETTINGS: Final = web.AppKey("settings", Settings)
@@ -44,6 +46,12 @@ LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
 ACCESS: Final = web.AppKey("access", Access)
 STARTED_AT: Final = web.AppKey("started_at", float)
 
+ROOMS: Final = web.AppKey("rooms", Rooms)
+STREAMS: Final = web.AppKey("streams", AtOnce)
+UPLOADS: Final = web.AppKey("uploads", AtOnce)
+ALLOWANCES: Final = web.AppKey("allowances", Allowances)
+
+HELD: Final = web.RequestKey("held", Held)
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 CALLER: Final = web.RequestKey("caller", Caller)
 REQUEST_ID: Final = web.RequestKey("request_id", str)

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from sdrest.core.errors import Forbidden
 from sdrest.core.principal import NOBODY
-from sdrest.web.keys import PRINCIPAL, REQUEST_ID, SETTINGS
+from sdrest.web.keys import HELD, PRINCIPAL, REQUEST_ID, ROOMS, SETTINGS
+from sdrest.web.room import Held
 
 log = structlog.get_logger(__name__)
 
@@ -24,12 +25,16 @@ _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain"})
 
 @web.middleware
 async def request_context(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, and log it when it is done."""
+    """Give the request an id, log it when it is done, and take back the room that it held."""
     request[REQUEST_ID] = uuid.uuid4().hex
+    held = request[HELD] = Held(request.app[ROOMS])
     request[PRINCIPAL] = NOBODY
     started_at = time.monotonic()
     with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        finally:
+            held.give_back()
         milliseconds = round(1000 * (time.monotonic() - started_at), 1)
         log.debug(
             "request", method=request.method, path=request.path, status=response.status, milliseconds=milliseconds

@@ -19,8 +19,9 @@ from sdrest.registry.folders import Folders
 from sdrest.registry.presets import Preset, Template
 from sdrest.registry.registry import Registry
 from sdrest.registry.saved import find_preset, find_template
-from sdrest.web.bodies import INLINE_BYTES, Body, body_model, parse_json, validate
+from sdrest.web.bodies import Body, body_model, validate
 from sdrest.web.keys import MODELS
+from sdrest.web.reading import INLINE_BYTES, parse_json, read_bytes
 
 B = TypeVar("B", bound=Body)
 
@@ -71,7 +72,7 @@ async def read_checked(body: type[B], request: web.Request, names: Iterable[tupl
     Raises:
         InvalidInput, ModelUnusable: as :func:`checked`.
     """
-    text = await request.read()
+    text = await read_bytes(request)
     if len(text) > INLINE_BYTES:
         return await asyncio.to_thread(
             lambda: checked(body, parse_json(text), request.app[MODELS].catalogue, dict(names))

@@ -16,7 +16,7 @@ from sdrest.jobs.downloads.executor import whole
 from sdrest.jobs.downloads.sources import checked_sha256
 from sdrest.registry.incoming import Incoming
 from sdrest.registry.placing import kind_of, place
-from sdrest.web.keys import INCOMING, MODELS
+from sdrest.web.keys import INCOMING, MODELS, UPLOADS
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +39,13 @@ async def receive(request: web.Request, upload: Upload, *, prefix: str = "") -> 
 
     Raises:
         InvalidInput: a field is wrong or missing, the hash differs, or the file is of another type.
-        ModelUnusable, Conflict, TooLarge, InsufficientStorage, Unavailable: as the names say.
+        ModelUnusable, Conflict, TooLarge, TooManyRequests, InsufficientStorage, Unavailable: as the names say.
     """
+    with request.app[UPLOADS].one():
+        return await _receive(request, upload, prefix)
+
+
+async def _receive(request: web.Request, upload: Upload, prefix: str) -> Model:
     try:
         reader = await request.multipart()
         while (part := await reader.next()) is not None:

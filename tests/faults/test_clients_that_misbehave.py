@@ -69,6 +69,9 @@ async def test_broken_http_ends_its_own_connection_only(client: Client, sent: by
     del reader
 
 
+#: One grey pixel.
+_PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+
 #: One body that each route takes.
 _GOOD: dict[str, dict[str, dict[str, Any]]] = {
     "native": {
@@ -76,6 +79,11 @@ _GOOD: dict[str, dict[str, dict[str, Any]]] = {
         "/api/v1/generate": SMALL,
         "/api/generate/img2img": {**SMALL, "init_image": "aGVsbG8="},
         "/api/queue/cancel": {"job_id": "x"},
+        "/api/models/batch": {"operation": "hash", "models": ["nothing"]},
+        "/api/image/resize": {"image": _PICTURE, "width": 4, "height": 4},
+        "/api/image/crop": {"image": _PICTURE, "width": 1, "height": 1},
+        "/api/estimate": SMALL,
+        "/api/auth/refresh": {"refresh_token": "x"},
         "/api/validate": {"type": "txt2img", "parameters": SMALL},
     },
     "openai": {
@@ -85,24 +93,57 @@ _GOOD: dict[str, dict[str, dict[str, Any]]] = {
             "n": 1,
             "size": "64x64",
             "response_format": "b64_json",
-        }
+            "output_compression": 50,
+            "stream": False,
+        },
+        "/v1/images/edits": {"prompt": "a cat", "image": _PICTURE, "mask": _PICTURE, "size": "64x64", "steps": 1},
+        "/v1/videos": {"prompt": "a cat", "seconds": "1", "fps": 8, "size": "64x64"},
     },
     "a1111": {
         "/sdapi/v1/txt2img": {
             **SMALL,
             "sampler_name": "Euler",
             "override_settings": {"sd_model_checkpoint": NAME},
+            "eta": 0.5,
+            "force_task_id": "a",
+            "enable_hr": False,
+            "hr_upscaler": "Latent",
+            "lora": [{"name": "x", "multiplier": 1}],
+            "alwayson_scripts": {"ControlNet": {"args": [{"enabled": False, "model": "x", "guidance_end": 1}]}},
         },
-        "/sdapi/v1/img2img": {**SMALL, "init_images": ["aGVsbG8="], "denoising_strength": 0.5},
+        "/sdapi/v1/img2img": {
+            **SMALL,
+            "init_images": [_PICTURE],
+            "mask": _PICTURE,
+            "denoising_strength": 0.5,
+            "resize_mode": 1,
+            "mask_blur": 4,
+            "inpainting_mask_invert": 1,
+            "extra_images": [_PICTURE],
+        },
         "/sdapi/v1/options": {"sd_model_checkpoint": NAME},
-        "/sdapi/v1/png-info": {"image": "aGVsbG8="},
-        "/sdapi/v1/extra-single-image": {"image": "aGVsbG8=", "upscaler_1": "None", "upscaling_resize": 2},
+        "/sdapi/v1/png-info": {"image": _PICTURE},
+        "/sdapi/v1/extra-single-image": {"image": _PICTURE, "upscaler_1": "None", "upscaling_resize": 2},
+        "/sdapi/v1/extra-batch-images": {
+            "imageList": [{"data": _PICTURE, "name": "a"}],
+            "resize_mode": 1,
+            "upscaling_resize_w": 16,
+        },
+        "/sdapi/v1/interrupt": {"force_task_id": "a"},
+        "/internal/progress": {"id_task": "a"},
     },
     "sdcpp": {
         "/sdcpp/v1/img_gen": {
             **SMALL,
-            "sample_params": {"sample_steps": 2, "guidance": {"txt_cfg": 1.0}},
+            "sample_params": {"sample_steps": 2, "guidance": {"txt_cfg": 1.0, "slg": {"layers": [1]}}},
             "batch_count": 1,
+            "lora": [{"path": "x", "multiplier": 1}],
+            "hires": {"enabled": False, "upscaler": "Latent"},
+            "cache_mode": "ucache",
+            "cache_option": "start=0.1",
+            "output_compression": 90,
+            "init_image": _PICTURE,
+            "ref_images": [_PICTURE],
         },
     },
     "forms": {"/text-to-image": {"prompt": "a cat", "width": "64", "height": "64", "steps": "2"}},

@@ -247,3 +247,23 @@ async def test_logins_are_audited_at_the_real_routes(
     await access(client).directory.set_role("ann", Role.VIEWER)
     events = [line["event"] for line in audited if line.get("audit")]
     assert events == ["account added", "login", "refresh token used twice; session ended", "role changed"]
+
+
+async def test_one_caller_may_have_so_many_event_streams_open(client_factory: ClientFactory) -> None:
+    client = await client_factory(auth="api-key", max_streams_per_user=2)
+    ann, bob = [bearer(await key_of(client, name)) for name in ("ann", "bob")]
+    pages = await client.get("/ui/events", headers=ann)
+    assert pages.status == 200
+    async with client.ws_connect("/api/ws", headers=ann):
+        for path in ("/api/ws", "/ui/events", "/api/jobs/x/events"):
+            full = await client.get(path, headers=ann)
+            assert full.status == 429, path
+            assert "Retry-After" in full.headers
+        async with client.get("/ui/events", headers=bob) as others:
+            assert others.status == 200
+    async with asyncio.timeout(30):  # the server hears of the closing a moment later
+        while (again := await client.get("/ui/events", headers=ann)).status == 429:
+            await asyncio.sleep(0)
+    assert again.status == 200
+    again.close()
+    pages.close()

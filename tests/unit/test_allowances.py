@@ -36,8 +36,14 @@ def test_more_than_allowed_is_refused_by_field(parameters: GenerationParameters,
 
 def test_as_much_as_allowed_is_fine() -> None:
     GUEST.check(GenerationParameters(width=512, height=512, steps=20, batch_count=2))
-    GUEST.check(UpscaleParameters())
+    GUEST.check(UpscaleParameters(upscale_factor=4), (128, 128))
     Allowance().check(GenerationParameters(width=4096, height=4096, steps=1000, batch_count=64))
+
+
+def test_an_enlarged_picture_is_as_large_as_what_is_made_of_it() -> None:
+    for factor, size in ((4.1, (128, 128)), (4, (128, 129)), (1, (513, 512))):
+        with pytest.raises(Forbidden, match="pixels"):
+            GUEST.check(UpscaleParameters(upscale_factor=factor), size)
 
 
 def test_who_manages_the_queue_has_no_bounds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,3 +30,10 @@ def test_what_was_written_is_read_back(prompt: str, negative: str, model: str, s
 def test_text_without_parameters_is_a_prompt() -> None:
     assert parse_infotext("just, some: words") == {"prompt": "just, some: words", "negative_prompt": ""}
     assert parse_infotext("")["prompt"] == ""
+
+
+@pytest.mark.parametrize(
+    "line", ["x" * 200_000, "x " * 100_000, " " * 200_000, 'a:"' * 60_000, "a: " * 60_000, ":" * 200_000]
+)
+def test_a_long_line_is_read_in_time_that_grows_with_its_length(line: str) -> None:
+    parse_infotext("\n" + line)

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from sdrest.cli.sdrest import main
-from sdrest.cli.settings_table import settings_page
+from sdrest.cli.settings_table import bound_meanings, settings_page
+from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
 from sdrest.registry.folders import BY_KEY
 from sdrest.settings import MODEL_FOLDERS, Settings, load_settings
@@ -28,6 +29,16 @@ def test_every_setting_is_a_flag_and_says_what_it_means() -> None:
         assert f"--{name.replace('_', '-')}" in shown
         assert field.description
         assert field.description.endswith("."), name
+
+
+def test_every_bound_is_a_number_with_a_sentence_and_on_the_page() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    names = [name for name in vars(bounds) if name.isupper()]
+    assert set(bound_meanings()) == set(names)
+    for name, meaning in bound_meanings().items():
+        assert getattr(bounds, name) > 0
+        assert meaning.endswith("."), name
+        assert f"| {name} | {getattr(bounds, name)} |" in page
 
 
 def test_every_kind_of_model_folder_can_be_moved(tmp_path: Path) -> None:

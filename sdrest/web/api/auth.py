@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from aiohttp import web
@@ -11,14 +10,16 @@ from typing_extensions import TypedDict
 
 from sdrest.auth.identity import Identity
 from sdrest.auth.sessions import TokenPair
+from sdrest.core import bounds
 from sdrest.core.errors import Unauthorized
 from sdrest.core.principal import Permission, Principal
 from sdrest.web.access import requires
 from sdrest.web.auth import client_address
-from sdrest.web.bodies import Body, parse_json, read_body, validate
+from sdrest.web.bodies import Body, read_body, validate
 from sdrest.web.credentials import Bearer, credentials_in
 from sdrest.web.keys import ACCESS, CALLER, PRINCIPAL
 from sdrest.web.operations import operation
+from sdrest.web.reading import read_json
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
 from sdrest.web.views import timestamp
@@ -83,7 +84,7 @@ class LogoutReply(TypedDict):
 @operation("auth", body=LoginBody, reply=LoginReply, errors=(400, 401, 429, 503))
 async def login(request: web.Request) -> web.Response:
     """Exchange a user name and a password for an access token and a refresh token."""
-    body = await read_body(LoginBody, request)
+    body = await read_body(LoginBody, request, most=bounds.ACCOUNT_BODY_BYTES)
     assert isinstance(body, LoginBody)
     auth = request.app[ACCESS].authentication
     identity = await auth.log_in(body.username, body.password, client_address(request))
@@ -97,12 +98,8 @@ async def refresh(request: web.Request) -> web.Response:
 
     A refresh token works once. Used a second time, it ends the session: somebody else has it.
     """
-    data = await request.read()
-    text = ""
-    if data.strip():
-        body = await asyncio.to_thread(validate, RefreshBody, parse_json(data))
-        assert isinstance(body, RefreshBody)
-        text = body.refresh_token
+    value = await read_json(request, most=bounds.ACCOUNT_BODY_BYTES)
+    text = validate(RefreshBody, value).refresh_token if value is not None else ""
     if not text:
         shown = credentials_in(request.headers)
         if not isinstance(shown, Bearer):

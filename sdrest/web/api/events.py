@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiohttp import WSMsgType, web
 from aiohttp_sse import sse_response
 
+from sdrest.core import bounds
 from sdrest.core.events import (
     Event,
     JobChanged,
@@ -23,7 +24,7 @@ from sdrest.core.events import (
     job_of,
 )
 from sdrest.core.job import Job
-from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.keys import JOBS, PRINCIPAL, STREAMS
 from sdrest.web.operations import Reply, operation
 from sdrest.web.replies import json_text
 from sdrest.web.routing import Route
@@ -35,6 +36,11 @@ _HEARTBEAT_SECONDS: Final = 20.0
 @operation("events", reply=Reply(None, "text/event-stream", "A stream of events"))
 async def job_events(request: web.Request) -> web.StreamResponse:
     """Server-Sent Events of one job: ``snapshot``, then ``progress``, ``preview``, ``output``, ``state``; ends with the job."""
+    with request.app[STREAMS].one(request[PRINCIPAL].name):
+        return await _stream_job(request)
+
+
+async def _stream_job(request: web.Request) -> web.StreamResponse:
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     job_id = request.match_info["job_id"]
     events = jobs.broadcast.subscribe(lambda event: job_of(event) == job_id)
@@ -71,8 +77,13 @@ def _sse_event(request: web.Request, event: Event) -> tuple[str, Mapping[str, An
 @operation("events", status=101, reply=Reply(None, description="A WebSocket"), errors=(400,))
 async def websocket(request: web.Request) -> web.WebSocketResponse:
     """All events the caller may see, as ``{event, timestamp, data}``."""
+    with request.app[STREAMS].one(request[PRINCIPAL].name):
+        return await _follow_all(request)
+
+
+async def _follow_all(request: web.Request) -> web.WebSocketResponse:
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
-    socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS)
+    socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS, max_msg_size=bounds.SOCKET_MESSAGE_BYTES + 1)
     await socket.prepare(request)
     events = jobs.broadcast.subscribe(lambda event: is_visible(event, principal))
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from sdrest.core import bounds
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters
 from sdrest.jobs.submission import Submission
@@ -19,8 +20,9 @@ from sdrest.web.bodies import Body, body_model, to_parameters
 from sdrest.web.endings import wait_until_completed
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS, WEBHOOK_GUARD
 from sdrest.web.operations import operation
-from sdrest.web.pictures import read_pictures
-from sdrest.web.replies import json_reply
+from sdrest.web.pictures import read_pictures, submit_job
+from sdrest.web.reading import idempotency_key
+from sdrest.web.replies import big_reply, json_reply
 from sdrest.web.reuse import may_reuse
 from sdrest.web.routing import Route
 from sdrest.web.saved import SAVED_FIELDS, read_checked
@@ -31,7 +33,11 @@ JOB_FIELDS: Final = (
     (
         "idempotency_key",
         str,
-        Field("", max_length=200, description="A repeated request with the same key gives the same job."),
+        Field(
+            "",
+            max_length=bounds.IDEMPOTENCY_KEY,
+            description="A repeated request with the same key gives the same job.",
+        ),
     ),
     (
         "priority",
@@ -41,7 +47,7 @@ JOB_FIELDS: Final = (
     (
         "webhook_url",
         str,
-        Field("", max_length=2000, description="Where to report the job's ending (http or https)."),
+        Field("", max_length=bounds.WEBHOOK_URL, description="Where to report the job's ending (http or https)."),
     ),
     (
         "reuse",
@@ -133,7 +139,7 @@ def job_fields(request: web.Request, body: Body) -> dict[str, Any]:
         request.app[WEBHOOK_GUARD].check(webhook_url)
     return {
         "priority": getattr(body, "priority", 0),
-        "idempotency_key": getattr(body, "idempotency_key", "") or request.headers.get("Idempotency-Key", "")[:200],
+        "idempotency_key": getattr(body, "idempotency_key", "") or idempotency_key(request),
         "webhook_url": webhook_url,
         "reuse": getattr(body, "reuse", True) and may_reuse(request),
     }
@@ -154,25 +160,24 @@ def accepted(job: Job, position: int | None) -> web.Response:
     return json_reply(view, status=202, headers={"Location": f"/api/queue/job/{job.id}"})
 
 
+async def _submitted(request: web.Request, body: type[Body], rename: tuple[tuple[str, str], ...]) -> Job:
+    """The job that the request asks for; the body and its pictures are let go with this."""
+    checked = await read_checked(body, request, rename)
+    return await submit_job(request, await submission_from(request, checked, JobType.TXT2IMG, rename))
+
+
 @operation("generate", body=Text2ImgBody, reply=Accepted, status=202, errors=SUBMIT_ERRORS)
 async def text2img(request: web.Request) -> web.Response:
     """Queue a picture from a prompt."""
-    body = await read_checked(Text2ImgBody, request, _TEXT_FIELDS)
-    submission = await submission_from(request, body, JobType.TXT2IMG, _TEXT_FIELDS)
-    jobs = request.app[JOBS]
-    job = await jobs.submit(submission)
-    return accepted(job, await jobs.store.position(job.id))
+    job = await _submitted(request, Text2ImgBody, _TEXT_FIELDS)
+    return accepted(job, await request.app[JOBS].store.position(job.id))
 
 
 @operation("generate", body=GenerateBody, reply=GenerationView, errors=SUBMIT_ERRORS)
 async def generate(request: web.Request) -> web.Response:
     """Make pictures and answer with them. A client that goes away loses nothing: the job goes on and can be fetched by id."""
-    body = await read_checked(GenerateBody, request, _V1_FIELDS)
-    submission = await submission_from(request, body, JobType.TXT2IMG, _V1_FIELDS)
-    jobs = request.app[JOBS]
-    job = await jobs.submit(submission)
-    job = await wait_until_completed(request, job)
-    return json_reply(await generation_view(request, job), headers={"X-Job-Id": job.id})
+    job = await wait_until_completed(request, await _submitted(request, GenerateBody, _V1_FIELDS))
+    return await big_reply(await generation_view(request, job), headers={"X-Job-Id": job.id})
 
 
 @operation("generate", reply=GenerationView)
@@ -180,7 +185,7 @@ async def generate_status(request: web.Request) -> web.Response:
     """The job in the shape of the synchronous reply, with its pictures once it is complete."""
     jobs = request.app[JOBS]
     job = await jobs.get(request.match_info["job_id"], request[PRINCIPAL])
-    return json_reply(await generation_view(request, job))
+    return await big_reply(await generation_view(request, job))
 
 
 async def generation_view(request: web.Request, job: Job) -> GenerationView:

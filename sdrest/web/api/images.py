@@ -13,11 +13,12 @@ from PIL import Image, ImageOps
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
 from sdrest.core.parameters import MAX_SIDE_PX
-from sdrest.outputs.pictures import decode_picture, png_bytes
+from sdrest.outputs.pictures import png_bytes
 from sdrest.web.bodies import Body, parse_query, read_body
-from sdrest.web.keys import FETCHER, SETTINGS
+from sdrest.web.keys import FETCHER
 from sdrest.web.operations import operation
 from sdrest.web.pictures import read_picture
 from sdrest.web.replies import json_reply
@@ -59,7 +60,9 @@ class CropBody(Body):
 class DownloadQuery(Body):
     """Where a picture is."""
 
-    url: str = Field(max_length=2000, pattern=r"^https?://[!-~]+$", description="http or https URL of a picture.")
+    url: str = Field(
+        max_length=bounds.PICTURE_URL, pattern=r"^https?://[!-~]+$", description="http or https URL of a picture."
+    )
 
 
 class ImageReply(TypedDict):
@@ -85,7 +88,7 @@ class Downloaded(TypedDict):
 async def resize(request: web.Request) -> web.Response:
     """Change the size of a picture."""
     body = await read_body(ResizeBody, request)
-    picture = await read_picture(request, body.image, field="image")
+    picture = await read_picture(request, body.image, field="image", made=lambda _size: body.width * body.height)
 
     def work() -> ImageReply:
         size = (body.width, body.height)
@@ -97,7 +100,7 @@ async def resize(request: web.Request) -> web.Response:
             case ResizeMode.FILL:
                 return _reply(ImageOps.fit(picture, size, Image.Resampling.LANCZOS))
 
-    return json_reply(await asyncio.to_thread(work))
+    return await asyncio.to_thread(lambda: json_reply(work()))
 
 
 @operation("images", body=CropBody, reply=ImageReply)
@@ -108,7 +111,7 @@ async def crop(request: web.Request) -> web.Response:
     box = (body.x, body.y, body.x + body.width, body.y + body.height)
     if box[2] > picture.width or box[3] > picture.height:
         raise InvalidInput(f"the part reaches beyond the picture of {picture.width} × {picture.height}", field="width")
-    return json_reply(await asyncio.to_thread(lambda: _reply(picture.crop(box))))
+    return await asyncio.to_thread(lambda: json_reply(_reply(picture.crop(box))))
 
 
 @operation("images", query=DownloadQuery, reply=Downloaded, errors=(413,))
@@ -116,10 +119,9 @@ async def download(request: web.Request) -> web.Response:
     """Fetch a picture from a URL. Addresses in private networks are refused."""
     query = parse_query(DownloadQuery, request)
     fetched = await request.app[FETCHER].fetch(query.url, field="url")
-    max_pixels = request.app[SETTINGS].max_image_pixels
+    picture = await read_picture(request, fetched.data, field="url")
 
     def work() -> Downloaded:
-        picture = decode_picture(fetched.data, field="url", max_pixels=max_pixels)
         with Image.open(io.BytesIO(fetched.data)) as opened:
             media_type = opened.get_format_mimetype() or fetched.media_type
         data = base64.b64encode(fetched.data).decode()
@@ -131,7 +133,7 @@ async def download(request: web.Request) -> web.Response:
             "size": len(fetched.data),
         }
 
-    return json_reply(await asyncio.to_thread(work))
+    return await asyncio.to_thread(lambda: json_reply(work()))
 
 
 def _reply(picture: Image.Image) -> ImageReply:

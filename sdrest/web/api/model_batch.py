@@ -9,15 +9,17 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from sdrest.core import bounds
 from sdrest.core.errors import SdrestError
 from sdrest.core.model import Model
 from sdrest.core.principal import Permission
 from sdrest.web.access import requires
 from sdrest.web.api.model_files import hashes_of, verdict_on
 from sdrest.web.api.model_memory import free, queue_load
-from sdrest.web.bodies import Body, parse_json, validate
+from sdrest.web.bodies import Body, validate
 from sdrest.web.keys import MODELS
 from sdrest.web.operations import operation
+from sdrest.web.reading import read_json
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
 
@@ -26,7 +28,7 @@ class BatchBody(Body):
     """One operation on several models."""
 
     operation: Literal["load", "unload", "hash", "validate"] = Field(description="What to do.")
-    models: list[str] = Field(min_length=1, max_length=1000, description="Names or ids.")
+    models: list[str] = Field(min_length=1, max_length=bounds.MODELS, description="Names or ids.")
 
 
 class BatchReply(TypedDict):
@@ -42,7 +44,7 @@ class BatchReply(TypedDict):
 @operation("models", body=BatchBody, reply=BatchReply)
 async def batch(request: web.Request) -> web.Response:
     """Load, unload, hash or validate several models; each has its own result."""
-    body = validate(BatchBody, parse_json(await request.read()))
+    body = validate(BatchBody, await read_json(request))
     results: list[dict[str, Any]] = []
     for name in body.models:
         try:

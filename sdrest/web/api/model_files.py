@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from sdrest.core import bounds
 from sdrest.core.errors import Forbidden, InvalidInput
 from sdrest.core.job import Job, JobType
 from sdrest.core.model import MAIN_TYPES, Model
@@ -39,7 +40,7 @@ class HashBody(Body):
     """Which models to hash; one of the two fields."""
 
     model: str = Field("", max_length=500, description="Name or id.")
-    models: list[str] = Field(default_factory=list, max_length=1000, description="Names or ids.")
+    models: list[str] = Field(default_factory=list, max_length=bounds.MODELS, description="Names or ids.")
 
 
 class ConvertBody(Body):

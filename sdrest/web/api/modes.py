@@ -15,10 +15,11 @@ from sdrest.core.job import JobType
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.jobs.submission import Submission
 from sdrest.web.api.generate import JOB_FIELDS, SUBMIT_ERRORS, Accepted, accepted, job_fields
-from sdrest.web.bodies import Body, body_model, parse_json, to_parameters
+from sdrest.web.bodies import Body, body_model, to_parameters
 from sdrest.web.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.operations import operation
-from sdrest.web.pictures import read_pictures
+from sdrest.web.pictures import read_pictures, submit_job
+from sdrest.web.reading import read_json
 from sdrest.web.routing import Route
 from sdrest.web.saved import PRESET_FIELD, SAVED_FIELDS, checked
 
@@ -65,10 +66,10 @@ class Mode:
 
     async def submit(self, request: web.Request) -> web.Response:
         """Validate the request's body, store the job, and answer 202."""
-        submission = await self.submission(request, parse_json(await request.read()))
+        submission = await self.submission(request, await read_json(request))
         jobs = request.app[JOBS]
         with route_names(self.names):
-            job = await jobs.submit(submission)
+            job = await submit_job(request, submission)
         return accepted(job, await jobs.store.position(job.id))
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from sdrest.core import bounds
 from sdrest.core.errors import Conflict, InvalidInput, NotFound
 from sdrest.core.job import JobState, JobType
 from sdrest.core.principal import Permission
@@ -86,7 +87,7 @@ class QueuePage(TypedDict):
 class RemoveBody(Body):
     """Ended jobs to delete."""
 
-    job_ids: list[str] = Field(min_length=1, max_length=1000, description="Ids of ended jobs.")
+    job_ids: list[str] = Field(min_length=1, max_length=bounds.JOB_IDS, description="Ids of ended jobs.")
 
 
 class PriorityBody(Body):

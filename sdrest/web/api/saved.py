@@ -15,9 +15,10 @@ from sdrest.core.principal import Permission
 from sdrest.registry.folders import Folders
 from sdrest.registry.presets import save_preset, save_template
 from sdrest.web.access import requires
-from sdrest.web.bodies import Body, parse_json, read_body, validate
+from sdrest.web.bodies import Body, read_body, validate
 from sdrest.web.keys import MODELS
 from sdrest.web.operations import operation
+from sdrest.web.reading import read_json
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
 from sdrest.web.saved import PresetParameters, canonical, saved_as_model
@@ -59,7 +60,7 @@ class Saved(TypedDict):
 @operation("models", body=PresetBody, reply=Saved, status=201, errors=(409, 507))
 async def preset(request: web.Request) -> web.Response:
     """Save generation parameters under a name, for `preset` in later requests."""
-    value = parse_json(await request.read())
+    value = await read_json(request)
     if isinstance(value, Mapping) and isinstance(value.get("parameters"), Mapping):
         value = {**value, "parameters": canonical(value["parameters"])}
     body = validate(PresetBody, value)

@@ -13,9 +13,10 @@ from sdrest.core.job import JobState
 from sdrest.core.principal import Permission
 from sdrest.web.access import requires
 from sdrest.web.api.model_views import ModelView, model_view
-from sdrest.web.bodies import Body, parse_json, validate
+from sdrest.web.bodies import Body, validate
 from sdrest.web.keys import DOWNLOADS, PRINCIPAL
 from sdrest.web.operations import FORM, operation
+from sdrest.web.reading import read_json
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
 from sdrest.web.transfers import DownloadRequest
@@ -98,7 +99,7 @@ async def download(request: web.Request) -> web.Response:
 
     Hosts are those of the setting `download_hosts`; private addresses are refused, and every redirect is checked again.
     """
-    body = validate(DownloadBody, parse_json(await request.read()))
+    body = validate(DownloadBody, await read_json(request))
     source = body.source
     if body.repo_id or body.filename or body.revision:
         if source or not (body.repo_id and body.filename):

@@ -15,9 +15,10 @@ from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.timings import estimate_seconds
 from sdrest.web.api.generate import SUBMIT_ERRORS
 from sdrest.web.api.modes import MODES, TEXT2IMG, route_names
-from sdrest.web.bodies import Body, parse_json, validate
+from sdrest.web.bodies import Body, validate
 from sdrest.web.keys import ENGINE, JOBS, TIMINGS, WORKSHOP
 from sdrest.web.operations import operation
+from sdrest.web.reading import read_json
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
 
@@ -77,7 +78,7 @@ class EstimateView(TypedDict):
 @operation("discovery", body=ValidateBody, reply=Validation)
 async def check(request: web.Request) -> web.Response:
     """Validate generation parameters without submitting them. All faults are told at once."""
-    value = parse_json(await request.read())
+    value = await read_json(request)
     mode = MODES[validate(ValidateBody, value).type]
     value.pop("type", None)
     try:
@@ -103,7 +104,7 @@ def _invalid(problems: list[Problem]) -> Validation:
 @operation("discovery", body=TEXT2IMG.body, reply=EstimateView, errors=SUBMIT_ERRORS)
 async def estimate(request: web.Request) -> web.Response:
     """Estimate the time, from what this machine has measured, and the memory of a generation."""
-    submission = await TEXT2IMG.submission(request, parse_json(await request.read()))
+    submission = await TEXT2IMG.submission(request, await read_json(request))
     with route_names(TEXT2IMG.names):
         prepared = await request.app[JOBS].check(submission)
     parameters, model = prepared.parameters, prepared.model

@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 from PIL import Image
 
+from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
 from sdrest.core.job import JobState
 from sdrest.core.parameters import UpscaleParameters
@@ -17,13 +18,13 @@ from sdrest.outputs.infotext import parse_infotext
 from sdrest.outputs.pictures import png_bytes
 from sdrest.web.dialects import a1111_replies as replies
 from sdrest.web.dialects.a1111_options import stored_options
-from sdrest.web.dialects.a1111_request import add_init_image, wanted_from
-from sdrest.web.dialects.submit import LooseBody, Wanted, pictures_of, read_json, read_output, submit
+from sdrest.web.dialects.a1111_request import wanted_from
+from sdrest.web.dialects.submit import LooseBody, Wanted, pictures_of, read_object, read_output, submit
 from sdrest.web.endings import JobEnded, wait_until_completed
-from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.keys import ALLOWANCES, HELD, JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.operations import operation
-from sdrest.web.pictures import read_picture
-from sdrest.web.replies import json_reply
+from sdrest.web.pictures import Size, read_picture
+from sdrest.web.replies import big_reply
 from sdrest.web.routing import Route
 
 ERROR: Final = dict[str, Any]
@@ -42,17 +43,17 @@ _MAX_SIDE_PX: Final = 16_384
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
 async def txt2img(request: web.Request) -> web.Response:
     """Make pictures from a prompt, with the hires fix and ControlNet if asked."""
-    body = await read_json(request)
-    return await _made(request, body, await wanted_from(request, body, await stored_options(request)))
+    body = await read_object(request)
+    wanted = await wanted_from(request, body, await stored_options(request))
+    return await _made(request, replies.echo_of(body), wanted)
 
 
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
 async def img2img(request: web.Request) -> web.Response:
     """Make pictures from a picture, with a mask if given."""
-    body = await read_json(request)
-    wanted = await wanted_from(request, body, await stored_options(request))
-    await add_init_image(request, body, wanted)
-    return await _made(request, body, wanted)
+    body = await read_object(request)
+    wanted = await wanted_from(request, body, await stored_options(request), from_picture=True)
+    return await _made(request, replies.echo_of(body), wanted)
 
 
 async def _made(request: web.Request, body: Mapping[str, Any], wanted: Wanted) -> web.Response:
@@ -72,69 +73,85 @@ async def _made(request: web.Request, body: Mapping[str, Any], wanted: Wanted) -
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
 async def extra_single_image(request: web.Request) -> web.Response:
     """Enlarge one picture."""
-    body = await read_json(request)
-    picture = await read_picture(request, str(body.get("image") or ""), field="image")
-    return json_reply({"image": await _enlarged(request, body, picture), "html_info": ""})
+    body = await read_object(request)
+    return await big_reply({"image": await _enlarged(request, body, "image", body.get("image")), "html_info": ""})
 
 
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
 async def extra_batch_images(request: web.Request) -> web.Response:
     """Enlarge several pictures."""
-    body = await read_json(request)
+    body = await read_object(request)
     items = body.get("imageList")
     if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
         raise InvalidInput("must be a list of {data, name}", field="imageList")
-    pictures = [
-        await read_picture(request, str(item.get("data") or ""), field=f"imageList.{index}")
-        for index, item in enumerate(items)
+    if len(items) > bounds.ENLARGED_PICTURES:
+        raise InvalidInput(f"must have at most {bounds.ENLARGED_PICTURES} pictures", field="imageList")
+    images = [
+        await _enlarged(request, body, f"imageList.{index}", item.get("data")) for index, item in enumerate(items)
     ]
-    return json_reply({"images": [await _enlarged(request, body, picture) for picture in pictures], "html_info": ""})
+    return await big_reply({"images": images, "html_info": ""})
 
 
-async def _enlarged(request: web.Request, body: Mapping[str, Any], picture: Image.Image) -> str:
+async def _enlarged(request: web.Request, body: Mapping[str, Any], field: str, sent: Any) -> str:
     """Base64 of the enlarged picture as PNG: by a model as a job, otherwise resampled at once."""
     upscaler = str(body.get("upscaler_1") or "None")
-    width, height = _target(body, picture)
-    if upscaler.lower() in RESAMPLING:
-        method = RESAMPLING[upscaler.lower()]
-        data = await asyncio.to_thread(lambda: png_bytes(picture.resize((width, height), method)))
-        return base64.b64encode(data).decode()
+    method = RESAMPLING.get(upscaler.lower())
+
+    def made(size: Size) -> int:
+        width, height = _target(request, body, size)
+        return width * height if method is not None else 0
+
+    picture = await read_picture(request, str(sent or ""), field=field, made=made)
+    width, height = _target(request, body, picture.size)
+    if method is not None:
+        text = await asyncio.to_thread(lambda: _base64(png_bytes(picture.resize((width, height), method))))
+        request[HELD].done_with_pictures()
+        return text
     factor = min(float(_MAX_FACTOR), max(1.0, width / picture.width, height / picture.height))
     wanted = Wanted(
         dialect="a1111",
         table=UpscaleParameters,
         values={"upscale_model": upscaler, "upscale_factor": factor},
-        pictures={"image": [picture.convert("RGB")]},
+        pictures={"image": [await asyncio.to_thread(picture.convert, "RGB")]},
         names={"upscale_model": "upscaler_1", "upscale_factor": "upscaling_resize"},
     )
     job = await wait_until_completed(request, await submit(request, wanted))
-    data = await asyncio.to_thread(read_output, request, job, pictures_of(job)[0])
+    return await asyncio.to_thread(lambda: _base64(read_output(request, job, pictures_of(job)[0])))
+
+
+def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _target(body: Mapping[str, Any], picture: Image.Image) -> tuple[int, int]:
-    """Width and height to reach, in pixels."""
+def _target(request: web.Request, body: Mapping[str, Any], size: Size) -> Size:
+    """Width and height to reach, in pixels, of a picture of ``size``."""
     try:
         if int(body.get("resize_mode") or 0) == _BY_FACTOR:
             factor = float(body.get("upscaling_resize") or 2)
-            size = round(picture.width * factor), round(picture.height * factor)
+            target = round(size[0] * factor), round(size[1] * factor)
         else:
-            size = int(body.get("upscaling_resize_w") or 512), int(body.get("upscaling_resize_h") or 512)
+            target = int(body.get("upscaling_resize_w") or 512), int(body.get("upscaling_resize_h") or 512)
     except (TypeError, ValueError, OverflowError):
         raise InvalidInput("must be numbers", field="upscaling_resize") from None
-    if not all(1 <= side <= _MAX_SIDE_PX for side in size):
-        raise InvalidInput(f"the result would be {size[0]} × {size[1]} pixels", field="upscaling_resize")
-    return size
+    most = request.app[SETTINGS].max_image_pixels
+    if not all(1 <= side <= _MAX_SIDE_PX for side in target) or target[0] * target[1] > most:
+        raise InvalidInput(
+            f"the result would be {target[0]} × {target[1]} pixels; at most {_MAX_SIDE_PX} a side and {most} in all",
+            field="upscaling_resize",
+        )
+    request.app[ALLOWANCES].of(request[PRINCIPAL]).check_size(*target, field="upscaling_resize")
+    return target
 
 
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=(422,), error_schema=ERROR)
 async def png_info(request: web.Request) -> web.Response:
     """The parameters written into a picture."""
-    body = await read_json(request)
+    body = await read_object(request)
     picture = await read_picture(request, str(body.get("image") or ""), field="image")
     items = {str(key): value for key, value in picture.info.items() if isinstance(value, str)}
     text = items.get("parameters", "")
-    return json_reply({"info": text, "items": items, "parameters": parse_infotext(text) if text else {}})
+    parameters = await asyncio.to_thread(parse_infotext, text) if 0 < len(text) <= bounds.INFOTEXT else {}
+    return await big_reply({"info": text, "items": items, "parameters": parameters})
 
 
 ROUTES: Final[tuple[Route, ...]] = (

@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from sdrest.core.errors import InvalidInput
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.principal import Permission
 from sdrest.web.access import requires
 from sdrest.web.dialects.a1111_replies import model_hash
-from sdrest.web.dialects.submit import LooseBody, chosen_model, read_json
+from sdrest.web.dialects.submit import LooseBody, chosen_model, read_object
 from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, RESIDENCY
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
@@ -18,6 +19,7 @@ from sdrest.web.routing import Route
 
 #: What is there before anybody sets anything.
 _DEFAULTS: Final = {"sd_vae": "Automatic", "CLIP_stop_at_last_layers": 1}
+_VALUE_CHARACTERS: Final = 500
 #: What clients read and that is so whatever they set.
 _FIXED: Final = {
     "samples_format": "png",
@@ -65,12 +67,15 @@ async def options(request: web.Request) -> web.Response:
 @operation("A1111", reply=None, body=LooseBody, errors=(404, 422), error_schema=dict[str, Any])
 async def set_options(request: web.Request) -> web.Response:
     """Set options; ``sd_model_checkpoint`` chooses the model. Others than those that ``GET`` shows are ignored."""
-    body = await read_json(request)
+    body = await read_object(request)
     name = str(body.get("sd_model_checkpoint") or "")
     if name:
         model = request.app[MODELS].resolve(name, MAIN_TYPES)
         if model.id != chosen_model(request, "").id:
             await request.app[DEFAULT_MODEL].choose(model, request[PRINCIPAL])
+    for key in _DEFAULTS:
+        if not isinstance(body.get(key), int | float | None) and len(str(body[key])) > _VALUE_CHARACTERS:
+            raise InvalidInput(f"must have at most {_VALUE_CHARACTERS} characters", field=key)
     before = await stored_options(request)
     after = {**before, **{key: body[key] for key in _DEFAULTS if body.get(key) is not None}}
     if after != before:

@@ -16,7 +16,7 @@ from aiohttp import web
 from sdrest.core.errors import Conflict
 from sdrest.core.job import Job, JobState, JobType, Phase
 from sdrest.jobs.store import JobFilter
-from sdrest.web.dialects.submit import LooseBody, read_json
+from sdrest.web.dialects.submit import LooseBody, read_object
 from sdrest.web.keys import JOBS, PRINCIPAL
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
@@ -97,7 +97,7 @@ def _view(request: web.Request, job: Job | None, count: int, *, image: bool) -> 
 @operation("A1111", reply=None, body=LooseBody, body_required=False, errors=(422,), error_schema=dict[str, Any])
 async def interrupt(request: web.Request) -> web.Response:
     """Cancel the caller's job, running or, by its task id, waiting; nothing happens when there is none."""
-    body = await read_json(request)
+    body = await read_object(request)
     job = meant(await active_jobs(request), _task_id({**request.query, **body}))
     if job is not None:
         with contextlib.suppress(Conflict):  # it ended in between
@@ -108,7 +108,7 @@ async def interrupt(request: web.Request) -> web.Response:
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=(422,), error_schema=dict[str, Any])
 async def task_progress(request: web.Request) -> web.Response:
     """How far the job with the task id ``id_task`` is, as A1111's own page asks."""
-    body = await read_json(request)
+    body = await read_object(request)
     task_id = _task_id(body)
     job = meant(await active_jobs(request), task_id) if task_id else None
     now = request.app[JOBS].progress(job) if job else None

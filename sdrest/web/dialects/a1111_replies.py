@@ -16,24 +16,26 @@ from sdrest.core.model import Model
 from sdrest.core.names import SAMPLER_LABELS, Sampler
 from sdrest.web.dialects.submit import pictures_of, read_output
 from sdrest.web.keys import MODELS
-from sdrest.web.replies import json_reply, json_text
+from sdrest.web.replies import big_reply, json_reply, json_text
 
 #: Pictures in a request, which would make the echo of it as large as the request.
 _BULKY: Final = ("init_images", "mask", "image", "imageList", "extra_images", "alwayson_scripts")
 
 
 async def images_reply(
-    request: web.Request, job: Job, body: Mapping[str, Any], outputs: Sequence[Output]
+    request: web.Request, job: Job, echo: Mapping[str, Any], outputs: Sequence[Output]
 ) -> web.Response:
-    """``{images, parameters, info}`` of a job's pictures."""
+    """``{images, parameters, info}`` of a job's pictures; ``echo`` is what :func:`echo_of` leaves of the request."""
     images = []
-    if body.get("send_images", True):
+    if echo.get("send_images", True):
         images = list(await asyncio.gather(*(asyncio.to_thread(_base64, request, job, output) for output in outputs)))
-    echoed = (
-        dict(body) if body.get("include_init_images") else {**body, **{name: None for name in _BULKY if name in body}}
-    )
     info = json_text(info_of(job, outputs, request.app[MODELS].catalogue.get(job.model_id)))
-    return json_reply({"images": images, "parameters": echoed, "info": info}, headers={"X-Job-Id": job.id})
+    return await big_reply({"images": images, "parameters": echo, "info": info}, headers={"X-Job-Id": job.id})
+
+
+def echo_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the reply repeats of the request: all of it but the pictures, unless they are asked for."""
+    return body if body.get("include_init_images") else {**body, **{name: None for name in _BULKY if name in body}}
 
 
 def _base64(request: web.Request, job: Job, output: Output) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
 from PIL import Image, ImageFilter, ImageOps
 
-from sdrest.core.errors import InvalidInput, Unsupported
+from sdrest.core import bounds
+from sdrest.core.errors import FieldProblem, InvalidInput, Unsupported
 from sdrest.core.names import Scheduler, parse_sampler
+from sdrest.core.parameters import MAX_SIDE_PX, MIN_SIDE_PX
 from sdrest.web.dialects.loose import take_extra_args
 from sdrest.web.dialects.sdcpp_fields import hires_upscaler, parameters_from
 from sdrest.web.dialects.submit import Wanted
-from sdrest.web.pictures import read_picture, read_pictures
+from sdrest.web.keys import ALLOWANCES, PRINCIPAL
+from sdrest.web.pictures import Size, read_pictures
 
 #: The dialect's names of parameters, for messages.
 NAMES: Final = {
@@ -27,18 +31,62 @@ NAMES: Final = {
     "control_image": "alwayson_scripts",
 }
 _PLAIN: Final = ("negative_prompt", "seed", "steps", "cfg_scale", "width", "height", "clip_skip", "scheduler")
+#: The dialect's fields of pictures, and the parameters that they are.
+_PICTURES: Final = {
+    "init_images": "init_image",
+    "mask": "mask_image",
+    "extra_images": "ref_images",
+    "alwayson_scripts": "control_image",
+}
 _NO_NAME: Final = frozenset({"", "none", "automatic"})
 #: How a picture of another size is fitted: stretched, cut, or bordered (``resize_mode``).
 _STRETCH, _CUT, _BORDER = range(3)
 
 
-async def wanted_from(request: web.Request, body: Mapping[str, Any], options: Mapping[str, Any]) -> Wanted:
-    """What the body asks for. ``options`` are those the caller has set before; ``override_settings`` go before them.
+async def wanted_from(
+    request: web.Request, body: Mapping[str, Any], options: Mapping[str, Any], *, from_picture: bool = False
+) -> Wanted:
+    """What the body asks for, and its pictures.
+
+    Args:
+        request: Who asks.
+        body: The body of txt2img or img2img.
+        options: Those the caller has set before; ``override_settings`` go before them.
+        from_picture: Whether it is img2img, which has a picture to start from, a mask, and how much may change.
 
     Raises:
-        InvalidInput: a picture cannot be used.
+        InvalidInput: a picture is missing or cannot be used, or a field is no number.
+        Forbidden: the caller may not make pictures of that size.
         Unsupported: the body asks for a script or a ControlNet feature that is not there.
     """
+    wanted = _values_from(body, options)
+    sent: dict[str, list[str]] = {}
+    if unit := _control_unit(body.get("alwayson_scripts") or {}):
+        sent["alwayson_scripts"] = [_control(unit, wanted)]
+    if body.get("extra_images"):
+        sent["extra_images"] = _list(body, "extra_images")
+    if not from_picture:
+        pictures = await read_pictures(request, sent)
+        wanted.pictures |= {_PICTURES[field]: items for field, items in pictures.items()}
+        return wanted
+    sent["init_images"] = _list(body, "init_images")[:1]
+    if body.get("mask"):
+        sent["mask"] = [str(body["mask"])]
+    fit = _Fit(body)
+
+    def made(sizes: Mapping[str, Sequence[Size]]) -> int:
+        fit.measure(sizes["init_images"][0])
+        request.app[ALLOWANCES].of(request[PRINCIPAL]).check_size(fit.width, fit.height)
+        return fit.width * fit.height * (len(sizes["init_images"]) + len(sizes.get("mask", ())))
+
+    pictures = await read_pictures(request, sent, made=made)
+    wanted.values |= {"strength": body.get("denoising_strength", 0.75), "width": fit.width, "height": fit.height}
+    wanted.pictures |= await asyncio.to_thread(_arranged, pictures, fit)
+    return wanted
+
+
+def _values_from(body: Mapping[str, Any], options: Mapping[str, Any]) -> Wanted:
+    """Everything but the pictures."""
     prompt, extra = take_extra_args(_text(body.get("prompt")))
     overriding = body.get("override_settings") or {}
     if not isinstance(overriding, dict):
@@ -58,45 +106,71 @@ async def wanted_from(request: web.Request, body: Mapping[str, Any], options: Ma
     if body.get("tiling"):
         values |= {"circular_x": True, "circular_y": True}
     # 1.0 is what clients send when nobody chose anything; it is right for some samplers and wrong for others.
-    if body.get("eta") not in {None, 1}:
+    if body.get("eta") not in (None, 1):
         values["eta"] = body["eta"]
     _sampler(body, wanted)
     if body.get("enable_hr"):
         values["hires"] = _hires(body)
-    if task := body.get("force_task_id"):
-        wanted.origin["task_id"] = str(task)
+    if task := _text(body.get("force_task_id")):
+        if len(task) > bounds.TASK_ID:
+            raise InvalidInput(f"must have at most {bounds.TASK_ID} characters", field="force_task_id")
+        wanted.origin["task_id"] = task
     values |= parameters_from(extra)
     if body.get("script_name"):
         raise Unsupported(f"there is no script {body['script_name']!r} here")
-    await _scripts(request, body.get("alwayson_scripts") or {}, wanted)
-    if body.get("extra_images"):
-        wanted.pictures["ref_images"] = (await read_pictures(request, {"extra_images": body["extra_images"]}))[
-            "extra_images"
-        ]
     return wanted
 
 
-async def add_init_image(request: web.Request, body: Mapping[str, Any], wanted: Wanted) -> None:
-    """What img2img has beyond txt2img: the picture, the mask, and how much may change.
+class _Fit:
+    """How the pictures of img2img are brought to the size that is asked for, and the mask is changed.
 
     Raises:
-        InvalidInput: there is no picture, or one cannot be used.
+        InvalidInput: a field is no number, or out of range.
     """
-    images = body.get("init_images") or ()
-    if not isinstance(images, Sequence) or isinstance(images, str) or not images:
-        raise InvalidInput("at least one picture is needed", field="init_images")
-    picture = await read_picture(request, str(images[0]), field="init_images.0")
-    mode, size = _number(body, "resize_mode", 0), _size(body, picture)
-    wanted.pictures["init_image"] = [_fitted(picture.convert("RGB"), size, mode)]
-    wanted.values["strength"] = body.get("denoising_strength", 0.75)
-    wanted.values["width"], wanted.values["height"] = size
-    if body.get("mask"):
-        mask = _mask(await read_picture(request, str(body["mask"]), field="mask"))
-        if body.get("inpainting_mask_invert"):
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self.mode = _number(body, "resize_mode", 0)
+        self.width, self.height = _number(body, "width", 0), _number(body, "height", 0)
+        self.blur = max(_number(body, "mask_blur", 0), _number(body, "mask_blur_x", 0))
+        self.inverts = bool(body.get("inpainting_mask_invert"))
+        self._given = {name for name in ("width", "height") if body.get(name) is not None}
+        if self.blur > bounds.MASK_BLUR_PX:
+            raise InvalidInput(f"must be at most {bounds.MASK_BLUR_PX} pixels", field="mask_blur")
+
+    def measure(self, own: Size) -> None:
+        """Take the sides that the body does not give from the picture of size ``own``; both must be such as can be made."""
+        self.width = self.width if "width" in self._given else own[0]
+        self.height = self.height if "height" in self._given else own[1]
+        problems = [
+            FieldProblem(name, f"{side} pixels: must be from {MIN_SIDE_PX} to {MAX_SIDE_PX}")
+            for name, side in (("width", self.width), ("height", self.height))
+            if not MIN_SIDE_PX <= side <= MAX_SIDE_PX
+        ]
+        if problems:
+            raise InvalidInput(problems)
+
+    def fitted(self, picture: Image.Image) -> Image.Image:
+        """``picture`` in the size, unless it is to be stretched: that is done with every picture later."""
+        size = (self.width, self.height)
+        if self.mode == _CUT:
+            return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+        if self.mode == _BORDER:
+            return ImageOps.pad(picture, size, Image.Resampling.LANCZOS)
+        return picture
+
+
+def _arranged(pictures: Mapping[str, Sequence[Image.Image]], fit: _Fit) -> dict[str, list[Image.Image]]:
+    """The pictures of img2img by parameter; blocks."""
+    found = {_PICTURES[field]: list(items) for field, items in pictures.items()}
+    found["init_image"] = [fit.fitted(found["init_image"][0].convert("RGB"))]
+    if "mask_image" in found:
+        mask = _mask(found["mask_image"][0])
+        if fit.inverts:
             mask = ImageOps.invert(mask)
-        if blur := max(_number(body, "mask_blur", 0), _number(body, "mask_blur_x", 0)):
-            mask = mask.filter(ImageFilter.GaussianBlur(blur))
-        wanted.pictures["mask_image"] = [_fitted(mask, size, mode)]
+        if fit.blur > 0:
+            mask = mask.filter(ImageFilter.GaussianBlur(fit.blur))
+        found["mask_image"] = [fit.fitted(mask)]
+    return found
 
 
 def _mask(picture: Image.Image) -> Image.Image:
@@ -104,18 +178,6 @@ def _mask(picture: Image.Image) -> Image.Image:
     if "A" in picture.getbands() and picture.getchannel("A").getextrema()[0] == 0:
         return picture.getchannel("A")
     return picture.convert("L")
-
-
-def _size(body: Mapping[str, Any], picture: Image.Image) -> tuple[int, int]:
-    return _number(body, "width", picture.width), _number(body, "height", picture.height)
-
-
-def _fitted(picture: Image.Image, size: tuple[int, int], mode: int) -> Image.Image:
-    if mode == _CUT:
-        return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
-    if mode == _BORDER:
-        return ImageOps.pad(picture, size, Image.Resampling.LANCZOS)
-    return picture
 
 
 def _sampler(body: Mapping[str, Any], wanted: Wanted) -> None:
@@ -142,10 +204,15 @@ def _hires(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"enabled": True, **given, **hires_upscaler(_text(body.get("hr_upscaler")))}
 
 
-async def _scripts(request: web.Request, scripts: Mapping[str, Any], wanted: Wanted) -> None:
-    """ControlNet from ``alwayson_scripts``; other scripts that would be at work are refused."""
+def _control_unit(scripts: Any) -> Mapping[str, Any] | None:
+    """The ControlNet unit at work in ``alwayson_scripts``; other scripts that would be at work are refused."""
+    if not isinstance(scripts, Mapping):
+        raise InvalidInput("must be an object of scripts", field="alwayson_scripts")
+    found = None
     for name, script in scripts.items():
         arguments = script.get("args", ()) if isinstance(script, Mapping) else ()
+        if not isinstance(arguments, list):
+            continue
         units = [unit for unit in arguments if isinstance(unit, Mapping)]
         if name.lower().startswith("controlnet"):
             active = [
@@ -153,13 +220,14 @@ async def _scripts(request: web.Request, scripts: Mapping[str, Any], wanted: Wan
             ]
             if len(active) > 1:
                 raise Unsupported("the native library takes one ControlNet unit at a time")
-            if active:
-                await _control(request, active[0], wanted)
-        elif name.lower() == "adetailer" and units and (not arguments or arguments[0] is not False):
+            found = active[0] if active else found
+        elif name.lower() == "adetailer" and units and arguments[0] is not False:
             raise Unsupported("there is no ADetailer here")
+    return found
 
 
-async def _control(request: web.Request, unit: Mapping[str, Any], wanted: Wanted) -> None:
+def _control(unit: Mapping[str, Any], wanted: Wanted) -> str:
+    """Put a ControlNet unit's values into ``wanted``; its picture as it was sent."""
     module = _text(unit.get("module")).lower()
     if module not in _NO_NAME and module != "canny":
         raise Unsupported(f"there is no ControlNet preprocessor {module!r} here; there are none and canny")
@@ -168,14 +236,21 @@ async def _control(request: web.Request, unit: Mapping[str, Any], wanted: Wanted
         text = text.get("image")
     if not text:
         raise InvalidInput("an enabled ControlNet unit needs an image", field="alwayson_scripts")
-    wanted.pictures["control_image"] = [await read_picture(request, str(text), field="alwayson_scripts")]
     wanted.values |= {
         "control_net_model": _text(unit.get("model")),
         "control_strength": unit.get("weight"),
         "canny": module == "canny",
     }
-    if unit.get("guidance_start") or unit.get("guidance_end") not in {None, 1}:
+    if unit.get("guidance_start") or unit.get("guidance_end") not in (None, 1):
         wanted.warnings.append("guidance_start and guidance_end are not supported: the ControlNet works in every step")
+    return str(text)
+
+
+def _list(body: Mapping[str, Any], name: str) -> list[str]:
+    items = body.get(name)
+    if not isinstance(items, list) or not items:
+        raise InvalidInput("must be a list of at least one picture", field=name)
+    return [str(item) for item in items]
 
 
 def _number(body: Mapping[str, Any], name: str, default: int) -> int:
@@ -184,7 +259,7 @@ def _number(body: Mapping[str, Any], name: str, default: int) -> int:
         return default
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidInput("must be a whole number", field=name) from None
 
 

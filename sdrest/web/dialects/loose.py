@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from sdrest.core.errors import InvalidInput
 from sdrest.core.names import parse_sampler, parse_scheduler
+from sdrest.web.reading import parse_json
 
 _EXTRA_ARGS: Final = re.compile(r"<sd_cpp_extra_args>(.*?)</sd_cpp_extra_args>", re.DOTALL)
 #: Words by which clients leave the choice to the server.
@@ -83,10 +83,7 @@ def take_extra_args(prompt: str) -> tuple[str, dict[str, Any]]:
     match = _EXTRA_ARGS.search(prompt)
     if match is None:
         return prompt, {}
-    try:
-        extra = json.loads(match[1])
-    except ValueError as error:
-        raise InvalidInput(f"sd_cpp_extra_args is not JSON: {error}", field="prompt") from None
+    extra = parse_json(match[1], what="sd_cpp_extra_args", field="prompt")
     if not isinstance(extra, dict):
         raise InvalidInput("sd_cpp_extra_args must be a JSON object", field="prompt")
     return (prompt[: match.start()] + prompt[match.end() :]).strip(), extra

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 from PIL import Image
 
+from sdrest.core import bounds
 from sdrest.core.architecture import Architecture
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound
 from sdrest.core.job import Job
@@ -17,7 +19,7 @@ from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import GenerationParameters, limits_of
 from sdrest.web.dialects import openai_replies as replies
 from sdrest.web.dialects.loose import take_extra_args
-from sdrest.web.dialects.openai_inputs import Request, read_request, repeated, transparency
+from sdrest.web.dialects.openai_inputs import Request, read_request, repaint_mask, repeated, transparency
 from sdrest.web.dialects.sdcpp_fields import parameters_from
 from sdrest.web.dialects.submit import LooseBody, Wanted, chosen_model, submit
 from sdrest.web.endings import wait_until_completed
@@ -32,7 +34,6 @@ _PRODUCT_NAMES: Final = re.compile(
 )
 _SIZE: Final = re.compile(r"(\d{1,5})\s*[xX×]\s*(\d{1,5})")
 _FORMATS: Final = ("png", "jpeg", "webp")
-_MAX_PICTURES: Final = 10
 #: Architectures that take a picture with an instruction as a reference, instead of painting over it.
 _EDITING: Final = frozenset({Architecture.FLUX2, Architecture.FLUX2_KLEIN, Architecture.QWEN_IMAGE})
 _EDITING_NAMES: Final = re.compile(r"kontext|edit|pix2pix", re.IGNORECASE)
@@ -94,8 +95,8 @@ def plain_values(request: web.Request, fields: Mapping[str, Any]) -> dict[str, A
     values |= parameters_from(extra)
     values["model"] = model_name(request, str(values.get("model") or ""))
     count = str(values.get("batch_count") or 1)
-    if not count.isdecimal() or not 1 <= int(count) <= _MAX_PICTURES:
-        raise InvalidInput(f"must be a whole number from 1 to {_MAX_PICTURES}", field="n")
+    if not count.isdecimal() or not 1 <= int(count) <= bounds.OPENAI_PICTURES:
+        raise InvalidInput(f"must be a whole number from 1 to {bounds.OPENAI_PICTURES}", field="n")
     values["batch_count"] = int(count)
     if size := asked_size(fields):
         values["width"], values["height"] = size
@@ -199,22 +200,25 @@ async def edits(request: web.Request) -> web.StreamResponse:
     over, or given to an editing model as its reference; several are references. A form, or JSON with data URLs.
     """
     incoming = await read_request(request)
-    images = list(incoming.pictures.get("image", ()))
-    if not images:
+    if not incoming.pictures.get("image"):
         raise InvalidInput("a picture is needed", field="image")
     values = plain_values(request, incoming.fields)
-    mask = incoming.mask
-    if mask is None and len(images) == 1:
-        mask = transparency(images[0])
-    pictures: dict[str, list[Image.Image]] = {}
-    if mask is not None:
-        pictures = {"init_image": [images[0].convert("RGB")], "mask_image": [mask], "ref_images": images[1:]}
+    by_reference = edits_by_reference(chosen_model(request, values["model"]))
+    pictures = await asyncio.to_thread(_edited, incoming.pictures, by_reference=by_reference)
+    if "mask_image" in pictures:
         values.setdefault("strength", 1.0)
-    elif len(images) > 1 or edits_by_reference(chosen_model(request, values["model"])):
-        pictures = {"ref_images": images}
-    else:
-        pictures = {"init_image": [images[0].convert("RGB")]}
     return await answer(request, incoming, values, pictures, "image_edit")
+
+
+def _edited(sent: Mapping[str, list[Image.Image]], *, by_reference: bool) -> dict[str, list[Image.Image]]:
+    """The pictures of an edit by parameter; blocks."""
+    images, masks = sent["image"], sent.get("mask")
+    mask = repaint_mask(masks[0]) if masks else transparency(images[0]) if len(images) == 1 else None
+    if mask is not None:
+        return {"init_image": [images[0].convert("RGB")], "mask_image": [mask], "ref_images": images[1:]}
+    if len(images) > 1 or by_reference:
+        return {"ref_images": images}
+    return {"init_image": [images[0].convert("RGB")]}
 
 
 @operation("OpenAI", reply=_IMAGES, body=LooseBody, body_type=FORM, errors=_SUBMIT_ERRORS, error_schema=_ERROR)
@@ -225,7 +229,8 @@ async def variations(request: web.Request) -> web.StreamResponse:
     if not images:
         raise InvalidInput("a picture is needed", field="image")
     values = {"strength": _VARIATION_STRENGTH, **plain_values(request, incoming.fields)}
-    return await answer(request, incoming, values, {"init_image": [images[0].convert("RGB")]}, "image_variation")
+    picture = await asyncio.to_thread(images[0].convert, "RGB")
+    return await answer(request, incoming, values, {"init_image": [picture]}, "image_variation")
 
 
 def edits_by_reference(model: Model) -> bool:

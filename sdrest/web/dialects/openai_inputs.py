@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 from PIL import Image, ImageChops
 
 from sdrest.core.errors import InvalidInput
 from sdrest.core.job import Job, JobState
 from sdrest.jobs.store import JobFilter
-from sdrest.outputs.pictures import decode_picture
-from sdrest.web.dialects.submit import read_json
-from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
-from sdrest.web.multipart import read_parts
-from sdrest.web.pictures import read_picture
+from sdrest.web.dialects.submit import read_object
+from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.pictures import Sent, read_pictures
+from sdrest.web.reading import parse_json, read_file, read_parts
 
 #: The parts and fields that hold pictures, and what they are here.
 _PICTURE_FIELDS: Final = {
@@ -44,12 +44,6 @@ class Request:
     pictures: Mapping[str, list[Image.Image]] = field(default_factory=dict)
     digest: str = ""
 
-    @property
-    def mask(self) -> Image.Image | None:
-        """The first mask, white where the picture is to be repainted."""
-        found = self.pictures.get("mask")
-        return repaint_mask(found[0]) if found else None
-
 
 async def read_request(request: web.Request) -> Request:
     """The request, whatever its encoding.
@@ -57,51 +51,52 @@ async def read_request(request: web.Request) -> Request:
     Raises:
         InvalidInput: the body is not what its content type says, or a picture cannot be used.
     """
-    digest = hashlib.sha256(request.path.encode())
     if request.content_type in {"multipart/form-data", "application/x-www-form-urlencoded"}:
-        return await _read_form(request, digest)
-    body = await read_json(request)
-    digest.update(json.dumps(body, sort_keys=True).encode())
+        fields, sent = await _read_form(request)
+    else:
+        fields = await read_object(request)
+        sent = {name: list(_texts(fields.pop(name, None))) for name in _PICTURE_FIELDS}
+    digest = await asyncio.to_thread(_digest, request.path, fields, sent)
     pictures: dict[str, list[Image.Image]] = {}
-    for name, role in _PICTURE_FIELDS.items():
-        for index, text in enumerate(_texts(body.pop(name, None))):
-            pictures.setdefault(role, []).append(await read_picture(request, text, field=f"{name}.{index}"))
-    return Request(body, pictures, digest.hexdigest())
+    for name, items in (await read_pictures(request, {name: items for name, items in sent.items() if items})).items():
+        pictures.setdefault(_PICTURE_FIELDS[name], []).extend(items)
+    return Request(fields, pictures, digest)
 
 
-async def _read_form(request: web.Request, digest: hashlib._Hash) -> Request:
-    form = await read_parts(request)
+async def _read_form(request: web.Request) -> tuple[dict[str, Any], dict[str, list[Sent]]]:
     fields: dict[str, Any] = {}
-    pictures: dict[str, list[Image.Image]] = {}
-    max_pixels = request.app[SETTINGS].max_image_pixels
-    for part, value in form.items():
+    sent: dict[str, list[Sent]] = {}
+    for part, value in (await read_parts(request)).items():
         name = part.removesuffix("[]")
-        role = _PICTURE_FIELDS.get(name)
-        digest.update(name.encode())
+        is_picture = name in _PICTURE_FIELDS
         if isinstance(value, web.FileField):
-            data = await asyncio.to_thread(value.file.read)
-            digest.update(data)
-            if role is None:
+            if not is_picture:
                 raise InvalidInput("this route takes no such file", field=name)
-            picture = await asyncio.to_thread(decode_picture, data, field=name, max_pixels=max_pixels)
-            pictures.setdefault(role, []).append(picture)
-            continue
-        text = str(value)
-        digest.update(text.encode())
-        if role is None:
-            fields[name] = _form_value(text)
-        elif text:
-            pictures.setdefault(role, []).append(await read_picture(request, text, field=name))
-    return Request(fields, pictures, digest.hexdigest())
+            sent.setdefault(name, []).append(await read_file(request, value))
+        elif not is_picture:
+            fields[name] = _form_value(str(value))
+        elif value:
+            sent.setdefault(name, []).append(str(value))
+    return fields, sent
+
+
+def _digest(path: str, fields: Mapping[str, Any], sent: Mapping[str, list[Sent]]) -> str:
+    """The same for the same request sent again."""
+    found = hashlib.sha256(path.encode())
+    found.update(msgspec.json.encode(fields, order="sorted"))
+    for name, items in sorted(sent.items()):
+        for item in items:
+            found.update(f"{name} {len(item)} ".encode())
+            found.update(item.encode() if isinstance(item, str) else item)
+    return found.hexdigest()
 
 
 def _form_value(text: str) -> Any:
     """A form field; lists and objects (``loras``) are written as JSON there."""
     if text[:1] in {"[", "{"}:
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
+        with contextlib.suppress(InvalidInput):
+            return parse_json(text)
+        return text
     return None if text == "" else text
 
 

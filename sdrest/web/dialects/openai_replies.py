@@ -21,7 +21,7 @@ from sdrest.web.dialects.submit import absolute_url, pictures_of, read_output
 from sdrest.web.endings import ending_as_error
 from sdrest.web.keys import JOBS, PRINCIPAL
 from sdrest.web.problems import status_of
-from sdrest.web.replies import json_reply, json_text
+from sdrest.web.replies import big_reply, json_reply, json_text
 
 #: ``code`` of errors whose name there is not the slug here.
 _CODES: Final = {"unauthorized": "invalid_api_key", "queue_full": "rate_limit_exceeded"}
@@ -63,7 +63,7 @@ async def images_reply(request: web.Request, job: Job, form: Format) -> web.Resp
         "model": job.model_name,
         "warnings": list(job.warnings),
     }
-    return json_reply(body, headers={"X-Job-Id": job.id})
+    return await big_reply(body, headers={"X-Job-Id": job.id})
 
 
 async def _item(request: web.Request, job: Job, output: Output, form: Format) -> dict[str, Any]:
@@ -130,7 +130,8 @@ async def stream_reply(
 
 
 async def _send(stream: web.StreamResponse, event: dict[str, Any]) -> None:
-    await stream.write(f"event: {event['type']}\ndata: {json_text(event)}\n\n".encode())
+    text = await asyncio.to_thread(json_text, event)
+    await stream.write(f"event: {event['type']}\ndata: {text}\n\n".encode())
 
 
 async def _forward(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from datetime import datetime
 from typing import Any, Final
 
 from aiohttp import web
 
+from sdrest.core import bounds
 from sdrest.core.errors import Conflict, InvalidInput, NotFound
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import VideoParameters
@@ -30,7 +32,6 @@ _STATES: Final = {
     JobState.CANCELLED: "failed",
 }
 _VIDEO_FIELDS: Final = ("fps", "video_frames", "moe_boundary", "vace_strength", "video_format")
-_MAX_SECONDS: Final = 60
 _LIST_LIMIT: Final = 100
 
 
@@ -49,12 +50,12 @@ async def create(request: web.Request) -> web.Response:
     values.setdefault("video_format", "mp4")
     if fields.get("seconds") is not None and "video_frames" not in values:
         # The architectures take 4n + 1 frames.
-        values["video_frames"] = (
-            round(_seconds(fields["seconds"]) * int(values.get("fps") or VideoParameters().fps) / 4) * 4 + 1
-        )
+        rate = _number(values.get("fps") or VideoParameters().fps, "fps", 120)
+        values["video_frames"] = round(_number(fields["seconds"], "seconds", bounds.OPENAI_SECONDS) * rate / 4) * 4 + 1
     job = await repeated(request, incoming.digest)
     if job is None:
-        pictures = {"init_image": [item.convert("RGB") for item in incoming.pictures.get("image", ())[:1]]}
+        first = incoming.pictures.get("image", ())[:1]
+        pictures = {"init_image": [await asyncio.to_thread(item.convert, "RGB") for item in first]}
         wanted = Wanted(
             dialect="openai",
             table=VideoParameters,
@@ -67,14 +68,14 @@ async def create(request: web.Request) -> web.Response:
     return json_reply(_view(request, job))
 
 
-def _seconds(value: Any) -> float:
+def _number(value: Any, field: str, most: int) -> float:
     try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if not 0 < seconds <= _MAX_SECONDS:
-        raise InvalidInput(f"must be a number of seconds up to {_MAX_SECONDS}", field="seconds")
-    return seconds
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = 0.0
+    if not 0 < number <= most:
+        raise InvalidInput(f"must be a number above 0 and up to {most}", field=field)
+    return number
 
 
 @operation("OpenAI", reply=dict[str, Any], error_schema=_ERROR)

@@ -16,11 +16,11 @@ from sdrest.core.parameters import GenerationParameters, VideoParameters
 from sdrest.outputs.pictures import reencoded
 from sdrest.web.dialects.sdcpp_capabilities import IMAGE_FORMATS, VIDEO_FORMATS, capabilities
 from sdrest.web.dialects.sdcpp_fields import PICTURES, parameters_from
-from sdrest.web.dialects.submit import LooseBody, Wanted, pictures_of, read_json, read_output, submit
+from sdrest.web.dialects.submit import LooseBody, Wanted, pictures_of, read_object, read_output, submit
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.operations import operation
 from sdrest.web.pictures import read_pictures
-from sdrest.web.replies import json_reply
+from sdrest.web.replies import big_reply, json_reply
 from sdrest.web.routing import Route
 
 _STATES: Final = {JobState.PENDING: "queued", JobState.RUNNING: "generating"}
@@ -41,7 +41,7 @@ async def vid_gen(request: web.Request) -> web.Response:
 
 
 async def _submitted(request: web.Request, kind: str) -> web.Response:
-    body = await read_json(request)
+    body = await read_object(request)
     if not body:
         raise InvalidInput("empty body")
     video = kind == "vid_gen"
@@ -78,7 +78,11 @@ async def _pictures(request: web.Request, body: dict[str, Any]) -> dict[str, Any
         value = body.get(name)
         if value:
             texts[name] = [str(item) for item in (value if isinstance(value, list) else [value]) if item]
-    pictures = await read_pictures(request, texts)
+    return await asyncio.to_thread(_arranged, await read_pictures(request, texts))
+
+
+def _arranged(pictures: dict[str, list[Image.Image]]) -> dict[str, list[Image.Image]]:
+    """The pictures with the channels that the parameters have; blocks."""
     # The API speaks of masks with one channel.
     pictures["mask_image"] = [mask.convert("L") for mask in pictures.get("mask_image", ())]
     return {name: items if name == "mask_image" else _opaque(items) for name, items in pictures.items() if items}
@@ -92,7 +96,7 @@ def _opaque(pictures: list[Image.Image]) -> list[Image.Image]:
 async def job(request: web.Request) -> web.Response:
     """A job, with its pictures once it is complete."""
     found = await request.app[JOBS].get(request.match_info["job_id"], request[PRINCIPAL])
-    return json_reply(await _view(request, found))
+    return await big_reply(await _view(request, found))
 
 
 @operation("sdcpp", reply=dict[str, Any], body=LooseBody, body_required=False, errors=(404, 409))
@@ -101,7 +105,7 @@ async def cancel(request: web.Request) -> web.Response:
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     after = await jobs.cancel(request.match_info["job_id"], principal)
     ended = await jobs.wait(after.id, principal, request.app[SETTINGS].cancel_grace_seconds + _CANCEL_MARGIN_SECONDS)
-    return json_reply(await _view(request, ended))
+    return await big_reply(await _view(request, ended))
 
 
 async def _view(request: web.Request, job: Job) -> dict[str, Any]:

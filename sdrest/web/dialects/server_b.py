@@ -27,11 +27,11 @@ from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.progress import LOAD_SHARE
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.files import confined
-from sdrest.outputs.pictures import decode_picture
 from sdrest.web.bodies import body_model, to_parameters, validate
 from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
-from sdrest.web.multipart import read_parts
 from sdrest.web.operations import FORM, Reply, operation
+from sdrest.web.pictures import Sent, read_pictures, submit_job
+from sdrest.web.reading import read_file, read_parts
 from sdrest.web.replies import json_reply
 from sdrest.web.reuse import may_reuse
 from sdrest.web.routing import Route
@@ -145,7 +145,7 @@ class Endpoint:
             job = None
         if job is None:
             origin = {"dialect": _DIALECT, "id": task_id, "path": self._kind.path}
-            job = await jobs.submit(dataclasses.replace(submission, idempotency_key=key, origin=origin))
+            job = await submit_job(request, dataclasses.replace(submission, idempotency_key=key, origin=origin))
         return json_reply(self._view(request, job), status=302, headers={"Location": self._url(job)})
 
     @operation("server B", reply=TaskStatus)
@@ -233,20 +233,21 @@ class Endpoint:
 async def _read_form(request: web.Request, kind: Kind) -> tuple[dict[str, str], dict[str, Image.Image]]:
     """The text fields of the form, and its pictures under the parameters' names."""
     form = await read_parts(request)
-    max_pixels = request.app[SETTINGS].max_image_pixels
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    sent: dict[str, list[Sent]] = {}
     pictures: dict[str, Image.Image] = {}
     problems: list[FieldProblem] = []
-    for name, parameter in kind.pictures:
+    for name, _ in kind.pictures:
         part = form.get(name)
         if not isinstance(part, web.FileField):
             problems.append(FieldProblem(name, "a picture file is required"))
             continue
-        data = await asyncio.to_thread(part.file.read)
-        try:
-            pictures[parameter] = await asyncio.to_thread(decode_picture, data, field=name, max_pixels=max_pixels)
-        except InvalidInput as error:
-            problems.extend(error.problems)
+        sent[name] = [await read_file(request, part)]
+    try:
+        read = await read_pictures(request, sent)
+        pictures = {parameter: read[name][0] for name, parameter in kind.pictures if name in read}
+    except InvalidInput as error:
+        problems.extend(error.problems)
     if kind.job_type is not JobType.INPAINT and not fields.get("prompt", "").strip():
         problems.append(FieldProblem("prompt", "is required"))
     for name, only in (("channels", "4"), ("downsamplingFactor", "8")):

@@ -23,9 +23,11 @@ from sdrest.jobs.submission import Submission
 from sdrest.outputs.files import confined
 from sdrest.registry.defaults import defaults_of
 from sdrest.web.auth import public_output_url
-from sdrest.web.bodies import Body, body_model, parse_json, to_parameters, validate
+from sdrest.web.bodies import Body, body_model, to_parameters, validate
 from sdrest.web.dialects.loose import loosened
-from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
+from sdrest.web.keys import DEFAULT_MODEL, MODELS, PRINCIPAL, SETTINGS
+from sdrest.web.pictures import submit_job
+from sdrest.web.reading import idempotency_key, read_json
 from sdrest.web.reuse import may_reuse
 
 Table = type[GenerationParameters] | type[UpscaleParameters]
@@ -56,14 +58,15 @@ class Wanted:
     warnings: list[str] = field(default_factory=list)
 
 
-async def read_json(request: web.Request) -> dict[str, Any]:
+async def read_object(request: web.Request) -> dict[str, Any]:
     """The JSON object in the body; an empty body is an empty object.
 
     Raises:
-        InvalidInput: it is not JSON, or no object.
+        InvalidInput: as :func:`sdrest.web.reading.read_json`, or it is no object.
     """
-    text = await request.read()
-    value = await asyncio.to_thread(parse_json, text) if text.strip() else {}
+    value = await read_json(request)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise InvalidInput("the body must be a JSON object")
     return value
@@ -99,12 +102,12 @@ async def submit(request: web.Request, wanted: Wanted) -> Job:
             given=given,
             pictures=wanted.pictures,
             principal=request[PRINCIPAL],
-            idempotency_key=request.headers.get("Idempotency-Key", "")[:200],
+            idempotency_key=idempotency_key(request),
             origin={"dialect": wanted.dialect, **wanted.origin},
             reuse=may_reuse(request),
             warnings=(*wanted.warnings, *warnings),
         )
-        return await request.app[JOBS].submit(submission)
+        return await submit_job(request, submission)
     except InvalidInput as error:
         raise InvalidInput(_renamed(problem, wanted.names) for problem in error.problems) from None
 

@@ -15,6 +15,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
 from sdrest.web.mcp.tools import REQUEST, make_server
+from sdrest.web.reading import parse_json, read_bytes
 
 Message = MutableMapping[str, Any]
 
@@ -51,11 +52,17 @@ class Bridge:
             await self._stopping.wait()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One exchange."""
+        """One exchange.
+
+        Raises:
+            InvalidInput: the body is not JSON, or passes a bound; the package, which parses it again, has no bounds.
+        """
         REQUEST.set(request)
+        body = await read_bytes(request)
+        await asyncio.to_thread(parse_json, body)
         reply = _Reply(request)
         with contextlib.suppress(ConnectionResetError):  # the client went away; its job goes on
-            await self._manager.handle_request(_scope(request), _Receive(request), reply.send)
+            await self._manager.handle_request(_scope(request), _Receive(body), reply.send)
         return reply.response or web.Response(status=500)
 
 
@@ -81,14 +88,14 @@ def _scope(request: web.Request) -> dict[str, Any]:
 class _Receive:
     """The body, then, when the client goes away, the news of it."""
 
-    def __init__(self, request: web.Request) -> None:
-        self._request = request
+    def __init__(self, body: bytes) -> None:
+        self._body = body
         self._body_sent = False
 
     async def __call__(self) -> Message:
         if not self._body_sent:
             self._body_sent = True
-            return {"type": "http.request", "body": await self._request.read(), "more_body": False}
+            return {"type": "http.request", "body": self._body, "more_body": False}
         # aiohttp tells of a lost connection when something is written; nobody is told sooner.
         await asyncio.get_running_loop().create_future()
         return {"type": "http.disconnect"}

@@ -14,12 +14,13 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
+from PIL import Image
 from pydantic import Field
 
 from sdrest import __version__
 from sdrest.core.errors import Forbidden, InvalidInput, SdrestError
 from sdrest.core.events import JobChanged, JobProgressed
-from sdrest.core.job import Job, JobState
+from sdrest.core.job import Job, JobState, Output
 from sdrest.core.model import MAIN_TYPES, parse_model_types
 from sdrest.core.parameters import UpscaleParameters
 from sdrest.core.principal import Permission
@@ -28,7 +29,7 @@ from sdrest.registry.catalogue import Query
 from sdrest.web.dialects.submit import Wanted, absolute_url, chosen_model, pictures_of, read_output, submit
 from sdrest.web.endings import ending_as_error
 from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL
-from sdrest.web.pictures import read_picture
+from sdrest.web.pictures import read_picture, read_pictures
 from sdrest.web.replies import json_text
 from sdrest.web.views import job_reply
 
@@ -93,12 +94,15 @@ async def edit_image(
     wait: Wait = True,
 ) -> CallToolResult:
     """Change a picture by a prompt, everywhere or where a mask is white."""
-    request = REQUEST.get()
-    pictures = {"init_image": [(await read_picture(request, image, field="image")).convert("RGB")]}
-    if mask:
-        pictures["mask_image"] = [(await read_picture(request, mask, field="mask")).convert("L")]
+    read = await read_pictures(REQUEST.get(), {"image": [image], "mask": [mask] if mask else []})
+    modes = (("init_image", "image", "RGB"), ("mask_image", "mask", "L"))
+    pictures = {name: [await _converted(item, mode) for item in read[field]] for name, field, mode in modes}
     values = {"prompt": prompt, "strength": strength, "model": model or None, "steps": steps, "seed": seed}
-    return await _made(context, Wanted(dialect="mcp", values=values, pictures=dict(pictures)), wait=wait)
+    return await _made(
+        context,
+        Wanted(dialect="mcp", values=values, pictures={name: items for name, items in pictures.items() if items}),
+        wait=wait,
+    )
 
 
 async def upscale_image(
@@ -109,7 +113,7 @@ async def upscale_image(
     wait: Wait = True,
 ) -> CallToolResult:
     """Enlarge a picture with an ESRGAN model."""
-    picture = (await read_picture(REQUEST.get(), image, field="image")).convert("RGB")
+    picture = await _converted(await read_picture(REQUEST.get(), image, field="image"), "RGB")
     values = {"upscale_model": upscaler or None, "upscale_factor": factor}
     wanted = Wanted(dialect="mcp", table=UpscaleParameters, values=values, pictures={"image": [picture]})
     return await _made(context, wanted, wait=wait)
@@ -205,6 +209,10 @@ async def job_resource(job_id: str) -> str:
 # ---------------------------------------------------------------------- shared
 
 
+async def _converted(picture: Image.Image, mode: str) -> Image.Image:
+    return await asyncio.to_thread(picture.convert, mode)
+
+
 async def _made(context: Context[Any], wanted: Wanted, *, wait: bool) -> CallToolResult:
     request = REQUEST.get()
     job = await submit(request, wanted)
@@ -246,8 +254,7 @@ async def _shown(request: web.Request, job: Job, *, pictures: bool) -> CallToolR
     content: list[ContentBlock] = []
     if pictures:
         for output in outputs:
-            data = await asyncio.to_thread(read_output, request, job, output)
-            encoded = base64.b64encode(data).decode()
+            encoded = await asyncio.to_thread(_base64, request, job, output)
             content.append(ImageContent(type="image", data=encoded, mime_type=output.media_type))
     view = _brief(job) | {
         "seeds": [output.seed for output in outputs],
@@ -256,6 +263,10 @@ async def _shown(request: web.Request, job: Job, *, pictures: bool) -> CallToolR
         "error": job.failure.message if job.failure else None,
     }
     return CallToolResult(content=[*content, TextContent(type="text", text=json_text(view))])
+
+
+def _base64(request: web.Request, job: Job, output: Output) -> str:
+    return base64.b64encode(read_output(request, job, output)).decode()
 
 
 def _brief(job: Job) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from sdrest.settings import AuthMode
 from sdrest.web.access import requires
 from sdrest.web.keys import ACCESS, SETTINGS
 from sdrest.web.problems import status_of
+from sdrest.web.reading import read_parts
 from sdrest.web.ui.contexts import AccountsPage
 from sdrest.web.ui.rendering import is_htmx, page, see
 
@@ -26,7 +27,8 @@ async def show(request: web.Request) -> web.Response:
 @requires(Permission.ADMIN)
 async def change(request: web.Request) -> web.StreamResponse:
     """Carry out one of the page's forms; ``action`` names it."""
-    form = {name: str(value) for name, value in (await request.post()).items() if not isinstance(value, web.FileField)}
+    parts = await read_parts(request)
+    form = {name: str(value) for name, value in parts.items() if not isinstance(value, web.FileField)}
     access = request.app[ACCESS]
     try:
         match form.get("action"):
@@ -41,7 +43,7 @@ async def change(request: web.Request) -> web.StreamResponse:
             case "revoke":
                 await access.authentication.api_keys.revoke(form["key"])
             case "create":
-                values = (await request.post()).getall("permission", [])
+                values = parts.getall("permission", [])
                 permissions = frozenset({Permission.VIEW, *(Permission(str(value)) for value in values)})
                 _, text = await access.authentication.api_keys.create(form["name"].strip(), permissions=permissions)
                 return await _page(request, new_key=text)

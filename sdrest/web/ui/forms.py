@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,10 +10,8 @@ from aiohttp import web
 from PIL import Image
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, ModelUnusable, SdrestError
-from sdrest.outputs.pictures import decode_picture
-from sdrest.web.keys import SETTINGS
-from sdrest.web.multipart import read_parts
-from sdrest.web.pictures import read_picture
+from sdrest.web.pictures import Sent, read_pictures
+from sdrest.web.reading import read_file, read_parts
 from sdrest.web.ui.fields import Kind, drawn_as, leaf_fields
 from sdrest.web.ui.modes import Mode
 
@@ -41,7 +38,7 @@ async def read_form(request: web.Request) -> Posted:
     multipliers: list[str] = []
     for name, value in (await read_parts(request)).items():
         if isinstance(value, web.FileField):
-            data = await asyncio.to_thread(value.file.read)
+            data = await read_file(request, value)
             if data:
                 posted.files.setdefault(name, []).append(data)
         elif isinstance(value, bytes | bytearray):
@@ -100,26 +97,20 @@ async def read_form_pictures(request: web.Request, mode: Mode, posted: Posted) -
     Raises:
         InvalidInput: with one problem for each picture that is missing or cannot be used.
     """
-    max_pixels = request.app[SETTINGS].max_image_pixels
+    names = (*mode.pictures, *(name for group in mode.groups for name in group.fields))
+    sent: dict[str, Sequence[Sent]] = {
+        name: posted.files.get(name) or posted.references.get(name) or () for name in names
+    }
     problems: list[FieldProblem] = []
     found: dict[str, list[Image.Image]] = {}
-    for name in (*mode.pictures, *(name for group in mode.groups for name in group.fields)):
-        try:
-            pictures = [
-                await asyncio.to_thread(decode_picture, data, field=name, max_pixels=max_pixels)
-                for data in posted.files.get(name, ())
-            ]
-            if not pictures:
-                pictures = [await read_picture(request, text, field=name) for text in posted.references.get(name, ())]
-        except InvalidInput as error:
-            problems.extend(error.problems)
-            continue
-        if pictures:
-            found[name] = pictures
+    try:
+        found = await read_pictures(request, {name: items for name, items in sent.items() if items})
+    except InvalidInput as error:
+        problems.extend(error.problems)
     problems += [
         FieldProblem(name, "choose a picture" if name != "mask_image" else "paint over what should change")
         for name in mode.pictures
-        if name in mode.required and name not in found and not any(p.field == name for p in problems)
+        if name in mode.required and not sent[name]
     ]
     if problems:
         raise InvalidInput(problems)

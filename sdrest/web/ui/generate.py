@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 import msgspec
 from aiohttp import web
 
+from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput, NotFound, SdrestError
 from sdrest.core.job import Job, JobState
 from sdrest.core.model import MAIN_TYPES, Model, ModelType, parse_model_types
@@ -23,7 +24,9 @@ from sdrest.outputs.infotext import parse_infotext
 from sdrest.registry.defaults import defaults_of
 from sdrest.web.bodies import body_model, to_parameters, validate
 from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
+from sdrest.web.pictures import submit_job
 from sdrest.web.problems import status_of
+from sdrest.web.reading import read_bytes
 from sdrest.web.ui.cards import card_of, picture_of, recent_pictures
 from sdrest.web.ui.contexts import FieldGroup, GeneratePage, JobCard, LoraChoice, ModelNote, Picture
 from sdrest.web.ui.fields import Field, Kind, Option, field_text, form_fields, texts_of
@@ -61,7 +64,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
     mode = _mode(request)
     posted = await read_form(request)
     try:
-        job = await request.app[JOBS].submit(await _submission(request, mode, posted))
+        job = await submit_job(request, await _submission(request, mode, posted))
     except SdrestError as error:
         return await _refused(request, mode, posted, error)
     if is_htmx(request):
@@ -82,8 +85,8 @@ async def model_note(request: web.Request) -> web.Response:
 
 async def read_picture_parameters(request: web.Request) -> web.Response:
     """The form texts that the parameters within an infotext stand for, as JSON."""
-    text = (await request.text())[:200_000]
-    values = form_texts_of_infotext(parse_infotext(text))
+    text = (await read_bytes(request, most=bounds.INFOTEXT)).decode(errors="replace")
+    values = await asyncio.to_thread(lambda: form_texts_of_infotext(parse_infotext(text)))
     return web.json_response(values, dumps=lambda value: msgspec.json.encode(value).decode())
 
 

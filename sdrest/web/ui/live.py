@@ -19,7 +19,7 @@ from sdrest.core.events import (
     ServerStopping,
     is_visible,
 )
-from sdrest.web.keys import JOBS, PRINCIPAL
+from sdrest.web.keys import JOBS, PRINCIPAL, STREAMS
 from sdrest.web.replies import json_text
 from sdrest.web.ui.texts import JOB_LABELS, STATE_LABELS
 from sdrest.web.ui.wording import progress_text
@@ -30,6 +30,11 @@ _RETRY_MILLISECONDS: Final = 2000
 
 async def events(request: web.Request) -> web.StreamResponse:
     """Everything the caller may see, in the words of the pages: ``progress``, ``preview``, ``output``, ``job`` and ``model``."""
+    with request.app[STREAMS].one(request[PRINCIPAL].name):
+        return await _stream(request)
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     mine = jobs.broadcast.subscribe(lambda event: is_visible(event, principal))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from sdrest.core import bounds
 from sdrest.core.errors import SdrestError
 from sdrest.core.principal import Permission
 from sdrest.settings import AuthMode
@@ -11,6 +12,7 @@ from sdrest.web.access import requires
 from sdrest.web.auth import log_in_browser, log_out_browser
 from sdrest.web.keys import SETTINGS
 from sdrest.web.problems import status_of
+from sdrest.web.reading import read_parts
 from sdrest.web.ui.contexts import LoginPage
 from sdrest.web.ui.rendering import page
 
@@ -26,7 +28,7 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 async def log_in(request: web.Request) -> web.StreamResponse:
     """Check the name and the password, and go on to the page that was wanted."""
-    form = await request.post()
+    form = await read_parts(request, most=bounds.ACCOUNT_BODY_BYTES)
     username, password, target = (str(form.get(name, "")) for name in ("username", "password", "next"))
     response = web.Response(status=303, headers={"Location": local_target(target)})
     try:

@@ -28,8 +28,8 @@ from sdrest.registry.validate import validate
 from sdrest.web.access import requires
 from sdrest.web.api.model_files import may_test_loading, queue_load_test
 from sdrest.web.keys import JOBS, MODELS, PRINCIPAL, WORKERS
-from sdrest.web.multipart import read_parts
 from sdrest.web.problems import status_of
+from sdrest.web.reading import read_parts
 from sdrest.web.ui.fields import Field, Kind, Option
 from sdrest.web.ui.forms import field_errors
 from sdrest.web.ui.model_contexts import ConversionPreview, ConvertForm, ModelTools

@@ -8,8 +8,8 @@ from sdrest.core.errors import SdrestError
 from sdrest.core.principal import Permission
 from sdrest.web.access import requires
 from sdrest.web.keys import DOWNLOADS, PRINCIPAL
-from sdrest.web.multipart import read_parts
 from sdrest.web.problems import status_of
+from sdrest.web.reading import read_parts
 from sdrest.web.transfers import DownloadRequest
 from sdrest.web.ui.cards import card_of
 from sdrest.web.ui.models import show_all

@@ -15,7 +15,7 @@ from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.web.access import requires
 from sdrest.web.keys import JOBS, PRINCIPAL
-from sdrest.web.multipart import read_parts
+from sdrest.web.reading import read_parts
 from sdrest.web.ui.cards import card_of, cards_of, parameter_rows
 from sdrest.web.ui.contexts import JobPage, QueuePage
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
