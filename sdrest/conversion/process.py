@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -119,7 +118,7 @@ def _to_json(request: Conversion, threads: int | None) -> dict[str, object]:
         "target": str(request.target),
         "type": request.type,
         "vae": str(request.vae) if request.vae else None,
-        "rules": [[rule.pattern.pattern, rule.type] for rule in request.rules],
+        "rules": [[rule.pattern, rule.type] for rule in request.rules],
         "convert_names": request.convert_names,
         "search": request.search,
         "overwrite": request.overwrite,
@@ -133,7 +132,7 @@ def _from_json(data: dict[str, Any]) -> Conversion:
         target=Path(data["target"]),
         type=TensorType(data["type"]) if data["type"] else None,
         vae=Path(data["vae"]) if data["vae"] else None,
-        rules=tuple(TypeRule(re.compile(pattern), TensorType(kind)) for pattern, kind in data["rules"]),
+        rules=tuple(TypeRule(pattern, TensorType(kind)) for pattern, kind in data["rules"]),
         convert_names=data["convert_names"],
         search=data["search"],
         overwrite=data["overwrite"],

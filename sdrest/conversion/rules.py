@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 from sdrest.core.errors import InvalidInput
 from sdrest.core.tensor_types import WRITABLE, TensorType, parse_writable_type
@@ -69,8 +70,12 @@ UNUSED: tuple[str, ...] = (
 class TypeRule:
     """Tensors whose names contain a match of ``pattern`` get ``type``."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     type: TensorType
+
+    def matches(self, name: str) -> bool:
+        """Whether a tensor of this name is meant."""
+        return _compiled(self.pattern).search(name.encode(errors="replace")) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,8 @@ class Choice:
 def parse_rules(text: str) -> tuple[TypeRule, ...]:
     """Rules such as ``^vae\\.=f16,model\\.=q8_0``; the first that matches a name counts.
 
-    Raises :class:`InvalidInput` for every rule that is malformed (the library ignores those, or ends the process).
+    Patterns are regular expressions of RE2. Raises :class:`InvalidInput` for a rule that is malformed (the library ignores
+    those, or ends the process).
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if len(parts) > _RULES_LIMIT:
@@ -99,10 +105,31 @@ def _parse_rule(part: str) -> TypeRule:
     if len(pattern) > _PATTERN_LIMIT:
         raise InvalidInput(f"a pattern has at most {_PATTERN_LIMIT} characters", field="rules")
     kind = parse_type(name, field="rules")
+    _compiled(pattern)
+    return TypeRule(pattern, kind)
+
+
+@functools.lru_cache(maxsize=_RULES_LIMIT)
+def _compiled(pattern: str) -> Any:
+    """A pattern whose search takes time proportional to the text, whatever it is: with backtracking, one rule of a few
+    characters would occupy the server for ever.
+
+    Raises :class:`InvalidInput` for what is no regular expression.
+    """
+    import re2  # noqa: PLC0415 - few conversions have rules
+
+    options = re2.Options()
+    options.log_errors = False
     try:
-        return TypeRule(re.compile(pattern), kind)
-    except re.error as error:
-        raise InvalidInput(f"{pattern!r} is no regular expression: {error}", field="rules") from error
+        return re2.compile(pattern, options)
+    except UnicodeEncodeError:
+        raise InvalidInput("a pattern holds what is no text", field="rules") from None
+    except re2.error as error:
+        reason = error.args[0].decode(errors="replace")
+        raise InvalidInput(
+            f"{pattern!r} is no regular expression that is taken (no look-around, no back-references): {reason}",
+            field="rules",
+        ) from None
 
 
 def parse_type(name: str, field: str = "type") -> TensorType:
@@ -126,7 +153,7 @@ def choose(
 
     ``source`` is its type as the library reads it; ``target`` None keeps all types that no rule changes.
     """
-    wanted = next((rule.type for rule in rules if rule.pattern.search(name)), target)
+    wanted = next((rule.type for rule in rules if rule.matches(name)), target)
     if wanted is None or wanted is source:
         return Choice(source)
     reason = keeps_type(name, shape, source, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,41 @@ def test_the_first_rule_that_matches_counts() -> None:
     assert choose("x.attn.weight", (8, 64), F32, TensorType.Q5_0, rules).type is TensorType.Q4_0
     assert choose("x.mlp.weight", (8, 64), F32, None, rules).type is Q8
     assert choose("x.mlp.bias", (64,), F32, None, rules).type is F32
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "is_meant"),
+    [
+        ("attn", "x.attn.weight", True),
+        ("^attn", "x.attn.weight", False),
+        (r"\.weight$", "x.attn.weight", True),
+        (r"^model\..*\.(\d|1\d)\.attn", "model.blocks.17.attn.q", True),
+        (r"^model\..*\.(\d|1\d)\.attn", "model.blocks.27.attn.q", False),
+        (r"(?i)ATTN|mlp", "x.attn.weight", True),
+        (r"blocks\.[0-3]\.", "blocks.3.q", True),
+        (r"blocks\.[^0-3]\.", "blocks.3.q", False),
+        (r"\bk_proj\b", "a.k_proj.weight", True),
+        (r"(?P<part>to_[qkv])\.w{1}", "attn.to_k.weight", True),
+        (".*", "", True),
+        (r"\w", "\udce9", False),
+    ],
+)
+def test_patterns_mean_what_regular_expressions_do(pattern: str, name: str, is_meant: bool) -> None:
+    (rule,) = parse_rules(f"{pattern}=f16")
+    assert rule.matches(name) is is_meant
+    assert (re.search(pattern, name) is not None) is is_meant
+
+
+def test_no_pattern_takes_longer_for_being_contrived() -> None:
+    # With backtracking, the search would outlive the universe; nothing else in the process would run meanwhile.
+    (rule,) = parse_rules(r"(\w+\.?)+!=f16")
+    assert not rule.matches("model.diffusion_model.blocks." * 10)
+
+
+@pytest.mark.parametrize("pattern", ["(?!vae)", r"(a)\1", "((a{999}){999}){999}", "\ud800"])
+def test_what_would_need_backtracking_or_unbounded_memory_is_refused(pattern: str) -> None:
+    with pytest.raises(InvalidInput, match=r"no text|no look-around, no back-references"):
+        parse_rules(f"{pattern}=f16")
 
 
 @pytest.mark.parametrize("text", ["attn", "=q8_0", "attn=", "(=q8_0", "attn=q9_9", "a" * 201 + "=f16", "a=f16," * 65])
