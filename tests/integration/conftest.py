@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 
 from sdrest.app import build_app
 from sdrest.settings import Settings, load_settings
+from tests.engine import engine_on_demand
 from tests.tiny.embedded import NAME, place_embedded
 
 SettingsFactory = Callable[..., Settings]
@@ -46,11 +47,15 @@ def settings_factory(tmp_path: Path) -> SettingsFactory:
 
 @pytest.fixture
 async def client_factory(settings_factory: SettingsFactory) -> AsyncIterator[ClientFactory]:
-    """Starts applications: ``await client_factory(max_pending_jobs=3)``; all are stopped after the test."""
+    """Starts applications: ``await client_factory(max_pending_jobs=3)``; all are stopped after the test.
+
+    Their engines start with their first task; ``await client.app[ENGINE].info()`` starts one before.
+    """
     clients: list[TestClient[Any, Any]] = []
 
     async def make(**values: Any) -> TestClient[Any, Any]:
-        client: TestClient[Any, Any] = TestClient(TestServer(build_app(settings_factory(**values))))
+        settings = settings_factory(**values)
+        client: TestClient[Any, Any] = TestClient(TestServer(build_app(settings, engine_on_demand(settings))))
         await client.start_server()
         clients.append(client)
         return client

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from sdrest.jobs.retention import Keep, Retention
-from sdrest.web.keys import JOBS
+from sdrest.web.keys import ENGINE, JOBS
 from tests.integration.conftest import SMALL, ClientFactory
 
 Client = TestClient[Any, Any]
@@ -87,8 +87,9 @@ async def test_two_servers_in_one_process_count_apart(client_factory: ClientFact
 
 async def test_readiness_names_the_reasons(client_factory: ClientFactory) -> None:
     client = await client_factory(max_pending_jobs=1)
-    while (await client.get("/api/ready")).status != 200:
-        await asyncio.sleep(0.02)
+    assert await (await client.get("/api/ready")).json() == {"ready": False, "reasons": ["the engine is not up"]}
+    await client.app[ENGINE].info()
+    assert (await client.get("/api/ready")).status == 200
     await client.post("/api/queue/pause")
     await client.post("/api/generate/text2img", json=SMALL)
     reply = await client.get("/api/ready")
