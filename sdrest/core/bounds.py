@@ -20,6 +20,7 @@ ENLARGED_PICTURES: Final[Annotated[int, "Pictures of a request to `/sdapi/v1/ext
 OPENAI_PICTURES: Final[Annotated[int, "`n` of the OpenAI image API."]] = 10
 OPENAI_SECONDS: Final[Annotated[int, "`seconds` of the OpenAI video API."]] = 60
 MASK_BLUR_PX: Final[Annotated[int, "`mask_blur` of `/sdapi/v1/img2img`, in pixels."]] = 256
+PROMPT_TOKENS: Final[Annotated[int, "Tokens of a prompt, counted from above: see `docs/generation.md`."]] = 4096
 LORA_TAGS: Final[Annotated[int, "`<lora:…>` tags in a prompt."]] = 64
 IDEMPOTENCY_KEY: Final[Annotated[int, "Characters of an idempotency key, in the body or in its header."]] = 200
 WEBHOOK_URL: Final[Annotated[int, "Characters of a webhook's URL."]] = 2000

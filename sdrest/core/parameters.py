@@ -20,9 +20,6 @@ from sdrest.core.names import CacheMode, HiresUpscaler, LoraApplyMode, PreviewMo
 
 #: Longest prompt in characters. The library's tokenizer recurses per character; the child's 64 MB stack carries 20,000 safely.
 MAX_PROMPT_CHARACTERS: Final = 20_000
-#: Most tokens of a prompt, counted from above (``jobs/prompt_tokens.py``; figures in ``docs/generation.md``): some four thousand
-#: letters of English, which are about a thousand tokens, and more than any architecture was trained on.
-MAX_PROMPT_TOKENS: Final = 4096
 #: Smallest and largest side of a picture in pixels; architectures may allow less.
 MIN_SIDE_PX: Final = 16
 MAX_SIDE_PX: Final = 4096

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from sdrest.core.architecture import Family
+from sdrest.core.bounds import PROMPT_TOKENS
 from sdrest.core.errors import FieldProblem
 from sdrest.core.model import Component, Model
-from sdrest.core.parameters import MAX_PROMPT_TOKENS
 from sdrest.jobs.adapters import Adapters
 from sdrest.registry.components import requirements
 
@@ -36,11 +36,11 @@ def text_problems(model: Model, negative_prompt: str, adapters: Adapters) -> Ite
     label = model.architecture.label if model.architecture else model.name
     for field, text in (("prompt", adapters.prompt), ("negative_prompt", negative_prompt)):
         tokens = most_tokens(text, readers, adapters.vectors)
-        if tokens > MAX_PROMPT_TOKENS:
+        if tokens > PROMPT_TOKENS:
             unit = "byte of UTF-8" if readers & {*_CLIP, Component.LLM} else "character"
             yield FieldProblem(
                 field,
-                f"may be {tokens} tokens long (up to one for each {unit}); {label} takes at most {MAX_PROMPT_TOKENS} here",
+                f"may be {tokens} tokens long (up to one for each {unit}); {label} takes at most {PROMPT_TOKENS} here",
             )
         strange = next((c for c in text if ord(c) > _LAST_SAFE), None) if Component.LLM in readers else None
         if strange is not None:

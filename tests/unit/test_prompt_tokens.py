@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from sdrest.core.architecture import Architecture
+from sdrest.core.bounds import PROMPT_TOKENS
 from sdrest.core.errors import FieldProblem
 from sdrest.core.model import Component, Model
-from sdrest.core.parameters import MAX_PROMPT_TOKENS, GenerationParameters
+from sdrest.core.parameters import GenerationParameters
 from sdrest.engine.messages import ContextSpec
 from sdrest.jobs.adapters import Adapters
 from sdrest.jobs.contexts import ContextPlan
@@ -71,14 +72,14 @@ def test_a_prompt_beyond_the_bound_is_refused_with_its_tokens(
     architecture: Architecture, unit: str, each: int, tmp_path: Path
 ) -> None:
     model = _model(tmp_path, architecture)
-    longest = "😀" * ((MAX_PROMPT_TOKENS - 2) // each)
+    longest = "😀" * ((PROMPT_TOKENS - 2) // each)
     assert _problems(model, longest, longest) == []
-    longer = "😀" * (MAX_PROMPT_TOKENS + 1)
+    longer = "😀" * (PROMPT_TOKENS + 1)
     (problem,) = _problems(model, "a", longer)
     assert problem.field == "negative_prompt"
-    assert f"may be {each * (MAX_PROMPT_TOKENS + 1) + (2 if each == 1 else 0)} tokens long" in problem.message
+    assert f"may be {each * (PROMPT_TOKENS + 1) + (2 if each == 1 else 0)} tokens long" in problem.message
     assert unit in problem.message
-    assert f"at most {MAX_PROMPT_TOKENS}" in problem.message
+    assert f"at most {PROMPT_TOKENS}" in problem.message
 
 
 def test_what_the_splitting_for_language_models_dies_of_is_refused(tmp_path: Path) -> None:

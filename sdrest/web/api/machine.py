@@ -14,10 +14,10 @@ from aiohttp import web
 from pydantic import SecretStr
 from typing_extensions import TypedDict
 
+from sdrest.core.bounds import PROMPT_TOKENS
 from sdrest.core.job import JobType
 from sdrest.core.parameters import (
     MAX_PROMPT_CHARACTERS,
-    MAX_PROMPT_TOKENS,
     MAX_SIDE_PX,
     GenerationParameters,
     limits_of,
@@ -149,7 +149,7 @@ def limits(app: web.Application) -> Limits:
         "max_batch_count": int(tables["batch_count"].le or 0),
         "max_steps": int(tables["steps"].le or 0),
         "max_prompt_characters": MAX_PROMPT_CHARACTERS,
-        "max_prompt_tokens": MAX_PROMPT_TOKENS,
+        "max_prompt_tokens": PROMPT_TOKENS,
         "max_image_pixels": settings.max_image_pixels,
         "max_body_bytes": settings.max_body_bytes,
         "max_pending_jobs": settings.max_pending_jobs,
