@@ -42,7 +42,7 @@ from sdrest.jobs.trial import LoadTestExecutor
 from sdrest.jobs.upscaling import UpscalingExecutor
 from sdrest.jobs.video import VideoExecutor
 from sdrest.jobs.webhooks import Webhooks
-from sdrest.jobs.worker import Executor, Worker
+from sdrest.jobs.worker import ENGINE_WORKER, Executor, Worker
 from sdrest.outputs.data_dir import open_data_dir
 from sdrest.outputs.space import FreeSpace
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
@@ -158,10 +158,11 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     downloads, transfers = _transfers(app, guard)
     workers = app[keys.WORKERS] = [
         Worker(
-            "engine",
+            ENGINE_WORKER,
             jobs,
             _engine_executors(workshop, threads),
             max_attempts=settings.max_attempts,
+            ready=engine.until_ready,
             preferred_models=lambda: residency.model_ids,
         ),
         Worker("downloads", jobs, {JobType.DOWNLOAD: downloads}, max_attempts=settings.max_attempts),
@@ -190,6 +191,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         await jobs.restore()
         if settings.delete_incomplete:
             await jobs.clear_pending(ANYONE)
+        backgrounds.add(engine.supervisor.loop)
         async with backgrounds.running(recorder.listener.loop, *(worker.loop for worker in workers), residency.loop):
             yield
         await engine.stop()

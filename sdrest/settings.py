@@ -199,7 +199,10 @@ class Settings(BaseSettings):
     guest_max_steps: int = Field(50, ge=1, description="Most steps a guest may ask for.")
     guest_max_images: int = Field(4, ge=1, description="Most pictures a guest may ask for at a time.")
 
-    backend: Backend = Field(Backend.AUTO, description="ggml backend that must be present; auto takes what is there.")
+    backend: Backend = Field(
+        Backend.AUTO,
+        description="ggml backend that the native library must have, else the server does not start; auto takes what is there.",
+    )
     threads: int = Field(
         0, ge=0, le=1024, description="Threads for the native library; 0: the physical cores it may use."
     )

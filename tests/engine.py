@@ -15,13 +15,18 @@ class EngineOnDemand(Engine):
 
     async def info(self) -> messages.Ready:
         """Start the child and wait for it."""
-        self.supervisor.start()
+        self.supervisor.loop.start()
         return await super().info()
 
     async def run(self, task: messages.Task, listener: Listener) -> messages.Done:
         """Start the child unless it is there, and run the task in it."""
-        self.supervisor.start()
+        self.supervisor.loop.start()
         return await super().run(task, listener)
+
+    async def until_ready(self) -> None:
+        """Wait for the child once it was needed: before that, the first job is what starts it."""
+        if self.supervisor.loop.is_alive:
+            await super().until_ready()
 
 
 def engine_on_demand(settings: Settings) -> EngineOnDemand:

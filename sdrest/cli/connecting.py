@@ -27,9 +27,13 @@ def server_options(command: F) -> F:
 
 @asynccontextmanager
 async def connected(
-    url: str | None, api_key: str | None, config: Path | None, flags: dict[str, Any]
+    url: str | None, api_key: str | None, config: Path | None, flags: dict[str, Any], *, needs_engine: bool = False
 ) -> AsyncIterator[AsyncClient]:
-    """A client of the server at ``url``; without one, of a server of this process: the same path through the queue."""
+    """A client of the server at ``url``; without one, of a server of this process: the same path through the queue.
+
+    Raises:
+        EngineUnavailable: ``needs_engine``, and that of this process cannot start.
+    """
     if url:
         async with AsyncClient(url, api_key=api_key or "") as client:
             yield client
@@ -37,7 +41,7 @@ async def connected(
     with tempfile.TemporaryDirectory(prefix="sdrest-") as data_dir:
         own = {"data_dir": data_dir, "host": "127.0.0.1", "port": 0, "auth": "none", "log_level": "error"}
         async with (
-            serving(settings_from(config, {**flags, **own})) as server,
+            serving(settings_from(config, {**flags, **own}), needs_engine=needs_engine) as server,
             AsyncClient(server.url) as client,
         ):
             yield client

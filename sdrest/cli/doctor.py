@@ -14,23 +14,13 @@ from sdrest.auth.setup import what_is_missing, what_to_know
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from, settings_options
 from sdrest.core.errors import SdrestError
+from sdrest.engine.backends import missing_backend
 from sdrest.engine.client import Engine
 from sdrest.engine.messages import Ready
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.folders import Folders
 from sdrest.registry.scan import skipped
-from sdrest.settings import MODEL_FOLDERS, Backend, LogLevel, Settings
-
-#: How ggml names the backend of each choice.
-_GGML_NAMES = {
-    Backend.CPU: ("CPU",),
-    Backend.CUDA: ("CUDA",),
-    Backend.VULKAN: ("Vulkan",),
-    Backend.METAL: ("Metal", "MTL"),
-    Backend.ROCM: ("ROCm", "HIP"),
-    Backend.SYCL: ("SYCL",),
-    Backend.OPENCL: ("OpenCL",),
-}
+from sdrest.settings import MODEL_FOLDERS, LogLevel, Settings
 
 
 @click.command()
@@ -64,7 +54,7 @@ def _engine_problems(settings: Settings) -> list[str]:
     try:
         info = asyncio.run(_ask_engine())
     except SdrestError as error:
-        return [f"the native library cannot be used: {error.message}"]
+        return [error.message]
     click.echo(f"stable-diffusion.cpp  {info.version} (commit {info.commit})")
     click.echo(f"built for             {info.system_info}")
     click.echo(
@@ -75,16 +65,6 @@ def _engine_problems(settings: Settings) -> list[str]:
         click.echo(f"device                {device.name}: {device.description} ({device.backend}, {memory})")
     missing = missing_backend(settings.backend, info)
     return [missing] if missing else []
-
-
-def missing_backend(wanted: Backend, info: Ready) -> str | None:
-    """Why the wanted backend is not there; None when it is."""
-    if wanted is Backend.AUTO:
-        return None
-    have = sorted({device.backend for device in info.devices})
-    if any(backend.startswith(name) for backend in have for name in _GGML_NAMES[wanted]):
-        return None
-    return f"the backend {wanted} is not in this build (it has: {', '.join(have)}); run ./install.sh --backend {wanted}"
 
 
 async def _ask_engine() -> Ready:

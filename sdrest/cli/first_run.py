@@ -28,7 +28,7 @@ def main(once: bool, port: int | None) -> None:
     configure_logging(settings.log_level, as_json=settings.log_json)
 
     async def run() -> None:
-        async with serving(settings) as server:
+        async with serving(settings, needs_engine=True) as server:
             file = await _first_picture(server.url, settings.output_dir.parent)
             click.echo(f"\nthe first picture is {file.resolve()}")
             if not once:

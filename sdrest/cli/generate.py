@@ -69,7 +69,7 @@ def generate(
 async def _generate(
     body: dict[str, Any], target: Path, url: str | None, api_key: str | None, config: Path | None, flags: dict[str, Any]
 ) -> list[Path]:
-    async with connected(url, api_key, config, flags) as client:
+    async with connected(url, api_key, config, flags, needs_engine=True) as client:
         job = await client.submit("text2img", batch_count=body.pop("batch_size", None), **body)
         with _progress_bar() as show:
             job = await client.wait(job, on_progress=show)

@@ -14,9 +14,9 @@ from sdrest import __version__
 from sdrest.cli.listening import Listening, listen, run_again
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from, settings_options
-from sdrest.core.errors import SdrestError
+from sdrest.core.errors import BackendMissing, EngineUnavailable, SdrestError
 from sdrest.engine.client import Engine, engine_from
-from sdrest.settings import Settings
+from sdrest.settings import Backend, Settings
 
 if TYPE_CHECKING:
     from sdrest.cli.hosting import Server
@@ -74,6 +74,7 @@ async def run_server(settings: Settings) -> Listening | None:
     Returns the listening socket when the server is to start again on it, else None.
 
     Raises:
+        BackendMissing: the native library was built without the backend of the settings.
         SdrestError: the settings or the data folder cannot be used.
         OSError: the address cannot be listened on.
     """
@@ -90,17 +91,36 @@ async def run_server(settings: Settings) -> Listening | None:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, listening: Listening | None = None) -> AsyncIterator[Server]:
-    """A listening server for the length of the block; raises as :func:`run_server`."""
+async def serving(
+    settings: Settings, listening: Listening | None = None, *, needs_engine: bool = False
+) -> AsyncIterator[Server]:
+    """A listening server for the length of the block.
+
+    Raises:
+        EngineUnavailable: ``needs_engine``, and the engine cannot start. Otherwise jobs wait until it can.
+        SdrestError, OSError: as :func:`run_server`.
+    """
     engine = engine_from(settings)
     await engine.start()
     try:
         # The engine's process loads the native library while this one loads the rest of itself.
         hosting = await asyncio.to_thread(_hosting)
+        await _check_engine(engine, settings, needs_engine=needs_engine)
         async with hosting(settings, engine, listening) as server:
             yield server
     finally:
         await engine.stop()
+
+
+async def _check_engine(engine: Engine, settings: Settings, *, needs_engine: bool) -> None:
+    """Raise what no waiting will mend: a backend that the library was not built for."""
+    if not needs_engine and settings.backend is Backend.AUTO:
+        return
+    try:
+        await engine.info()
+    except EngineUnavailable as error:
+        if needs_engine or isinstance(error, BackendMissing):
+            raise
 
 
 def _hosting() -> Callable[[Settings, Engine, Listening | None], AbstractAsyncContextManager[Server]]:

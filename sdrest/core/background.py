@@ -77,6 +77,11 @@ class Background:
         """End it, and wait until it has cleaned up after itself; harmless when it never began."""
         if self._task is not None:
             self._task.cancel()
+            await self.ended()
+
+    async def ended(self) -> None:
+        """Wait for its end; at once when it never began."""
+        if self._task is not None:
             await asyncio.wait({self._task})
 
     async def _keep_running(self) -> None:
@@ -116,11 +121,15 @@ class Backgrounds:
     def __iter__(self) -> Iterator[Background]:
         return iter(self._loops)
 
+    def add(self, loop: Background) -> None:
+        """Make a loop known that somebody else starts and stops."""
+        self._loops.append(loop)
+
     @asynccontextmanager
     async def running(self, *loops: Background) -> AsyncIterator[None]:
-        """Run ``loops`` for the length of the block; they end in the opposite order. One that runs already only becomes known."""
+        """Run ``loops`` for the length of the block; they end in the opposite order."""
         for loop in loops:
-            self._loops.append(loop)
+            self.add(loop)
             loop.start()
         try:
             yield

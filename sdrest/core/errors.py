@@ -149,6 +149,16 @@ class Unavailable(SdrestError):
     slug = "unavailable"
 
 
+class EngineUnavailable(Unavailable):
+    """The engine cannot start; the message says why."""
+
+    slug = "engine_unavailable"
+
+
+class BackendMissing(EngineUnavailable):
+    """The native library was built without the backend that the settings ask for."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like ``name`` (case ignored), or None when nothing is close."""
     by_lower = {str(name).lower(): str(name) for name in known}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from sdrest.core import errors
 from sdrest.engine import messages
+from sdrest.engine.backends import missing_backend
+from sdrest.engine.process import CHILD_COMMAND
 from sdrest.engine.supervisor import Supervisor
-from sdrest.settings import Settings
+from sdrest.settings import Backend, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -46,18 +48,40 @@ class _Running:
         self.cancel_requested = False
         #: Whether a child has it; before that, no child's death is its own.
         self.sent = False
+        #: Set when its listener has failed: whatever the child makes of it, nobody could do anything with it.
+        self.failure: errors.SdrestError | None = None
         self.phase = ""
         self.killer: asyncio.TimerHandle | None = None
 
+    def end(self, done: messages.Done) -> None:
+        if self.failure is not None:
+            self.fail(self.failure)
+        elif not self.ending.done():
+            self.ending.set_result(done)
+
     def fail(self, error: errors.SdrestError) -> None:
         if not self.ending.done():
-            self.ending.set_exception(error)
+            self.ending.set_exception(self.failure or error)
 
 
 class Engine:
-    """Runs tasks in the supervised child, one after another."""
+    """Runs tasks in the supervised child, one after another.
 
-    def __init__(self, *, cancel_grace_seconds: float, hang_seconds: float) -> None:
+    Args:
+        cancel_grace_seconds: How long a cancelled task may go on before its child is killed.
+        hang_seconds: Silence after which a child is killed.
+        backend: What the library must have been built for.
+        command: What starts a child.
+    """
+
+    def __init__(
+        self,
+        *,
+        cancel_grace_seconds: float,
+        hang_seconds: float,
+        backend: Backend = Backend.AUTO,
+        command: Sequence[str] = CHILD_COMMAND,
+    ) -> None:
         self._grace_seconds = cancel_grace_seconds
         #: Called with each ``ContextChanged``, and when the child has ended; set by who follows the loaded models.
         self.on_context: Listener | None = None
@@ -67,11 +91,17 @@ class Engine:
         self._running: _Running | None = None
         #: Tasks cancelled before they came here, oldest first; ids are never used for another job.
         self._cancelled_early: dict[str, None] = {}
-        self.supervisor = Supervisor(self._report, self._died, hang_seconds=hang_seconds)
+        self.supervisor = Supervisor(
+            self._report,
+            self._died,
+            hang_seconds=hang_seconds,
+            refusal=partial(missing_backend, backend),
+            command=command,
+        )
 
     async def start(self) -> None:
         """Start the child without waiting for it; again is harmless."""
-        self.supervisor.start()
+        self.supervisor.loop.start()
 
     async def stop(self) -> None:
         """End the child; a running task fails with ``EngineDied``."""
@@ -83,9 +113,13 @@ class Engine:
         """What the library says of itself; waits for the child.
 
         Raises:
-            Unavailable: the child does not start.
+            EngineUnavailable: the child cannot start.
         """
         return await self.supervisor.wait_ready()
+
+    async def until_ready(self) -> None:
+        """Wait for a child that takes tasks, however long that takes."""
+        await self.supervisor.until_ready()
 
     @property
     def idle_seconds(self) -> float:
@@ -99,7 +133,8 @@ class Engine:
             Cancelled: :meth:`cancel` was called for it.
             EngineDied: the child ended under it; ``details`` and ``log_tail`` hold its last words.
             GenerationFailed, ModelUnusable, InsufficientMemory, Unsupported: as the child reports.
-            Unavailable: no child could be started.
+            EngineUnavailable: no child can start, so nothing was done.
+            SdrestError: ``listener`` raised something; the task was ended.
         """
         async with self._lock:
             running = self._running = _Running(task.task, listener)
@@ -154,15 +189,21 @@ class Engine:
             return False
         if not running.cancel_requested:
             running.cancel_requested = True
-            if not running.sent:
+            if running.sent:
+                self._end_soon(running)
+            else:
                 running.fail(errors.Cancelled())
-                return True
-            loop = asyncio.get_running_loop()
-            grace = _LOAD_GRACE_SECONDS if running.phase == "load" else self._grace_seconds
-            running.killer = loop.call_later(min(grace, self._grace_seconds), self._kill_hard, running)
-            task = loop.create_task(self.supervisor.send(messages.Cancel(task=task_id)))
-            task.add_done_callback(lambda done: done.exception() if not done.cancelled() else None)
         return True
+
+    def _end_soon(self, running: _Running) -> None:
+        """Ask the child to end the task, and kill it when it does not within the grace time."""
+        if running.killer is not None:
+            return
+        loop = asyncio.get_running_loop()
+        grace = _LOAD_GRACE_SECONDS if running.phase == "load" else self._grace_seconds
+        running.killer = loop.call_later(min(grace, self._grace_seconds), self._kill_hard, running)
+        task = loop.create_task(self.supervisor.send(messages.Cancel(task=running.task_id)))
+        task.add_done_callback(lambda done: done.exception() if not done.cancelled() else None)
 
     def _kill_hard(self, running: _Running) -> None:
         if self._running is running and not running.ending.done():
@@ -173,12 +214,11 @@ class Engine:
         if isinstance(report, messages.ContextChanged) and self.on_context is not None:
             self.on_context(report)
         running = self._running
-        if running is None or getattr(report, "task", running.task_id) != running.task_id:
+        if running is None or not running.sent or getattr(report, "task", running.task_id) != running.task_id:
             return
         match report:
             case messages.Done():
-                if not running.ending.done():
-                    running.ending.set_result(report)
+                running.end(report)
             case messages.Failed(slug=slug, message=message, log_tail=log_tail, details=details):
                 error = _BY_SLUG.get(slug, errors.GenerationFailed)(message, **details)
                 error.log_tail = log_tail
@@ -188,8 +228,21 @@ class Engine:
             case _:
                 if isinstance(report, messages.Progressed):
                     running.phase = report.phase
-                with contextlib.suppress(asyncio.InvalidStateError):
-                    running.listener(report)
+                if running.failure is None:
+                    self._tell(running, report)
+
+    def _tell(self, running: _Running, report: messages.Report) -> None:
+        """Hand a report to the task's listener; what that raises ends the task and nothing else."""
+        try:
+            running.listener(report)
+        except Exception as error:
+            log.exception("a report could not be handled: the task ends", task=running.task_id)
+            running.failure = (
+                error
+                if isinstance(error, errors.SdrestError)
+                else errors.SdrestError(f"internal error: {type(error).__name__}")
+            )
+            self._end_soon(running)
 
     def _died(self, error: errors.EngineDied) -> None:
         if self.on_death is not None:
@@ -201,4 +254,8 @@ class Engine:
 
 def engine_from(settings: Settings) -> Engine:
     """The engine of a server, not started."""
-    return Engine(cancel_grace_seconds=settings.cancel_grace_seconds, hang_seconds=settings.engine_hang_seconds)
+    return Engine(
+        cancel_grace_seconds=settings.cancel_grace_seconds,
+        hang_seconds=settings.engine_hang_seconds,
+        backend=settings.backend,
+    )

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -18,8 +19,12 @@ from sdrest.engine.child.environment import native_environment
 
 log = structlog.get_logger(__name__)
 
+#: The engine child of a real server.
+CHILD_COMMAND: Final = (sys.executable, "-m", "sdrest.engine.child")
 #: Lines of a child's output and log kept as its last words.
 LAST_WORDS_LINES: Final = 40
+#: How long a child that has closed its end, or was told to go, may take to do so.
+EXIT_SECONDS: Final = 5.0
 _LINE_BYTES: Final = 64 * 1024
 
 
@@ -38,8 +43,8 @@ class ChildProcess:
         self._output = asyncio.create_task(self._read_output(), name="engine-child-output")
 
     @classmethod
-    async def launch(cls) -> ChildProcess:
-        """Start ``python -m sdrest.engine.child`` with one end of a socket pair.
+    async def launch(cls, command: Sequence[str] = CHILD_COMMAND) -> ChildProcess:
+        """Start ``command`` with the number of its end of a socket pair as last argument.
 
         The child is in a session of its own, so that Ctrl-C in a terminal reaches the server only. Its output is piped: the
         native library prints there, so it can be no protocol channel.
@@ -47,9 +52,7 @@ class ChildProcess:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "sdrest.engine.child",
+                *command,
                 str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -78,8 +81,13 @@ class ChildProcess:
         return self._process.returncode is None
 
     async def read(self) -> messages.Report | None:
-        """The child's next report, or None when it has closed its end."""
-        report = await self._decoder.read(self._reader)
+        """The child's next report, or None when it has closed its end. One that sends anything else is killed."""
+        try:
+            report = await self._decoder.read(self._reader)
+        except wire.WireError as error:
+            self.last_words.append(f"it sent what is no report: {error}")
+            self.kill()
+            return None
         if isinstance(report, messages.LogLine):
             self.last_words.append(f"[{report.level}] {report.text}")
         return report
@@ -98,11 +106,21 @@ class ChildProcess:
                 os.kill(self.pid, signal.SIGKILL)
 
     async def wait(self) -> str:
-        """Wait for the exit, release everything, and say how it ended (``signal SIGABRT``, ``exit status 3``)."""
-        status = await self._process.wait()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._output, 1.0)
-        self._writer.close()
+        """Wait for the exit, release everything, and say how it ended (``signal SIGABRT``, ``exit status 3``).
+
+        A child that takes longer than :data:`EXIT_SECONDS` is killed.
+        """
+        try:
+            try:
+                async with asyncio.timeout(EXIT_SECONDS):
+                    status = await self._process.wait()
+            except TimeoutError:
+                self.kill()
+                status = await self._process.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._output, 1.0)
+        finally:
+            self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
         if status < 0:

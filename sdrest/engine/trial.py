@@ -16,7 +16,7 @@ from typing import Final
 
 import psutil
 
-from sdrest.core.errors import InsufficientMemory, ModelUnusable, Unavailable
+from sdrest.core.errors import InsufficientMemory, ModelUnusable, SdrestError, Unavailable
 from sdrest.engine import messages
 from sdrest.engine.process import ChildProcess
 
@@ -53,7 +53,7 @@ async def try_loading(
     Raises:
         ModelUnusable: the library refused it, or its process ended or took too long; ``log_tail`` holds the last words.
         InsufficientMemory: it took more memory than it may.
-        Unavailable: no process could be started.
+        Unavailable: no process with the library could be started.
     """
     try:
         child = await ChildProcess.launch()
@@ -64,9 +64,16 @@ async def try_loading(
     done: messages.Report | None = None
     ending = ""
     in_time = True
+    was_ready = False
+
+    def noticed(report: messages.Report) -> None:
+        nonlocal was_ready
+        was_ready = was_ready or isinstance(report, messages.Ready)
+        heard(report)
+
     try:
         async with asyncio.timeout(timeout_seconds):
-            done = await _talk(child, context, heard)
+            done = await _talk(child, context, noticed)
     except TimeoutError:
         in_time = False
     finally:
@@ -82,13 +89,16 @@ async def try_loading(
         raise InsufficientMemory(
             f"loading it took more than the {memory_bytes >> 20} MiB that it may have", budget_bytes=memory_bytes
         )
+    said = f": {words[-1]}" if words else ""
+    reason: SdrestError
     if not in_time:
         reason = ModelUnusable(f"the library had not loaded it after {timeout_seconds:.0f} s")
     elif isinstance(done, messages.Failed):
         reason = ModelUnusable(f"the library cannot load it: {done.message}")
         words = done.log_tail or words
+    elif not was_ready:
+        reason = Unavailable(f"the process that was to load it did not start ({ending}){said}")
     else:
-        said = f": {words[-1]}" if words else ""
         reason = ModelUnusable(f"the library ended its process while it loaded this ({ending}){said}")
     reason.log_tail = words
     raise reason

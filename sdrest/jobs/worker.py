@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Final, Protocol
 import structlog
 
 from sdrest.core.background import Background
-from sdrest.core.errors import Cancelled, EngineDied, SdrestError, Unavailable
+from sdrest.core.errors import Cancelled, EngineDied, EngineUnavailable, SdrestError
 from sdrest.core.events import Event
 from sdrest.core.job import Failure, Job, JobState, JobType, Output, Progress, with_output
 from sdrest.jobs.service import JobService
@@ -22,8 +21,10 @@ from sdrest.jobs.store import Ending
 
 log = structlog.get_logger(__name__)
 
+#: Name of the worker that carries out what needs the engine.
+ENGINE_WORKER: Final = "engine"
 _LEASE_SECONDS: Final = 60.0
-_RETRY_PAUSE_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,14 @@ class Attempt:
     made: Callable[[Output], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """An attempt that ended nothing: the job goes back to its place in the queue."""
+
+    #: Whether it used up one of the job's attempts.
+    counts: bool
+
+
 class Executor(Protocol):
     """Carries out jobs of some types."""
 
@@ -54,6 +63,7 @@ class Executor(Protocol):
         Raises:
             Cancelled: :meth:`cancel` was called for it.
             EngineDied: the engine ended under it; the attempt may be repeated.
+            EngineUnavailable: nothing was done, for want of an engine; the job waits.
             SdrestError: it failed for good.
         """
         ...
@@ -63,8 +73,24 @@ class Executor(Protocol):
         ...
 
 
+async def _at_once() -> None:
+    """What a worker waits for that needs nothing."""
+
+
 class Worker:
-    """Runs one job at a time of the types it has executors for."""
+    """Runs one job at a time of the types it has executors for.
+
+    Args:
+        name: What it is called in logs and leases.
+        service: Where jobs come from.
+        executors: Who carries out the jobs of each type.
+        max_attempts: How often a job is begun under which the engine dies.
+        ready: Returns when jobs can be worked on; none is taken before.
+        preferred_models: Ids of the models whose jobs may go first.
+        lease_seconds: How long a job is the worker's without a renewal.
+        retry_seconds: Pause after the store could not be read or written.
+        clock: The time.
+    """
 
     def __init__(
         self,
@@ -73,14 +99,20 @@ class Worker:
         executors: Mapping[JobType, Executor],
         *,
         max_attempts: int,
+        ready: Callable[[], Awaitable[None]] = _at_once,
         preferred_models: Callable[[], Collection[str]] = tuple,
+        lease_seconds: float = _LEASE_SECONDS,
+        retry_seconds: float = _RETRY_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
         self._service = service
         self._executors = executors
         self._max_attempts = max_attempts
+        self._ready = ready
         self._preferred_models = preferred_models
+        self._lease_seconds = lease_seconds
+        self._retry_seconds = retry_seconds
         self._clock = clock
         self._waker = service.new_waker(executors.keys())
         #: Takes jobs. Stopped, it gives a running job back to the queue with its attempt not counted.
@@ -95,12 +127,13 @@ class Worker:
 
     async def _run(self) -> None:
         while True:
+            await self._ready()
             self._waker.clear()
             try:
                 job = None if self._service.paused else await self._claim()
-            except Unavailable as error:  # a full or locked disk: the queue waits, it does not end
+            except SdrestError as error:  # a full or locked disk: the queue waits, it does not end
                 log.error("cannot take a job", problem=error.message)
-                await asyncio.sleep(_RETRY_PAUSE_SECONDS)
+                await asyncio.sleep(self._retry_seconds)
                 continue
             if job is None:
                 await self._waker.wait()
@@ -115,7 +148,7 @@ class Worker:
         return await self._service.store.claim(
             self.types,
             now=self._clock(),
-            lease_seconds=_LEASE_SECONDS,
+            lease_seconds=self._lease_seconds,
             worker=self.name,
             preferred_models=self._preferred_models(),
         )
@@ -124,7 +157,6 @@ class Worker:
         """One attempt, from claim to stored ending."""
         structlog.contextvars.bind_contextvars(job_id=job.id)
         self._service.report_state(job, JobState.PENDING)
-        lease = asyncio.create_task(self._keep_lease(job), name=f"lease-{job.id}")
         outputs = job.outputs
 
         async def made(output: Output) -> None:
@@ -133,19 +165,24 @@ class Worker:
             await self._service.report_output(job, output)
 
         attempt = Attempt(job, partial(self._service.report_progress, job), self._service.report, made)
+        running = asyncio.create_task(self._attempt(attempt), name=f"attempt-{job.id}")
+        lease = asyncio.create_task(self._keep_lease(job, running), name=f"lease-{job.id}")
         try:
-            ending = await self._attempt(attempt)
+            ending = await running
         except asyncio.CancelledError:
-            lease.cancel()
-            await self._hand_back(job, outputs)
-            raise
+            if _is_stopping():
+                await self._hand_back(job, outputs)
+                raise
+            ending = self._failed(job, SdrestError("internal error: the work was cancelled from within"))
         finally:
+            has_lost = lease.done()
             lease.cancel()
             structlog.contextvars.unbind_contextvars("job_id")
-        await self._end(job, ending, outputs)
+        if not has_lost:
+            await self._end(job, ending, outputs)
 
-    async def _attempt(self, attempt: Attempt) -> Ending | None:
-        """The ending of an attempt, outputs apart; None when the job is to be tried again."""
+    async def _attempt(self, attempt: Attempt) -> Ending | Again:
+        """How an attempt ended, outputs apart."""
         job = attempt.job
         executor = self._executors[job.type]
         started_at = self._clock()
@@ -157,7 +194,12 @@ class Worker:
             return Ending(state=JobState.CANCELLED, finished_at=self._clock(), warnings=job.warnings)
         except EngineDied as error:
             log.warning("engine died under a job", attempt=job.attempt, last_words=error.log_tail[-3:])
-            return None if job.attempt - job.interruptions < self._max_attempts else self._failed(job, error)
+            return (
+                Again(counts=True) if job.attempt - job.interruptions < self._max_attempts else self._failed(job, error)
+            )
+        except EngineUnavailable as error:
+            log.info("a job goes back: no engine", problem=error.message)
+            return Again(counts=False)
         except SdrestError as error:
             return self._failed(job, error)
         except Exception as error:
@@ -176,24 +218,26 @@ class Worker:
         failure = Failure(slug=error.slug, message=error.message, log_tail=error.log_tail)
         return Ending(state=JobState.FAILED, finished_at=self._clock(), failure=failure, warnings=job.warnings)
 
-    async def _end(self, job: Job, ending: Ending | None, outputs: tuple[Output, ...]) -> None:
+    async def _end(self, job: Job, ending: Ending | Again, outputs: tuple[Output, ...]) -> None:
         """Store the ending; a full disk delays it, nothing loses it."""
         while True:
             try:
-                if ending is None:
-                    stored = await self._release(job, outputs, count_attempt=True)
+                if isinstance(ending, Again):
+                    stored = await self._release(job, outputs, count_attempt=ending.counts)
                 else:
                     ending = dataclasses.replace(ending, outputs=outputs)
                     stored = await self._service.store.finish(job.id, job.attempt, ending)
             except SdrestError as error:
                 log.error("cannot store the ending of a job", problem=error.message)
-                await asyncio.sleep(_RETRY_PAUSE_SECONDS)
-                continue
-            break
-        if stored is not None:
-            self._service.report_state(stored, JobState.RUNNING)
-            if stored.state is JobState.PENDING:
-                self._service.wake_workers(job.type)
+            except Exception:
+                log.exception("cannot store the ending of a job")
+            else:
+                if stored is not None:
+                    self._service.report_state(stored, JobState.RUNNING)
+                    if stored.state is JobState.PENDING:
+                        self._service.wake_workers(job.type)
+                return
+            await asyncio.sleep(self._retry_seconds)
 
     async def _hand_back(self, job: Job, outputs: tuple[Output, ...]) -> None:
         """Put the job back because the server stops. Where that cannot be stored, the next start finds it running."""
@@ -210,10 +254,21 @@ class Worker:
             job.id, job.attempt, now=self._clock(), count_attempt=count_attempt, outputs=outputs
         )
 
-    async def _keep_lease(self, job: Job) -> None:
-        while True:
-            await asyncio.sleep(_LEASE_SECONDS / 3)
-            with contextlib.suppress(SdrestError):
-                await self._service.store.renew(
-                    job.id, job.attempt, until=self._clock() + timedelta(seconds=_LEASE_SECONDS)
-                )
+    async def _keep_lease(self, job: Job, running: asyncio.Task[Ending | Again]) -> None:
+        """Renew the lease; returns when it is lost: somebody else has the job, or it is gone, so the attempt must end."""
+        is_held = True
+        while is_held:
+            await asyncio.sleep(self._lease_seconds / 3)
+            until = self._clock() + timedelta(seconds=self._lease_seconds)
+            try:
+                is_held = await self._service.store.renew(job.id, job.attempt, until=until)
+            except Exception:
+                log.exception("the lease of a job cannot be renewed at the moment")
+        log.warning("the lease of a job is lost: its attempt ends", attempt=job.attempt)
+        running.cancel()
+
+
+def _is_stopping() -> bool:
+    """Whether the cancellation that was just caught is meant for the running task itself, not for what it waited for."""
+    task = asyncio.current_task()
+    return task is not None and bool(task.cancelling())

@@ -6,7 +6,9 @@ from aiohttp import web
 
 from sdrest.core.errors import SdrestError, Unavailable
 from sdrest.core.job import Job, JobState
-from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.jobs.worker import ENGINE_WORKER
+from sdrest.web.keys import ENGINE, JOBS, PRINCIPAL, SETTINGS, WORKERS
+from sdrest.web.public import without_folders
 
 
 class JobEnded(SdrestError):
@@ -18,14 +20,24 @@ async def wait_until_completed(request: web.Request, job: Job) -> Job:
 
     Raises:
         JobEnded: it failed or was cancelled; has the slug and the log lines of the failure.
-        Unavailable: it has not ended within ``sync_timeout_seconds``.
+        Unavailable: it has not ended within ``sync_timeout_seconds``; says why when that is for want of an engine.
     """
     done = await request.app[JOBS].wait(job.id, request[PRINCIPAL], request.app[SETTINGS].sync_timeout_seconds)
     if done.state in {JobState.FAILED, JobState.CANCELLED}:
         raise ending_as_error(done)
     if not done.is_finished:
-        raise Unavailable(f"the job is not finished yet; fetch it at /api/v1/generate/{job.id}", job_id=job.id)
+        why = "; ".join(waiting_warnings(request.app, done)) or "the job is not finished yet"
+        raise Unavailable(f"{why}; fetch it at /api/v1/generate/{job.id}", job_id=job.id)
     return done
+
+
+def waiting_warnings(app: web.Application, job: Job) -> list[str]:
+    """Why a pending job does not come to its turn for now; nothing when only others are before it."""
+    problem = app[ENGINE].supervisor.problem
+    needs_engine = any(job.type in worker.types for worker in app[WORKERS] if worker.name == ENGINE_WORKER)
+    if problem is None or job.state is not JobState.PENDING or not needs_engine:
+        return []
+    return [f"the job waits: {without_folders(problem.message)}"]
 
 
 def ending_as_error(job: Job) -> SdrestError:

@@ -53,6 +53,12 @@ class Metrics:
         self._states = Gauge("sdrest_jobs", "Jobs by state.", ("state",), registry=registry)
         self._paused = Gauge("sdrest_queue_paused", "Whether the queue is paused.", registry=registry)
         self._ready = Gauge("sdrest_engine_ready", "Whether the engine takes tasks.", registry=registry)
+        self._problem = Gauge(
+            "sdrest_engine_unavailable",
+            "1 with the reason while the engine cannot start.",
+            ("reason",),
+            registry=registry,
+        )
         self._restarts = Gauge("sdrest_engine_restarts", "Restarts of the engine process.", registry=registry)
         self._memory = Gauge("sdrest_engine_memory_bytes", "Memory of the engine process.", registry=registry)
         self._loaded = Gauge("sdrest_models_loaded", "Models in memory.", registry=registry)
@@ -108,6 +114,9 @@ class Metrics:
             self._states.labels(state).set(number)
         self._paused.set(self._jobs.paused)
         self._ready.set(self._engine.is_ready)
+        self._problem.clear()
+        if self._engine.problem is not None:
+            self._problem.labels(without_folders(self._engine.problem.message)).set(1)
         self._restarts.set(self._engine.restarts)
         self._memory.set(self._engine.memory_bytes)
         self._loaded.set(len(self._engine.loaded))

@@ -55,11 +55,21 @@ def test_doctor_tells_what_is_there(tmp_path: Path) -> None:
     good = sdrest("doctor", "--no-follow-links", cwd=tmp_path)
     assert good.returncode == 0, good.stdout
     assert "ink.safetensors: links to /elsewhere/ink.safetensors, outside the model folders" in good.stdout
-    assert "stable-diffusion.cpp  0.4.7" in good.stdout
+    assert "stable-diffusion.cpp  0.4.7 (commit stable-diffusion-cpp-python@0a30c4d5a968)" in good.stdout
     assert "all is well" in good.stdout
     bad = sdrest("doctor", "--backend", "metal", cwd=tmp_path)
     assert bad.returncode == 1
     assert "./install.sh --backend metal" in bad.stdout
+
+
+def test_a_library_that_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STABLE_DIFFUSION_CPP_LIB", str(tmp_path / "nowhere.so"))
+    doctor = sdrest("doctor", cwd=tmp_path)
+    assert doctor.returncode == 1
+    assert "problem: the engine cannot start: the native library cannot be loaded" in doctor.stdout
+    generate = sdrest("generate", "a red apple", cwd=tmp_path)
+    assert generate.returncode == 1
+    assert "the engine cannot start: the native library cannot be loaded" in generate.stderr
 
 
 @pytest.mark.parametrize(
@@ -70,6 +80,7 @@ def test_doctor_tells_what_is_there(tmp_path: Path) -> None:
         (["--host", "0.0.0.0", "--auth", "none"], "--allow-anonymous"),
         (["--data-dir", "/proc/nothing"], "cannot write"),
         (["--config", "missing.json"], "cannot read missing.json"),
+        (["--backend", "opencl"], "the backend opencl is not in this build (it has: CPU)"),
     ],
 )
 def test_serve_refuses_settings_that_cannot_work(tmp_path: Path, flags: list[str], message: str) -> None:

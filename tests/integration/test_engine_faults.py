@@ -7,8 +7,11 @@ import os
 import signal
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestClient
 
+from sdrest.core.errors import GenerationFailed
+from sdrest.engine import messages
 from sdrest.web.keys import ENGINE
 from tests.integration.conftest import SMALL
 from tests.integration.test_cancel import LONG, until_sampling
@@ -50,6 +53,17 @@ async def test_a_job_that_kills_the_child_twice_fails_with_its_last_words_and_th
     assert "SIGABRT" in job["error"]
     assert job["failure"]["log_tail"]
     assert (await finished(client, good["job_id"]))["status"] == "completed"
+
+
+async def test_what_nobody_thought_of_in_the_child_fails_the_task_and_not_the_child(client: Client) -> None:
+    engine = client.app[ENGINE]
+    await engine.info()
+    pid = engine.supervisor.pid
+    task = messages.Load(task="odd", context=messages.ContextSpec(files=(("no such part", "/nowhere"),)))
+    with pytest.raises(GenerationFailed, match="internal error: TypeError"):
+        await engine.run(task, lambda _report: None)
+    assert (await client.post("/api/v1/generate", json=SMALL)).status == 200
+    assert engine.supervisor.pid == pid
 
 
 async def test_a_hung_child_is_noticed_and_replaced(client_factory: Any) -> None:

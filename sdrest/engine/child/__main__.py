@@ -10,19 +10,21 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 from sdrest.engine import messages, wire
-from sdrest.engine.child.binding import NativeLibrary
+from sdrest.engine.child.binding import NativeError, NativeLibrary
 from sdrest.engine.child.environment import NATIVE_STACK_BYTES
 from sdrest.engine.child.runner import Runner
 
 _PR_SET_PDEATHSIG: Final = 1
 #: Among all processes, the kernel takes the engine first when memory runs out: it can be replaced, the server cannot.
 _OOM_SCORE_ADJUSTMENT: Final = "500"
+_NATIVE_THREAD_FAILED: Final = 70
 
 
 class Connection:
@@ -83,13 +85,20 @@ def main() -> None:
     """Serve the parent until it closes the socket or says so."""
     _tie_to_parent()
     connection = Connection(socket.socket(fileno=int(sys.argv[1])))
-    library = NativeLibrary.load()
+    try:
+        library = NativeLibrary.load()
+    except NativeError as error:
+        sys.exit(str(error))
     runner = Runner(library, connection.send)
     tasks: queue.SimpleQueue[messages.Task] = queue.SimpleQueue()
 
     def work() -> None:
         while True:
-            runner.run(tasks.get())
+            try:
+                runner.run(tasks.get())
+            except BaseException:  # noqa: BLE001 - a task whose ending cannot be reported must not be waited for
+                traceback.print_exc()
+                os._exit(_NATIVE_THREAD_FAILED)
 
     threading.stack_size(NATIVE_STACK_BYTES)
     threading.Thread(target=work, name="native", daemon=True).start()

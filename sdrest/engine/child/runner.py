@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections import deque
 from typing import Final
 
@@ -55,7 +56,7 @@ class Runner:
     # ------------------------------------------------------------------ the native thread
 
     def run(self, task: messages.Task) -> None:
-        """Run one task and report its ending, whatever it is."""
+        """Run one task and report its ending, whatever it is. What it raises all the same cannot be reported."""
         self._words.clear()
         self._phases.picture(0, 0)
         started_at = time.monotonic()
@@ -78,6 +79,11 @@ class Runner:
             self._failed(task, "insufficient_memory", "the machine has not enough memory for this")
         except (OSError, ValueError) as error:
             self._failed(task, "generation_failed", str(error))
+        except Exception as error:  # noqa: BLE001 - the task must end, whatever was wrong with it
+            traceback.print_exc()
+            if isinstance(task, messages.Generate | messages.GenerateVideo):
+                self._contexts.discard(task.context)  # nobody knows in what state it was left
+            self._failed(task, "generation_failed", f"internal error: {type(error).__name__}: {error}")
         else:
             self._send(msgspec.structs.replace(done, seconds=time.monotonic() - started_at))
         finally:

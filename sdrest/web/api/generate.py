@@ -17,7 +17,7 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.files import confined
 from sdrest.web.bodies import Body, body_model, to_parameters
-from sdrest.web.endings import wait_until_completed
+from sdrest.web.endings import wait_until_completed, waiting_warnings
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS, WEBHOOK_GUARD
 from sdrest.web.operations import operation
 from sdrest.web.pictures import read_pictures, submit_job
@@ -145,7 +145,7 @@ def job_fields(request: web.Request, body: Body) -> dict[str, Any]:
     }
 
 
-def accepted(job: Job, position: int | None) -> web.Response:
+def accepted(request: web.Request, job: Job, position: int | None) -> web.Response:
     """The 202 reply to a stored job."""
     view: Accepted = {
         "job_id": job.id,
@@ -154,7 +154,7 @@ def accepted(job: Job, position: int | None) -> web.Response:
         "created_at": timestamp(job.created_at),
         "seed": job.parameters.get("seed"),
         "reused": bool(job.reused_from),
-        "warnings": list(job.warnings),
+        "warnings": [*job.warnings, *waiting_warnings(request.app, job)],
         "links": links(job.id),
     }
     return json_reply(view, status=202, headers={"Location": f"/api/queue/job/{job.id}"})
@@ -170,7 +170,7 @@ async def _submitted(request: web.Request, body: type[Body], rename: tuple[tuple
 async def text2img(request: web.Request) -> web.Response:
     """Queue a picture from a prompt."""
     job = await _submitted(request, Text2ImgBody, _TEXT_FIELDS)
-    return accepted(job, await request.app[JOBS].store.position(job.id))
+    return accepted(request, job, await request.app[JOBS].store.position(job.id))
 
 
 @operation("generate", body=GenerateBody, reply=GenerationView, errors=SUBMIT_ERRORS)

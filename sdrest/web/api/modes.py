@@ -70,7 +70,7 @@ class Mode:
         jobs = request.app[JOBS]
         with route_names(self.names):
             job = await submit_job(request, submission)
-        return accepted(job, await jobs.store.position(job.id))
+        return accepted(request, job, await jobs.store.position(job.id))
 
 
 @contextmanager

@@ -258,7 +258,7 @@ async def retry(request: web.Request) -> web.Response:
     """Queue an ended job again, as a new job with the same parameters and seed."""
     jobs = request.app[JOBS]
     again = await jobs.retry(request.match_info["job_id"], request[PRINCIPAL])
-    return accepted(again, await jobs.store.position(again.id))
+    return accepted(request, again, await jobs.store.position(again.id))
 
 
 @operation("queue", body=PriorityBody, reply=JobView, errors=(409,))

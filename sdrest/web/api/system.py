@@ -13,6 +13,7 @@ from sdrest import __version__
 from sdrest.core.background import Background, LoopState
 from sdrest.core.job import Job, JobState
 from sdrest.core.principal import Permission, Principal
+from sdrest.engine.supervisor import EngineState
 from sdrest.web.auth import shown_principal
 from sdrest.web.keys import BACKGROUNDS, ENGINE, JOBS, MODELS, RESIDENCY, SETTINGS, STARTED_AT, WORKERS
 from sdrest.web.operations import operation
@@ -30,25 +31,46 @@ class LoopView(TypedDict):
     last_error: str
 
 
+class EngineHealth(TypedDict):
+    """Whether the engine takes tasks; ``problem`` says why it cannot start, and is empty when it can."""
+
+    state: EngineState
+    problem: str
+
+
 class Health(TypedDict):
     """Whether jobs are taken, and what goes on beside the requests."""
 
     status: Literal["ok", "impaired", "stopped"]
+    engine: EngineHealth
     loops: list[LoopView]
 
 
 @operation("system", reply=Health, also={503: Health})
 async def health(request: web.Request) -> web.Response:
-    """Liveness: 503 (``stopped``) when a worker has ended for good, else 200; ``impaired`` while a loop that failed restarts."""
+    """Liveness: 503 and `stopped` when a worker has ended for good, else 200.
+
+    `impaired` while the engine cannot start (jobs wait for it) or a loop that failed begins again; both mend by themselves.
+    """
     app = request.app
-    loops = app[BACKGROUNDS]
+    loops, supervisor = app[BACKGROUNDS], app[ENGINE].supervisor
     status: Literal["ok", "impaired", "stopped"] = "ok"
-    if any(loop.state is LoopState.RESTARTING for loop in loops):
+    if supervisor.state is EngineState.UNAVAILABLE or any(loop.state is LoopState.RESTARTING for loop in loops):
         status = "impaired"
     if not all(worker.loop.is_alive for worker in app[WORKERS]):
         status = "stopped"
-    view: Health = {"status": status, "loops": [loop_view(loop) for loop in loops]}
+    view: Health = {
+        "status": status,
+        "engine": {"state": supervisor.state, "problem": engine_problem(app)},
+        "loops": [loop_view(loop) for loop in loops],
+    }
     return json_reply(view, status=503 if status == "stopped" else 200)
+
+
+def engine_problem(app: web.Application) -> str:
+    """Why the engine cannot start, told to everybody; empty when it can."""
+    problem = app[ENGINE].supervisor.problem
+    return without_folders(problem.message) if problem else ""
 
 
 def loop_view(loop: Background) -> LoopView:
@@ -76,7 +98,7 @@ async def ready(request: web.Request) -> web.Response:
     reasons = [
         reason
         for reason, found in (
-            ("the engine is not up", not app[ENGINE].supervisor.is_ready),
+            (engine_problem(app) or "the engine is not up", not app[ENGINE].supervisor.is_ready),
             ("a worker has stopped", not all(worker.loop.is_alive for worker in app[WORKERS])),
             ("the queue is full", counts[JobState.PENDING] >= app[SETTINGS].max_pending_jobs),
             ("the queue is paused", app[JOBS].paused),
@@ -106,9 +128,11 @@ class LoadedModels(TypedDict):
 
 
 class EngineBrief(TypedDict):
-    """The process that holds the native library."""
+    """The process that holds the native library; ``problem`` says why it cannot start, and is empty when it can."""
 
     ready: bool
+    state: EngineState
+    problem: str
     restarts: int
     memory_bytes: int
 
@@ -148,7 +172,13 @@ async def status(request: web.Request) -> web.Response:
             },
             "models": {"loaded": _loaded_names(request.app) if principal.may(Permission.VIEW) else []},
             "backend": backend_name(request.app),
-            "engine": {"ready": engine.is_ready, "restarts": engine.restarts, "memory_bytes": engine.memory_bytes},
+            "engine": {
+                "ready": engine.is_ready,
+                "state": engine.state,
+                "problem": engine_problem(request.app),
+                "restarts": engine.restarts,
+                "memory_bytes": engine.memory_bytes,
+            },
         }
     )
 

@@ -133,6 +133,8 @@ class GeneratePage:
     can_save: bool
     card: JobCard | None
     recent: tuple[Picture, ...]
+    #: Why jobs wait for the engine; empty when they do not.
+    engine_problem: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

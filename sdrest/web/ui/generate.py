@@ -22,6 +22,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.infotext import parse_infotext
 from sdrest.registry.defaults import defaults_of
+from sdrest.web.api.system import engine_problem
 from sdrest.web.bodies import body_model, to_parameters, validate
 from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
 from sdrest.web.pictures import submit_job
@@ -233,6 +234,7 @@ async def _page(
         can_save=mode.has_prompt and request[PRINCIPAL].may(Permission.MANAGE_MODELS),
         card=await _latest_card(request),
         recent=await recent_pictures(request, _RECENT),
+        engine_problem=engine_problem(request.app),
     )
 
 

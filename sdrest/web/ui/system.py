@@ -84,10 +84,10 @@ def _server(app: web.Application) -> Iterator[Fact]:
     supervisor = app[ENGINE].supervisor
     info = supervisor.info
     yield Fact("Version", f"sdrest {__version__}")
-    yield Fact("Library", f"{info.version} ({info.commit[:12]})" if info else "not loaded yet")
+    yield Fact("Library", f"{info.version} ({info.commit})" if info else "not loaded yet")
     yield Fact("Backend", backend_name(app) or "–")
     yield Fact("Up for", seconds_text(time.monotonic() - app[STARTED_AT]))
-    yield Fact("Engine", "ready" if supervisor.is_ready else supervisor.start_problem or "starting")
+    yield Fact("Engine", supervisor.problem.message if supervisor.problem else supervisor.state)
     yield Fact("Engine restarts", str(supervisor.restarts))
     yield Fact("Engine memory", size_text(supervisor.memory_bytes))
     if info:

@@ -19,6 +19,7 @@ from sdrest.engine.child.binding.logs import BufferReport
 from sdrest.engine.child.binding.names import Names, number_of
 from sdrest.engine.child.binding.parameters import ContextParams, Picture
 from sdrest.engine.child.binding.session import LogFunction, PreviewFunction, ProgressFunction, Session
+from sdrest.engine.child.binding.sources import PACKAGE, commit_of
 from sdrest.engine.child.binding.structures import Structures
 from sdrest.engine.child.binding.upscaler import Upscaler
 
@@ -47,17 +48,25 @@ class NativeLibrary:
     def version(self) -> str:
         """``sd_version()``, or the Python package's version when the library was built without one."""
         own: str = self._foreign.sd.sd_version().decode()
-        return own if own != "unknown" else importlib.metadata.version("stable-diffusion-cpp-python")
+        return own if own != "unknown" else importlib.metadata.version(PACKAGE)
 
     @property
     def commit(self) -> str:
-        """``sd_commit()``; ``unknown`` when the library was built outside its repository."""
-        return str(self._foreign.sd.sd_commit().decode())
+        """``sd_commit()``; of a library built outside its repository, the package's name and the commit of its sources."""
+        own = str(self._foreign.sd.sd_commit().decode())
+        if own != "unknown" or not self._is_of_the_package:
+            return own
+        return commit_of(importlib.metadata.version(PACKAGE))
 
     @property
     def path(self) -> Path:
         """The library's file."""
         return Path(self._foreign.lib._name)
+
+    @property
+    def _is_of_the_package(self) -> bool:
+        """Whether it is the library that the Python package was installed with, not one that the user chose."""
+        return self.path.resolve().is_relative_to(Path(str(self._foreign.sd.__file__)).resolve().parent)
 
     @property
     def system_info(self) -> str:
