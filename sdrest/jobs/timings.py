@@ -107,7 +107,9 @@ class TimingRecorder:
                 # A batch decodes between its pictures: only the steps of one picture follow each other closely.
                 if progress.image <= 1:
                     sampling.last = now
-            case JobChanged(job=job) if job.state is not JobState.PENDING and job.state is not JobState.RUNNING:
+            case JobChanged(
+                job=job
+            ):  # of an attempt that ended nothing, nothing is kept: its steps are not the next one's
                 sampled = self._running.pop(job.id, None)
                 timing = measured(job, sampled.first, sampled.last) if sampled else None
                 if timing is not None:

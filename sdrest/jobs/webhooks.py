@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
@@ -14,6 +16,7 @@ from typing import Final, Protocol
 import structlog
 
 from sdrest.core.background import Background
+from sdrest.core.errors import SdrestError
 from sdrest.core.events import Event, JobChanged
 from sdrest.core.job import Job
 from sdrest.jobs.broadcast import Broadcast
@@ -27,7 +30,10 @@ URL_KEY: Final = "webhooks.url"
 MAX_ATTEMPTS: Final = 10
 _GROWTH: Final = 3.0
 _LONGEST_PAUSE_SECONDS: Final = 3600.0
-_BATCH: Final = 16
+#: Deliveries under way at once, to all and to one receiver: one that does not answer keeps nobody else waiting.
+_AT_ONCE: Final = 64
+_AT_ONCE_TO_ONE: Final = 4
+_HOST_END: Final = re.compile(r"[/?#]")
 
 #: Posts a body with headers to a URL; the status of the answer. Raises OSError when there is none.
 Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
@@ -42,16 +48,22 @@ class Delivery:
     url: str
     attempts: int
 
+    @property
+    def receiver(self) -> str:
+        """Who gets it: scheme, host and port of the address."""
+        scheme, slashes, rest = self.url.partition("://")
+        return scheme + slashes + _HOST_END.split(rest, maxsplit=1)[0]
+
 
 class Outbox(Protocol):
     """Deliveries that survive a restart; endings put them in by themselves."""
 
-    async def due(self, now: datetime, limit: int) -> list[Delivery]:
-        """Deliveries whose time has come, the oldest first."""
+    async def due(self, now: datetime, limit: int, *, except_to: Collection[str] = ()) -> list[Delivery]:
+        """Deliveries whose time has come, the oldest first, but for those to the receivers ``except_to``."""
         ...
 
-    async def next_due(self) -> datetime | None:
-        """When the next delivery is due; None when there is none."""
+    async def next_due(self, after: datetime) -> datetime | None:
+        """When the first delivery after that moment is due; None when there is none."""
         ...
 
     async def done(self, delivery_id: int) -> None:
@@ -92,6 +104,7 @@ class Webhooks:
         self._clock = clock
         self._wake = asyncio.Event()
         waker = Listener("webhook-waker", broadcast, self._heard, lambda event: isinstance(event, JobChanged))
+        self._under_way: dict[int, Delivery] = {}
         #: Stopped, they leave in the outbox what is not delivered.
         self.loops = (waker.loop, Background("webhooks", self._run))
 
@@ -104,23 +117,52 @@ class Webhooks:
             self._wake.set()
 
     async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                deliveries = await self._outbox.due(self._clock(), _BATCH)
-                await asyncio.gather(*(self._deliver(delivery) for delivery in deliveries))
-                pause = 0.0 if deliveries else await self._pause()
-            except Exception:
-                log.exception("webhooks cannot be delivered at the moment")
-                pause = self._retry_seconds
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+        self._under_way.clear()
+        async with asyncio.TaskGroup() as deliveries:
+            while True:
+                self._wake.clear()
+                try:
+                    now = self._clock()
+                    while chosen := await self._choose(now):
+                        for delivery in chosen:
+                            self._under_way[delivery.id] = delivery
+                            deliveries.create_task(self._see_to(delivery), name=f"webhook-{delivery.id}")
+                    due = await self._outbox.next_due(now)
+                    pause = max(0.0, (due - self._clock()).total_seconds()) if due else None
+                except SdrestError as error:
+                    log.error("the outbox of webhooks cannot be read at the moment", problem=error.message)
+                    pause = self._retry_seconds
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
 
-    async def _pause(self) -> float | None:
-        """Seconds until the next delivery is due; None when only an ending can bring one."""
-        due = await self._outbox.next_due()
-        return max(0.0, (due - self._clock()).total_seconds()) if due else None
+    async def _choose(self, now: datetime) -> list[Delivery]:
+        """Due deliveries that there is room for, the oldest first."""
+        room = _AT_ONCE - len(self._under_way)
+        to_each = Counter(delivery.receiver for delivery in self._under_way.values())
+        if room <= 0:
+            return []
+        busy = [receiver for receiver, number in to_each.items() if number >= _AT_ONCE_TO_ONE]
+        chosen: list[Delivery] = []
+        # Those under way are due as well: with as many more, there are others among them if there are any.
+        for delivery in await self._outbox.due(now, 2 * _AT_ONCE, except_to=busy):
+            if len(chosen) == room:
+                break
+            if delivery.id not in self._under_way and to_each[delivery.receiver] < _AT_ONCE_TO_ONE:
+                to_each[delivery.receiver] += 1
+                chosen.append(delivery)
+        return chosen
+
+    async def _see_to(self, delivery: Delivery) -> None:
+        """Deliver, whatever happens; what goes wrong on this side keeps its place among those under way for a while."""
+        try:
+            await self._deliver(delivery)
+        except Exception:
+            log.exception("a webhook cannot be delivered at the moment", job_id=delivery.job_id)
+            await asyncio.sleep(self._retry_seconds)
+        finally:
+            del self._under_way[delivery.id]
+            self._wake.set()
 
     async def _deliver(self, delivery: Delivery) -> None:
         job = await self._jobs.get(delivery.job_id)

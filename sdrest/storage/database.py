@@ -94,16 +94,14 @@ class Database:
             try:
                 connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 connection.execute("BEGIN IMMEDIATE")
-                try:
-                    result = change(connection)
-                except BaseException:
-                    connection.execute("ROLLBACK")
-                    raise
+                result = change(connection)
                 connection.execute("COMMIT")
-            except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-                if connection.in_transaction:
+            except BaseException as error:
+                if connection.in_transaction:  # SQLite itself ends it when the disk is full
                     connection.execute("ROLLBACK")
-                raise _translated(error) from error
+                if isinstance(error, sqlite3.DatabaseError):
+                    raise _translated(error) from error
+                raise
             return result
 
         # Shielded: a cancelled request must not leave its caller unsure while the transaction goes on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from sdrest.jobs.webhooks import Delivery
@@ -15,23 +16,27 @@ class SqliteOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def due(self, now: datetime, limit: int) -> list[Delivery]:
+    async def due(self, now: datetime, limit: int, *, except_to: Collection[str] = ()) -> list[Delivery]:
         """See :meth:`Outbox.due`."""
+        # An address goes on after its receiver with one of these, or ends there.
+        prefixes = [receiver + end for receiver in except_to for end in "/?#"]
+        wanted = " AND substr(url || '/', 1, ?) <> ?" * len(prefixes)
+        values = [value for prefix in prefixes for value in (len(prefix), prefix)]
 
         def query(db: sqlite3.Connection) -> list[Delivery]:
             rows = db.execute(
-                "SELECT id, job_id, url, attempts FROM webhooks WHERE due_at <= ? ORDER BY due_at LIMIT ?",
-                (_text(now), limit),
+                f"SELECT id, job_id, url, attempts FROM webhooks WHERE due_at <= ?{wanted} ORDER BY due_at LIMIT ?",  # noqa: S608 - constant
+                (_text(now), *values, limit),
             )
             return [Delivery(row["id"], row["job_id"], row["url"], row["attempts"]) for row in rows]
 
         return await self._database.read(query)
 
-    async def next_due(self) -> datetime | None:
+    async def next_due(self, after: datetime) -> datetime | None:
         """See :meth:`Outbox.next_due`."""
 
         def query(db: sqlite3.Connection) -> datetime | None:
-            first = db.execute("SELECT min(due_at) FROM webhooks").fetchone()[0]
+            first = db.execute("SELECT min(due_at) FROM webhooks WHERE due_at > ?", (_text(after),)).fetchone()[0]
             return datetime.fromisoformat(first) if first else None
 
         return await self._database.read(query)
