@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from aiohttp import web
@@ -45,9 +46,11 @@ from sdrest.jobs.webhooks import Webhooks
 from sdrest.jobs.worker import ENGINE_WORKER, Executor, Worker
 from sdrest.outputs.data_dir import open_data_dir
 from sdrest.outputs.space import FreeSpace
+from sdrest.outputs.thumbnails import Thumbnails
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
 from sdrest.registry.folders import Folders
 from sdrest.registry.incoming import IncomingFiles
+from sdrest.registry.refreshing import Refresher
 from sdrest.registry.registry import Registry
 from sdrest.registry.watching import Watcher
 from sdrest.settings import AuthMode, Settings
@@ -156,6 +159,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         engine, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )
     downloads, transfers = _transfers(app, guard)
+    file_threads = _add_file_work(app)
     workers = app[keys.WORKERS] = [
         Worker(
             ENGINE_WORKER,
@@ -170,8 +174,8 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
             "files",
             jobs,
             {
-                JobType.HASH: FileExecutor(hashing(registry)),
-                JobType.CONVERT: FileExecutor(converting(registry)),
+                JobType.HASH: FileExecutor(hashing(registry), file_threads),
+                JobType.CONVERT: FileExecutor(converting(registry), file_threads),
                 JobType.LOAD_TEST: LoadTestExecutor(workshop, timeout_seconds=settings.load_test_seconds),
             },
             max_attempts=settings.max_attempts,
@@ -220,6 +224,19 @@ def _add_bounds(app: web.Application) -> None:
     app[keys.STREAMS] = AtOnce(settings.max_streams_per_user, "event streams")
     app[keys.UPLOADS] = AtOnce(bounds.MODEL_UPLOADS, "uploads of model files")
     app[keys.ALLOWANCES] = allowances_from(settings)
+
+
+def _add_file_work(app: web.Application) -> ThreadPoolExecutor:
+    """Threads for work on files that takes minutes: it must not hold up what asks for a thread for a moment."""
+    threads = ThreadPoolExecutor(bounds.FILE_THREADS, "files")
+    app[keys.REFRESHER] = Refresher(app[keys.MODELS], threads)
+    app[keys.THUMBNAILS] = Thumbnails()
+
+    async def end(_app: web.Application) -> None:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+    app.on_cleanup.append(end)
+    return threads
 
 
 async def _models(app: web.Application) -> AsyncIterator[None]:

@@ -30,6 +30,10 @@ JOB_IDS: Final[Annotated[int, "Jobs that one request deletes."]] = 1000
 MODELS: Final[Annotated[int, "Models that one request hashes, loads or validates."]] = 1000
 INFOTEXT: Final[Annotated[int, "Length of a picture's text whose parameters are read out of it."]] = 200_000
 MODEL_UPLOADS: Final[Annotated[int, "Model files that are uploaded at the same time, by all callers together."]] = 8
+THUMBNAIL_BYTES: Final[Annotated[int, "Memory for thumbnails that were made before, in bytes."]] = 32 * 1024 * 1024
+FILE_THREADS: Final[
+    Annotated[int, "Threads for long work on model files: hashing, converting, looking through folders."]
+] = 2
 SOCKET_MESSAGE_BYTES: Final[Annotated[int, "Size of a message that a client sends on a WebSocket, in bytes."]] = (
     64 * 1024
 )

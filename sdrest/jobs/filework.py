@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor as ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ Work = Callable[[Job, Callable[[int, int], None], Callable[[], bool]], None]
 
 
 class FileExecutor:
-    """Runs one kind of work on files; see :class:`sdrest.jobs.worker.Executor`."""
+    """Runs one kind of work on files, on ``threads``; see :class:`sdrest.jobs.worker.Executor`."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, threads: ThreadPool) -> None:
         self._work = work
+        self._threads = threads
         self._cancelled: dict[str, threading.Event] = {}
 
     def cancel(self, job_id: str) -> None:
@@ -50,7 +52,7 @@ class FileExecutor:
                 loop.call_soon_threadsafe(attempt.progress, progress)
 
         try:
-            await asyncio.to_thread(self._work, job, report, cancelled.is_set)
+            await loop.run_in_executor(self._threads, self._work, job, report, cancelled.is_set)
         except asyncio.CancelledError:
             cancelled.set()
             raise

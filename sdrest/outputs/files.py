@@ -49,3 +49,15 @@ def confined(root: Path, *parts: str) -> Path:
     ):
         raise NotFound("no such file")
     return path
+
+
+def existing(root: Path, *parts: str) -> Path:
+    """As :func:`confined`, for a file that is there.
+
+    Raises:
+        NotFound: it lies outside, or has been removed.
+    """
+    path = confined(root, *parts)
+    if not path.is_file():
+        raise NotFound(f"the file {parts[-1]!r} has been removed")
+    return path

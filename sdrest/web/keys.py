@@ -18,7 +18,9 @@ from sdrest.jobs.residency import Residency
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingStore
 from sdrest.jobs.worker import Worker
+from sdrest.outputs.thumbnails import Thumbnails
 from sdrest.registry.incoming import IncomingFiles
+from sdrest.registry.refreshing import Refresher
 from sdrest.registry.registry import Registry
 from sdrest.settings import Settings
 from sdrest.web.fetch import Fetcher, WebhookGuard
@@ -34,6 +36,8 @@ BACKGROUNDS: Final = web.AppKey("backgrounds", Backgrounds)
 DEFAULT_MODEL: Final = web.AppKey("default_model", DefaultModel)
 MODELS: Final = web.AppKey("models", Registry)
 WORKSHOP: Final = web.AppKey("workshop", Workshop)
+REFRESHER: Final = web.AppKey("refresher", Refresher)
+THUMBNAILS: Final = web.AppKey("thumbnails", Thumbnails)
 RESIDENCY: Final = web.AppKey("residency", Residency)
 WORKERS: Final = web.AppKey("workers", list[Worker])
 TIMINGS: Final = web.AppKey("timings", TimingStore)

@@ -21,7 +21,7 @@ from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput, NotFound
 from sdrest.core.job import Job
 from sdrest.jobs.submission import Submission
-from sdrest.outputs.files import confined
+from sdrest.outputs.files import existing
 from sdrest.outputs.pictures import decode_picture, picture_size
 from sdrest.web.keys import FETCHER, HELD, JOBS, PRINCIPAL, SETTINGS
 
@@ -186,6 +186,6 @@ async def _job_output(request: web.Request, reference: str, field: str) -> bytes
         job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
         if file not in {output.file for output in job.outputs}:
             raise NotFound(f"job {job_id} has no output {file!r}")
-        return await asyncio.to_thread(confined(request.app[SETTINGS].output_dir, job_id, file).read_bytes)
+        return await asyncio.to_thread(lambda: existing(request.app[SETTINGS].output_dir, job_id, file).read_bytes())
     except (NotFound, OSError) as error:
         raise InvalidInput(f"job:{reference}: {error}", field=field) from None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -16,7 +18,7 @@ from sdrest.jobs.downloads.executor import whole
 from sdrest.jobs.downloads.sources import checked_sha256
 from sdrest.registry.incoming import Incoming
 from sdrest.registry.placing import kind_of, place
-from sdrest.web.keys import INCOMING, MODELS, UPLOADS
+from sdrest.web.keys import INCOMING, MODELS, REFRESHER, UPLOADS
 
 log = structlog.get_logger(__name__)
 
@@ -90,12 +92,16 @@ async def _receive_file(request: web.Request, texts: dict[str, str], part: BodyP
         await whole(incoming.finish, kind, sha256)
     finally:
         await whole(incoming.discard)
-    await asyncio.to_thread(registry.refresh)
+    await request.app[REFRESHER].refresh()
     log.info("a model was uploaded", file=target.name, bytes=incoming.size)
-    found = next((model for model in registry.catalogue.models if model.path.resolve() == target), None)
+    found = await asyncio.to_thread(_at, target, registry.catalogue.models)
     if found is None:
         raise Unavailable(f"{target.name} was stored but is not listed; look at the model folders")
     return found
+
+
+def _at(path: Path, models: Iterable[Model]) -> Model | None:
+    return next((model for model in models if model.path.name == path.name and model.path.resolve() == path), None)
 
 
 async def _copy(part: BodyPartReader, incoming: Incoming) -> None:

@@ -15,7 +15,7 @@ from sdrest.core import bounds
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters
 from sdrest.jobs.submission import Submission
-from sdrest.outputs.files import confined
+from sdrest.outputs.files import existing
 from sdrest.web.bodies import Body, body_model, to_parameters
 from sdrest.web.endings import wait_until_completed, waiting_warnings
 from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS, WEBHOOK_GUARD
@@ -200,8 +200,7 @@ async def generation_view(request: web.Request, job: Job) -> GenerationView:
     if job.state is JobState.COMPLETED:
         folder = request.app[SETTINGS].output_dir
         for output in job.outputs:
-            path = confined(folder, job.id, output.file)
-            data = await asyncio.to_thread(_base64_of, path)
+            data = await asyncio.to_thread(_base64_of, folder, job.id, output.file)
             view["images"].append({"data": data, "seed": output.seed, "parameters": _used(job, output.seed)})
         view["warnings"] = list(job.warnings)
     else:
@@ -210,8 +209,8 @@ async def generation_view(request: web.Request, job: Job) -> GenerationView:
     return view
 
 
-def _base64_of(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
+def _base64_of(folder: Path, job_id: str, file: str) -> str:
+    return base64.b64encode(existing(folder, job_id, file).read_bytes()).decode()
 
 
 def _used(job: Job, seed: int | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sdrest.registry.saved import contents_of
 from sdrest.web.access import requires
 from sdrest.web.api.model_views import ModelDetail, ModelView, model_detail, model_view, type_view
 from sdrest.web.bodies import Body, parse_query
-from sdrest.web.keys import MODELS, RESIDENCY
+from sdrest.web.keys import MODELS, REFRESHER, RESIDENCY
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
@@ -176,7 +176,7 @@ def _directories(registry: Registry) -> list[dict[str, Any]]:
 @operation("models", reply=Refreshed)
 async def refresh(request: web.Request) -> web.Response:
     """Look through the model folders again."""
-    report = await asyncio.to_thread(request.app[MODELS].refresh)
+    report = await request.app[REFRESHER].refresh()
     reply: Refreshed = {
         "success": True,
         "added": len(report.added),

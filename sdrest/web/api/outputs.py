@@ -9,10 +9,10 @@ from aiohttp import web
 from pydantic import Field
 
 from sdrest.core.errors import NotFound
-from sdrest.outputs.files import confined
-from sdrest.outputs.pictures import THUMBNAIL_DEFAULT_PX, THUMBNAIL_MAX_PX, thumbnail_jpeg
+from sdrest.outputs.files import existing
+from sdrest.outputs.pictures import THUMBNAIL_DEFAULT_PX, THUMBNAIL_MAX_PX
 from sdrest.web.bodies import Body, parse_query
-from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS, THUMBNAILS
 from sdrest.web.operations import Reply, operation
 from sdrest.web.routing import Route
 
@@ -40,11 +40,9 @@ async def output(request: web.Request) -> web.StreamResponse:
     known = {item.file: item for item in job.outputs}
     if file not in known:
         raise NotFound(f"job {job.id} has no output {file!r}")
-    path = confined(request.app[SETTINGS].output_dir, job.id, file)
-    if not await asyncio.to_thread(path.is_file):
-        raise NotFound(f"the file {file!r} of job {job.id} has been removed")
+    path = await asyncio.to_thread(existing, request.app[SETTINGS].output_dir, job.id, file)
     if query.thumb:
-        data = await asyncio.to_thread(thumbnail_jpeg, path, query.size)
+        data = await asyncio.to_thread(request.app[THUMBNAILS].jpeg, path, query.size)
         return web.Response(body=data, content_type="image/jpeg", headers={"Cache-Control": _CACHE_CONTROL})
     return web.FileResponse(path, headers={"Cache-Control": _CACHE_CONTROL, "Content-Type": known[file].media_type})
 

@@ -17,7 +17,7 @@ from sdrest.web.dialects.a1111_options import title_of
 from sdrest.web.dialects.a1111_replies import model_hash
 from sdrest.web.dialects.sdcpp_fields import HIRES_UPSCALERS
 from sdrest.web.dialects.submit import LooseBody
-from sdrest.web.keys import MODELS
+from sdrest.web.keys import MODELS, REFRESHER
 from sdrest.web.operations import operation
 from sdrest.web.replies import json_reply
 from sdrest.web.routing import Route
@@ -153,7 +153,7 @@ async def control_models(request: web.Request) -> web.Response:
 @requires(Permission.GENERATE)
 async def refresh(request: web.Request) -> web.Response:
     """Look through the model folders again."""
-    await asyncio.to_thread(request.app[MODELS].refresh)
+    await request.app[REFRESHER].refresh()
     return json_reply(None)
 
 

@@ -14,7 +14,7 @@ from sdrest.core.errors import Conflict, InvalidInput, NotFound
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import VideoParameters
 from sdrest.jobs.store import JobFilter
-from sdrest.outputs.files import confined
+from sdrest.outputs.files import existing
 from sdrest.web.dialects.openai import plain_values
 from sdrest.web.dialects.openai_inputs import read_request, repeated
 from sdrest.web.dialects.submit import LooseBody, Wanted, submit
@@ -107,7 +107,7 @@ async def content(request: web.Request) -> web.StreamResponse:
     if job.state is not JobState.COMPLETED:
         raise Conflict(f"the video is {_STATES[job.state]}")
     output = job.outputs[0]
-    path = confined(request.app[SETTINGS].output_dir, job.id, output.file)
+    path = await asyncio.to_thread(existing, request.app[SETTINGS].output_dir, job.id, output.file)
     return web.FileResponse(path, headers={"Content-Type": output.media_type})
 
 

@@ -26,7 +26,7 @@ from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.progress import LOAD_SHARE
 from sdrest.jobs.submission import Submission
-from sdrest.outputs.files import confined
+from sdrest.outputs.files import existing
 from sdrest.web.bodies import body_model, to_parameters, validate
 from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
 from sdrest.web.operations import FORM, Reply, operation
@@ -161,9 +161,8 @@ class Endpoint:
         number = request.match_info["file"].removesuffix(".png")
         if not number.isdecimal() or not 1 <= int(number) <= len(outputs):
             raise NotFound(f"the job has no picture {request.match_info['file']!r}")
-        path = confined(request.app[SETTINGS].output_dir, job.id, outputs[int(number) - 1].file)
-        if not await asyncio.to_thread(path.is_file):
-            raise NotFound("the picture has been removed")
+        file = outputs[int(number) - 1].file
+        path = await asyncio.to_thread(existing, request.app[SETTINGS].output_dir, job.id, file)
         return web.FileResponse(path, headers={"Content-Type": "image/png"})
 
     async def _job(self, request: web.Request) -> Job:

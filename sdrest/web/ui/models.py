@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from sdrest.core.model import MAIN_TYPES, MODEL_TYPES, Model, Need, parse_model_
 from sdrest.core.principal import Permission
 from sdrest.registry.catalogue import Query, SortKey
 from sdrest.web.access import requires
-from sdrest.web.keys import DEFAULT_MODEL, ENGINE, JOBS, MODELS, PRINCIPAL, RESIDENCY, SETTINGS
+from sdrest.web.keys import DEFAULT_MODEL, ENGINE, JOBS, MODELS, PRINCIPAL, REFRESHER, RESIDENCY, SETTINGS
 from sdrest.web.ui.contexts import Fact
 from sdrest.web.ui.fields import Option
 from sdrest.web.ui.model_contexts import AddModels, ComponentRow, ModelPage, ModelsPage
@@ -61,7 +60,7 @@ async def show_model(request: web.Request) -> web.Response:
 @requires(Permission.MANAGE_MODELS)
 async def refresh(request: web.Request) -> web.StreamResponse:
     """Look through the model folders again."""
-    await asyncio.to_thread(request.app[MODELS].refresh)
+    await request.app[REFRESHER].refresh()
     if is_htmx(request):
         return part(request, "parts/models_list.html", page=_list(request))
     return see(request, "/ui/models")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import aiohttp_jinja2
@@ -48,10 +50,21 @@ def set_up_templates(app: web.Application, static: StaticFiles) -> None:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
+        auto_reload=False,  # it would look at the files of every template at every page
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
     environment.globals.update(static=static.url, texts=texts)
+
+    async def read_all(_app: web.Application) -> AsyncIterator[None]:
+        # Beside the rest of the start-up: nobody waits for it, and the first look at a page need not read its templates.
+        reading = asyncio.create_task(
+            asyncio.to_thread(lambda: [*map(environment.get_template, environment.list_templates())])
+        )
+        yield
+        await reading
+
+    app.cleanup_ctx.append(read_all)
 
 
 def shell(request: web.Request) -> Shell:
