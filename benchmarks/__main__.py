@@ -31,6 +31,7 @@ BENCHMARKS = {
     "cancel": False,
     "durability": False,
     "faults": False,
+    "random_faults": False,
     "soak": False,
     "lifecycle": False,
 }

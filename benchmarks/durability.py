@@ -46,7 +46,7 @@ async def measure(jobs: int = JOBS, kills: int = KILLS) -> Result:
         server = start_sdrest(folder, port=port)
         try:
             await server.ready("/api/health")
-            _count_endings(folder / "data" / "sdrest.sqlite3")
+            count_endings(folder / "data" / "sdrest.sqlite3")
             ids = await _submit(server, jobs)
             for number in range(kills):
                 await asyncio.sleep(chance.uniform(0, LONGEST_LIFE_SECONDS))
@@ -61,7 +61,7 @@ async def measure(jobs: int = JOBS, kills: int = KILLS) -> Result:
             rows = await _drained(server, ids)
         finally:
             server.stop()
-        endings = _endings(folder / "data" / "sdrest.sqlite3")
+        found = endings(folder / "data" / "sdrest.sqlite3")
         part_files = [path.name for path in (folder / "data").rglob("*.part")]
     states = Counter(row["status"] for row in rows)
     pictures = Counter(len(row["outputs"]) for row in rows)
@@ -71,7 +71,7 @@ async def measure(jobs: int = JOBS, kills: int = KILLS) -> Result:
             say(f"{row['job_id']}: {row['status']}: {row['error']} {row.get('failure')}")
     result.add("lost", str(jobs - len(rows)), "0", met=len(rows) == jobs)
     result.add("with other than one picture", str(jobs - pictures[1]), "0", met=pictures[1] == jobs)
-    result.add("done more than once", str(sum(n > 1 for n in endings.values())), "0", met=max(endings.values()) == 1)
+    result.add("done more than once", str(sum(n > 1 for n in found.values())), "0", met=max(found.values()) == 1)
     result.add("engine processes that outlived their server by 1 s", str(orphans), "0", met=orphans == 0)
     result.add("half-written files left", str(len(part_files)), "0", met=not part_files)
     result.add("start to first answer, median", f"{median(restarts):.0f} ms")
@@ -105,7 +105,7 @@ async def _drained(server: ServerProcess, ids: list[str]) -> list[dict[str, Any]
         return [await client.get(f"/api/queue/job/{job_id}") for job_id in ids]
 
 
-def _count_endings(database: Path) -> None:
+def count_endings(database: Path) -> None:
     """Let the database itself note every ending: what is asked later cannot hide a second one."""
     with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection:
         connection.executescript("""
@@ -116,8 +116,8 @@ def _count_endings(database: Path) -> None:
         """)
 
 
-def _endings(database: Path) -> Counter[str]:
-    """How often each job has ended, see :func:`_count_endings`."""
+def endings(database: Path) -> Counter[str]:
+    """How often each job has ended, see :func:`count_endings`."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         rows = connection.execute("SELECT job_id FROM benchmark_endings").fetchall()
     return Counter(str(row[0]) for row in rows)

@@ -7,8 +7,13 @@ names the field or file and says what would be right. HTTP statuses are not know
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+#: ``OSError.errno`` of a disk, or a user's share of it, that is full.
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class SdrestError(Exception):

@@ -32,6 +32,7 @@ _BY_SLUG: Final = {
         errors.GenerationFailed,
         errors.ModelUnusable,
         errors.InsufficientMemory,
+        errors.InsufficientStorage,
         errors.Unsupported,
         errors.Cancelled,
     )
@@ -132,7 +133,7 @@ class Engine:
         Raises:
             Cancelled: :meth:`cancel` was called for it.
             EngineDied: the child ended under it; ``details`` and ``log_tail`` hold its last words.
-            GenerationFailed, ModelUnusable, InsufficientMemory, Unsupported: as the child reports.
+            GenerationFailed, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported: as the child reports.
             EngineUnavailable: no child can start, so nothing was done.
             SdrestError: ``listener`` raised something; the task was ended.
         """

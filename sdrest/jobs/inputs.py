@@ -5,6 +5,7 @@ The library ends the process when sizes of initial picture, mask and control pic
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +50,9 @@ def prepare_inputs(parameters: GenerationParameters, source: Path, target: Path)
         paths = []
         for index, array in enumerate(arrays):
             path = target / f"{field}_{index}.npy"
-            np.save(path, array)
+            content = io.BytesIO()
+            np.save(content, array)
+            path.write_bytes(content.getbuffer())  # what NumPy raises of a file does not tell a full disk
             paths.append(str(path))
         files[field] = tuple(paths)
     return files

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import structlog
 
 from sdrest.core.background import Background
-from sdrest.core.errors import Cancelled, EngineDied, EngineUnavailable, SdrestError
+from sdrest.core.errors import DISK_FULL, Cancelled, EngineDied, EngineUnavailable, InsufficientStorage, SdrestError
 from sdrest.core.events import Event
 from sdrest.core.job import Failure, Job, JobState, JobType, Output, Progress, with_output
 from sdrest.jobs.service import JobService
@@ -203,6 +203,8 @@ class Worker:
         except SdrestError as error:
             return self._failed(job, error)
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                return self._failed(job, InsufficientStorage("the disk is full: there is no room for the job's files"))
             log.exception("a job failed unexpectedly")
             return self._failed(job, SdrestError(f"internal error: {type(error).__name__}"))
         seconds = result.seconds if result.seconds is not None else (self._clock() - started_at).total_seconds()

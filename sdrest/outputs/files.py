@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from sdrest.core.errors import InsufficientStorage, NotFound
+from sdrest.core.errors import DISK_FULL, InsufficientStorage, NotFound
 
 
 @contextlib.contextmanager
@@ -30,7 +30,7 @@ def atomic_file(target: Path) -> Iterator[IO[bytes]]:
         temporary.chmod(0o644)
         temporary.replace(target)
     except OSError as error:
-        if error.errno in {28, 122}:  # ENOSPC, EDQUOT
+        if error.errno in DISK_FULL:
             raise InsufficientStorage(f"the disk of {target.parent} is full") from error
         raise
     finally:

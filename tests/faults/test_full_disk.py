@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,24 @@ async def test_a_full_database_disk_refuses_new_jobs_and_keeps_the_ending_of_the
     # Raw pictures lie on that disk as well: the job may have failed for want of space, but its ending must be known.
     assert (await ended(client, running))["status"] in {"completed", "failed"}
     await works(client)
+
+
+async def test_raw_pictures_that_do_not_fit_are_told_as_that(
+    client_factory: Any, small_disk: SmallDisk, tmp_path: Path
+) -> None:
+    disk = small_disk(2)
+    client = await client_factory(data_dir=tmp_path / "data", output=tmp_path / "output", min_free_bytes=0)
+    await works(client)
+    spool = tmp_path / "data" / "spool"
+    subprocess.run(["mount", "--bind", str(disk), str(spool)], check=True)
+    try:
+        ballast = fill(disk)
+        job = await ended(client, await submitted(client))
+        assert (job["status"], job["failure"]["slug"]) == ("failed", "insufficient_storage")
+        ballast.unlink()
+        await works(client)
+    finally:
+        subprocess.run(["umount", "--lazy", str(spool)], check=True)
 
 
 async def test_a_model_that_does_not_fit_leaves_nothing(

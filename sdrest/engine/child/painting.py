@@ -166,7 +166,7 @@ class Painter:
         """Lay a finished picture down for the parent; whole before it is announced."""
         height, width, channels = picture.shape
         path = folder / f"{index}.rgb"
-        picture.tofile(path)
+        path.write_bytes(np.ascontiguousarray(picture).data)  # not tofile: what that raises does not tell a full disk
         self._send(
             messages.PictureMade(
                 task=task, index=index, path=str(path), width=width, height=height, channels=channels, seed=seed

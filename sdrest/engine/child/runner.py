@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from sdrest.core.errors import DISK_FULL
 from sdrest.engine import messages
 from sdrest.engine.child import binding
 from sdrest.engine.child.contexts import Contexts, OutOfBudget, memory_bytes, trim
@@ -78,7 +79,10 @@ class Runner:
         except MemoryError:
             self._failed(task, "insufficient_memory", "the machine has not enough memory for this")
         except (OSError, ValueError) as error:
-            self._failed(task, "generation_failed", str(error))
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                self._failed(task, "insufficient_storage", "the disk is full: there is no room for the job's files")
+            else:
+                self._failed(task, "generation_failed", str(error))
         except Exception as error:  # noqa: BLE001 - the task must end, whatever was wrong with it
             traceback.print_exc()
             if isinstance(task, messages.Generate | messages.GenerateVideo):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -149,6 +150,14 @@ async def test_what_the_work_raises_fails_the_job_alone(queue: Queue, error: Bas
     assert (first.state, first.failure.slug) == (JobState.FAILED, "error")
     second = await queue.ended(await queue.add())
     assert (second.state, loop.restarts) == (JobState.COMPLETED, 0)
+
+
+async def test_a_disk_that_is_full_under_the_work_is_told_as_that(queue: Queue) -> None:
+    queue.work(Doing(raising(OSError(errno.ENOSPC, "No space left on device", "/var/lib/sdrest/spool/x.npy"))))
+    job = await queue.ended(await queue.add())
+    assert job.failure is not None
+    assert (job.state, job.failure.slug) == (JobState.FAILED, "insufficient_storage")
+    assert "/var" not in job.failure.message
 
 
 async def test_an_engine_that_goes_away_hands_the_job_back_without_counting_the_attempt(queue: Queue) -> None:
