@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 _PAUSED_KEY: Final = "queue.paused"
 _MAX_INTERRUPTIONS: Final = 30
+#: More than there are workers.
+_MAX_RUNNING: Final = 1000
 
 
 class JobService:
@@ -58,8 +60,10 @@ class JobService:
         end is hardly ever the job's doing. Only a job that was running at thirty such ends fails.
         """
         self.paused = bool(await self.store.get_value(_PAUSED_KEY))
-        for job in await self.store.recover(self._clock(), _MAX_INTERRUPTIONS):
+        # Files first: who is killed here as well finds the jobs running once more.
+        for job in await self.store.find(JobFilter(states=(JobState.RUNNING,), limit=_MAX_RUNNING)):
             await asyncio.to_thread(self._files.trim, job)
+        await self.store.recover(self._clock(), _MAX_INTERRUPTIONS)
         spooled = await asyncio.to_thread(self._files.spooled)
         stored = await self.store.known(spooled)
         await asyncio.to_thread(self._files.sweep, stored=stored, gone=set(spooled) - stored)

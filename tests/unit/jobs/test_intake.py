@@ -1,0 +1,136 @@
+"""From a request to a stored job: permissions, allowances, seeds, pictures, and what is left of one that was refused."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from sdrest.core.errors import Forbidden, QueueFull
+from sdrest.core.job import Job, JobState, JobType, Output
+from sdrest.core.parameters import GenerationParameters, to_json
+from sdrest.core.principal import ANYONE, NOBODY, Permission, Principal, Role
+from sdrest.jobs.store import Ending, JobFilter
+from sdrest.jobs.submission import Submission
+from tests.unit.jobs.conftest import ANN, Queue
+
+MANAGER = Principal("mia", Role.USER, frozenset({Permission.GENERATE, Permission.MANAGE_MODELS}), "jwt")
+PICTURES = {"init_image": [Image.new("RGB", (8, 8))]}
+
+
+def img2img(principal: Principal = ANYONE, **fields: object) -> Submission:
+    parameters = GenerationParameters(prompt="a", seed=7)
+    return Submission(
+        type=JobType.IMG2IMG,
+        parameters=parameters,
+        pictures=PICTURES,
+        principal=principal,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+async def test_a_random_seed_is_drawn_and_a_given_one_kept(queue: Queue) -> None:
+    drawn = (await queue.submit()).parameters["seed"]
+    assert 0 <= drawn < 2**32
+    assert (await queue.submit(seed=7)).parameters["seed"] == 7
+
+
+async def test_pictures_are_stored_under_the_names_in_the_parameters(queue: Queue) -> None:
+    job = await queue.service.submit(img2img())
+    assert job.parameters["init_image"] == "init_image_0.png"
+    assert queue.spool() == [f"{job.id}/input/init_image_0.png"]
+
+
+async def test_who_may_not_gets_nothing_stored(queue: Queue) -> None:
+    large = Submission(type=JobType.TXT2IMG, parameters=GenerationParameters(width=1024, height=1024), principal=ANN)
+    for refused in (img2img(NOBODY), img2img(ANN, priority=1), large):
+        with pytest.raises(Forbidden):
+            await queue.service.submit(refused)
+    assert queue.spool() == []
+    assert await queue.store.find(JobFilter()) == []
+
+
+async def test_a_full_queue_leaves_no_pictures(queue: Queue) -> None:
+    for _ in range(2):
+        await queue.service.submit(img2img(ANN))
+    before = queue.spool()
+    with pytest.raises(QueueFull):
+        await queue.service.submit(img2img(ANN))
+    await queue.submit()
+    with pytest.raises(QueueFull):
+        await queue.service.submit(img2img())
+    assert queue.spool() == before
+
+
+async def test_a_repeated_request_stores_no_second_job_and_no_second_pictures(queue: Queue) -> None:
+    first = await queue.service.submit(img2img(idempotency_key="k"))
+    assert await queue.service.submit(img2img(idempotency_key="k")) == first
+    assert queue.spool() == [f"{first.id}/input/init_image_0.png"]
+
+
+async def completed(queue: Queue, content: bytes = b"png", size: int = 3) -> Job:
+    await queue.service.submit(img2img())
+    job = await queue.claimed()
+    queue.files.output_folder(job.id).mkdir(parents=True)
+    (queue.files.output_folder(job.id) / "image_0.png").write_bytes(content)
+    output = Output(file="image_0.png", media_type="image/png", size_bytes=size)
+    done = await queue.store.finish(
+        job.id, 1, Ending(state=JobState.COMPLETED, finished_at=queue.clock(), outputs=(output,))
+    )
+    assert done is not None
+    return done
+
+
+async def test_an_earlier_result_is_shared_and_each_job_has_its_own_file(queue: Queue) -> None:
+    first = await completed(queue)
+    second = await queue.service.submit(img2img())
+    assert (second.state, second.reused_from, second.outputs) == (JobState.COMPLETED, first.id, first.outputs)
+    assert queue.spool() == sorted(f"{job.id}/input/init_image_0.png" for job in (first, second))
+    await queue.service.remove(first.id, ANYONE)
+    assert (queue.files.output_folder(second.id) / "image_0.png").read_bytes() == b"png"
+
+
+async def test_an_earlier_result_whose_file_is_not_whole_is_made_again(queue: Queue) -> None:
+    first = await completed(queue, content=b"pn")
+    second = await queue.service.submit(img2img())
+    assert second.state is JobState.PENDING
+    assert not queue.files.output_folder(second.id).exists()
+    assert first.id != second.id
+
+
+@pytest.mark.parametrize("job_type", [JobType.CONVERT, JobType.DOWNLOAD, JobType.LOAD, JobType.LOAD_TEST])
+async def test_work_on_models_needs_its_permission_the_second_time_too(queue: Queue, job_type: JobType) -> None:
+    with pytest.raises(Forbidden, match="manage_models"):
+        await queue.service.submit_task(job_type, {}, ANN)
+    job = await queue.service.submit_task(job_type, {}, MANAGER)
+    await queue.service.cancel(job.id, MANAGER)
+    demoted = Principal("mia", Role.USER, frozenset({Permission.GENERATE}), "jwt")
+    with pytest.raises(Forbidden, match="manage_models"):
+        await queue.service.retry(job.id, demoted)
+    assert (await queue.service.retry(job.id, MANAGER)).state is JobState.PENDING
+
+
+async def test_a_retry_is_bound_by_the_allowance_and_copies_nothing_when_refused(queue: Queue) -> None:
+    large = GenerationParameters(prompt="a", width=1024, height=1024)
+    job = await queue.store.add(
+        Job(id="large", type=JobType.TXT2IMG, principal="ann", created_at=queue.clock(), parameters=to_json(large)),
+        max_pending=9,
+    )
+    await queue.service.cancel(job.id, ANN)
+    with pytest.raises(Forbidden):
+        await queue.service.retry(job.id, ANN)
+    small = await queue.service.submit(img2img(ANN))
+    await queue.service.cancel(small.id, ANN)
+    for _ in range(2):
+        await queue.submit(principal=ANN)
+    for _ in range(3):
+        with pytest.raises(QueueFull):
+            await queue.service.retry(small.id, ANN)
+    assert queue.spool() == [f"{small.id}/input/init_image_0.png"]
+
+
+async def test_a_retry_keeps_no_priority_that_its_caller_could_not_give(queue: Queue) -> None:
+    job = await queue.submit(principal=ANN)
+    await queue.service.prioritise(job.id, 9, ANYONE)
+    await queue.service.cancel(job.id, ANN)
+    assert (await queue.service.retry(job.id, ANN)).priority == 0
+    assert (await queue.service.retry(job.id, ANYONE)).priority == 9
