@@ -1,8 +1,12 @@
 # The two commands: `make run` makes the first picture, `make test` runs every test and check. Both set everything up themselves.
-.PHONY: lock run test check nightly bench soak setup clean
+.PHONY: lock run test test-tools check nightly bench soak setup clean
 PYTHON ?= python3
 VENV := .venv
+# Where this is set, each of hundreds of test processes compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 BACKEND ?= auto
+# As many test processes as processors; each starts servers, so many of them need memory.
+WORKERS ?= logical --maxprocesses 6
 
 setup:
 	@./install.sh --quiet --backend $(BACKEND) --extras test,clients,pam,video,download,mcp
@@ -17,7 +21,11 @@ check: setup
 	$(VENV)/bin/lint-imports
 
 test: check
-	$(VENV)/bin/python -m pytest -m "not nightly" $(ARGS)
+	$(VENV)/bin/python -m pytest -m "not nightly" -n $(WORKERS) --dist worksteal $(ARGS)
+
+# What some tests need of the machine (a browser, programs from npm); the end of a test run says what is missing.
+test-tools:
+	tests/install_tools.sh
 
 nightly: setup
 	$(VENV)/bin/python -m pytest -m nightly $(ARGS)

@@ -28,7 +28,7 @@ from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.store import Ending
 from sdrest.storage.database import Database
 from sdrest.storage.jobs import SqliteJobStore
-from tests.acceptance.browser import browser_path
+from tests.needs import browser_path
 
 ROOT = Path(__file__).parents[1]
 PAGES = (

@@ -1,13 +1,52 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and what the run says of itself."""
 
 import logging
 import os
+from collections import Counter
 
+import pytest
 import structlog
+
+from tests.needs import INSTALL_COMMAND, NEEDS, require
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 # Tests ask for the same picture again and again, and mean to have it made; what is reused has tests of its own.
 os.environ.setdefault("SDREST_REUSE_RESULTS", "false")
+# As many servers compute at once as there are test processes: more threads would only wait for each other.
+os.environ.setdefault("SDREST_THREADS", "1")
+# The package asks the network for a price list when it is imported.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
 
 pytest_plugins = ["tests.stub_engine", "tests.tiny.fixtures", "tests.acceptance.browser"]
+
+#: Nets under tests that hang, in seconds; what a test takes is no business of its verdict.
+NIGHTLY_TIMEOUT = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Nightly tests take longer than the time that pyproject.toml gives the others."""
+    for item in items:
+        if item.get_closest_marker("nightly") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(NIGHTLY_TIMEOUT))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Look for what the test is marked to need."""
+    for mark in item.iter_markers("needs"):
+        for name in mark.args:
+            require(name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not tested here, and how it would be."""
+    skipped = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())
+    )
+    if not skipped:
+        return
+    terminalreporter.section("not tested here")
+    for reason, number in sorted(skipped.items()):
+        terminalreporter.line(f"{number:4} × {reason}")
+    if any(need.installable and need.missing in skipped for need in NEEDS.values()):
+        terminalreporter.line(f"`{INSTALL_COMMAND}` installs what is missing.")

@@ -1,16 +1,15 @@
-"""Chromium for the tests of the pages: whichever one is installed; without one these tests are skipped and say so."""
+"""Chromium for the tests of the pages: whichever one is installed."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from tests.needs import browser_path, require
+
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -25,22 +24,13 @@ _EXPECTED = ("Failed to load resource", "Response Status Error Code", "htmx:afte
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 
 
-def browser_path() -> str | None:
-    """The browser to use: that of SDREST_TEST_BROWSER, else the first one found."""
-    return os.environ.get("SDREST_TEST_BROWSER") or next(filter(None, map(shutil.which, _NAMES)), None)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser; it ends with the module, because its event loop must not be there when other tests start theirs."""
-    path = browser_path()
-    if path is None:
-        pytest.skip(
-            f"no browser: install Chromium (apt install chromium), or name one in SDREST_TEST_BROWSER; looked for {_NAMES}"
-        )
+    require("browser")
     expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+        chromium = playwright.chromium.launch(executable_path=browser_path(), args=list(_FLAGS))
         yield chromium
         chromium.close()
 

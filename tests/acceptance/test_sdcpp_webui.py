@@ -12,19 +12,16 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.acceptance.browser import browser, page  # noqa: F401
-from tests.acceptance.conftest import ROOT, Server
+from tests.acceptance.conftest import Server
+from tests.needs import SDCPP_WEBUI, needs
 
-BUILT = ROOT / "tests" / ".cache" / "sdcpp_webui" / "page" / "dist" / "index.html"
-
-pytestmark = pytest.mark.skipif(
-    not BUILT.exists(), reason="the page is not built: tests/acceptance/build_sdcpp_webui.sh"
-)
+pytestmark = needs("sdcpp_webui")
 
 
 @pytest.fixture
 def webui(page: Page, server: Server) -> Page:  # noqa: F811
     """The page, as if the server delivered it."""
-    page.route(f"{server.url}/webui", lambda route: route.fulfill(path=BUILT, content_type="text/html"))
+    page.route(f"{server.url}/webui", lambda route: route.fulfill(path=SDCPP_WEBUI, content_type="text/html"))
     page.goto(f"{server.url}/webui")
     expect(page.get_by_text("embedded").first).to_be_visible()
     return page

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import socket
 import subprocess
 import time
@@ -17,17 +16,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.conftest import ROOT, SMALL, Server
+from tests.acceptance.conftest import SMALL, Server
+from tests.needs import SILLYTAVERN, needs
 
-PROGRAM = ROOT / "tests" / ".cache" / "sillytavern" / "node_modules" / "sillytavern" / "server.js"
 #: It compiles its page at its first start.
 START_SECONDS = 240
 
 pytestmark = [
-    pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed"),
-    pytest.mark.skipif(
-        not PROGRAM.exists(), reason="SillyTavern is not installed: tests/acceptance/install_sillytavern.sh"
-    ),
+    needs("node", "sillytavern"),
     pytest.mark.timeout(START_SECONDS + 60),
 ]
 
@@ -43,7 +39,7 @@ def tavern(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     flags = {"listen": "false", "disableCsrf": "true", "browserLaunchEnabled": "false", "whitelist": "false"}
     command = [
         "node",
-        str(PROGRAM),
+        str(SILLYTAVERN),
         *(part for name, value in (options | flags).items() for part in (f"--{name}", str(value))),
     ]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

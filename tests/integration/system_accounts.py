@@ -3,33 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import shutil
 import subprocess
 from collections.abc import Iterator
-from ctypes.util import find_library
-from importlib.util import find_spec
 from pathlib import Path
 
 PASSWORD = "throw-away Ünicode: 1"
-
-
-def why_no_accounts() -> str:
-    """Why tests cannot make accounts here; empty when they can."""
-    if os.geteuid() != 0:
-        return "making a throw-away account needs root"
-    missing = [name for name in ("useradd", "userdel", "chpasswd") if shutil.which(name) is None]
-    return f"{', '.join(missing)} not found" if missing else ""
-
-
-def why_no_pam() -> str:
-    """Why tests cannot use PAM here; empty when they can."""
-    if find_spec("pam") is None:
-        return "python-pam is not installed"
-    if find_library("pam") is None or not Path("/etc/pam.d").is_dir():
-        return "libpam is not installed"
-    return why_no_accounts()
 
 
 @contextlib.contextmanager

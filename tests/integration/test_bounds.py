@@ -84,7 +84,9 @@ def _nested(depth: int) -> Any:
     return value
 
 
-@pytest.mark.parametrize(("name", "path", "body", "complaint"), JSON_CASES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("name", "path", "body", "complaint"), JSON_CASES, ids=[f"{name}-{path}" for name, path, *_ in JSON_CASES]
+)
 async def test_a_bound_of_a_body(
     client: Client, name: str, path: str, body: Callable[[int], Body], complaint: str
 ) -> None:

@@ -22,7 +22,6 @@ from sdrest.conversion.compare import check_values, compare_files, compare_with_
 from sdrest.conversion.ggml import ggml
 from sdrest.conversion.plan import Conversion, make_plan
 from sdrest.conversion.process import ConversionRefused, convert_in_process
-from sdrest.conversion.quick import quick_q4_k
 from sdrest.conversion.rules import parse_rules
 from sdrest.conversion.run import Progress, convert
 from sdrest.conversion.verify import ConversionFailed, verify_structure
@@ -34,6 +33,7 @@ from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 from tests.model_files import safetensors_header, write_safetensors, write_torch_zip
 from tests.native_child import in_child
+from tests.needs import needs, require
 from tests.tiny.fixtures import cached
 
 _SOURCE = cached("ernie")
@@ -120,7 +120,7 @@ def test_the_best_effort_equals_the_librarys_bytes(kinds: tuple[str, ...], tmp_p
         assert _trimmed(_tensors(ours)) == _trimmed(_tensors(tmp_path / f"library-{kind}.gguf")), kind
 
 
-@pytest.mark.skipif(quick_q4_k() is None, reason="native/ was built without its quantisers")
+@needs("quantiser")
 def test_the_projects_own_quantiser_gives_the_librarys_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(3)
     plain = (random.standard_normal((64, 1024)) * 0.02).astype(np.float32)
@@ -303,9 +303,8 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of two megabytes."""
     folder = tmp_path / "small"
     folder.mkdir()
-    options = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)]
-    if subprocess.run(options, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
+    require("mount")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)], check=True)
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 from PIL import Image
+
+from tests.needs import needs
 
 PYTHON = """
 import requests
@@ -131,7 +132,7 @@ async def test_python(client: Client, tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@needs("node")
 async def test_javascript(client: Client, tmp_path: Path) -> None:
     (tmp_path / "detour.cjs").write_text(NODE_DETOUR)
     (tmp_path / "example.js").write_text(JAVASCRIPT + "\ngenerateImage();\n")
@@ -139,7 +140,7 @@ async def test_javascript(client: Client, tmp_path: Path) -> None:
     assert (tmp_path / "img.txt").read_text().startswith("data:image/png;base64,iVBOR")
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@needs("curl")
 async def test_command_lines(client: Client, tmp_path: Path) -> None:
     (tmp_path / ".curlrc").write_text(f'connect-to = "localhost:8080:127.0.0.1:{client.port}"\nsilent\n')
     made = json.loads(await run(["sh", "-c", SHELL], tmp_path, CURL_HOME=str(tmp_path)))

@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import os
-import shutil
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from sdrest.app import build_app
 from sdrest.settings import load_settings
 from tests.integration.conftest import ClientFactory
 from tests.integration.generation_modes import half_mask, picture, place
+from tests.needs import needs
 
 Client = TestClient[Any, Any]
 SMALL = {"prompt": "a red apple", "steps": "2", "width": "64", "height": "64", "guidanceScale": "1"}
@@ -217,10 +217,9 @@ async def shell(home: Path, command: str) -> dict[str, Any]:
 
 
 OVIS = "./models/ovis.gguf"
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
-@needs_curl
+@needs("curl")
 @pytest.mark.parametrize("home", [{}], indirect=True)
 async def test_the_documented_text_to_image_line_works_over_tls(home: Path) -> None:
     first = await shell(home, TEXT_TO_IMAGE)
@@ -232,7 +231,7 @@ async def test_the_documented_text_to_image_line_works_over_tls(home: Path) -> N
     assert later["progress"]["totalImages"] == 3
 
 
-@needs_curl
+@needs("curl")
 @pytest.mark.parametrize("home", [{"text_to_image_model": OVIS, "inpaint_image_model": OVIS}], indirect=True)
 @pytest.mark.parametrize(("command", "pictures"), [(IMAGE_TO_IMAGE, 3), (INPAINT_IMAGE, 1)], ids=["image", "inpaint"])
 async def test_the_documented_lines_with_pictures_work_over_tls(home: Path, command: str, pictures: int) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -25,10 +24,8 @@ from sdrest.core.errors import Unavailable
 from sdrest.core.principal import Role
 from sdrest.settings import Settings
 from tests.integration.conftest import ClientFactory, SettingsFactory
-from tests.integration.system_accounts import PASSWORD, pam_service, system_account, why_no_accounts, why_no_pam
-
-needs_accounts = pytest.mark.skipif(bool(why_no_accounts()), reason=why_no_accounts())
-needs_pam = pytest.mark.skipif(bool(why_no_pam()), reason=why_no_pam())
+from tests.integration.system_accounts import PASSWORD, pam_service, system_account
+from tests.needs import needs
 
 UNIX_RULES = ("auth required pam_unix.so", "account required pam_unix.so")
 
@@ -39,7 +36,7 @@ def account() -> Iterator[str]:
         yield name
 
 
-@needs_accounts
+@needs("accounts")
 class TestShadow:
     @pytest.mark.parametrize("method", ["", "SHA512", "SHA256", "YESCRYPT"])
     def test_a_password_of_any_common_method_is_checked(self, method: str) -> None:
@@ -98,7 +95,7 @@ class TestShadow:
         }
 
 
-@needs_pam
+@needs("accounts", "pam")
 class TestPam:
     async def test_the_password_is_checked_by_the_pam_stack(self, account: str) -> None:
         with pam_service(*UNIX_RULES) as service:
@@ -171,8 +168,7 @@ class TestUnixSocket:
             async with aiohttp.ClientSession() as session:
                 assert (await session.get(f"{server.url}api/auth/me")).status == 401
 
-    @needs_accounts
-    @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+    @needs("accounts", "curl")
     async def test_another_user_is_not_admin(self, account: str, settings_factory: SettingsFactory) -> None:
         folder = Path("/tmp") / account  # pytest's own folders are closed to other users
         folder.mkdir(mode=0o755)

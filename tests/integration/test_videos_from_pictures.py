@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
@@ -20,6 +19,7 @@ from sdrest.core.job import TERMINAL_STATES, Phase
 from sdrest.settings import load_settings
 from sdrest.web.keys import JOBS
 from tests.integration.generation_modes import Client, base64_png, images, picture, place, problems, submit
+from tests.needs import needs
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.nightly, pytest.mark.timeout(600)]
 BASE: dict[str, Any] = {
@@ -35,8 +35,6 @@ BASE: dict[str, Any] = {
 PAIR: dict[str, Any] = {**BASE, "model": "pair_low_noise", "steps": 2, "high_noise": {"steps": 1, "cfg_scale": 1}}
 FIRST = base64_png(picture(40, 24))
 LAST = base64_png(picture(24, 40).rotate(90))
-#: What the 14B model takes, and something for the rest.
-LARGE_BYTES = 12 << 30
 
 Frames = list[np.ndarray[Any, Any]]
 
@@ -137,7 +135,7 @@ async def test_progress_counts_the_steps_of_both_models(client: Client) -> None:
     assert seen[-1] == (4, 4)
 
 
-@pytest.mark.skipif(psutil.virtual_memory().available < LARGE_BYTES, reason="needs 12 GiB of free memory")
+@needs("memory")
 async def test_lora_goes_to_the_model_it_is_for(client: Client) -> None:
     body = {**PAIR, "model": "wan_half", "high_noise_model": "wan_half_high"}
     plain = await film(client, body)
@@ -154,7 +152,7 @@ async def test_lora_goes_to_the_model_it_is_for(client: Client) -> None:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(psutil.virtual_memory().available < LARGE_BYTES, reason="needs 12 GiB of free memory")
+@needs("memory")
 async def test_first_last_frame_model_looks_at_both_pictures(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

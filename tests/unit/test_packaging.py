@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from sdrest.settings import Settings
+from tests.needs import needs
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
@@ -38,7 +38,7 @@ def test_the_unit_is_filled_completely(tmp_path: Path) -> None:
     assert f"ExecStart={sys.executable} -m sdrest serve --config " in text
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@needs("systemd")
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "sdrest.service"
     (tmp_path / "state").mkdir()

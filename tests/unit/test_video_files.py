@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +18,6 @@ FRAMES = [np.full((31, 48, 3), (255 - 60 * index, 60 * index, 30), np.uint8) for
 
 @pytest.mark.parametrize("video_format", [VideoFormat.WEBM, VideoFormat.MP4])
 def test_container_holds_the_frames(tmp_path: Path, video_format: VideoFormat) -> None:
-    av: Any = pytest.importorskip("av")
     path = tmp_path / f"video.{video_format}"
     size = write_video(path, FRAMES, fps=8, video_format=video_format, comment="a wave\nSteps: 2")
     assert size == path.stat().st_size
