@@ -145,6 +145,8 @@ async def submit_job(request: web.Request, submission: Submission) -> Job:
         SdrestError: as :meth:`sdrest.jobs.service.JobService.submit`.
     """
     job = await request.app[JOBS].submit(submission)
+    # Those that were made of the sent ones go too.
+    request[HELD].keep([picture for items in submission.pictures.values() for picture in items])
     request[HELD].done_with_pictures()
     return job
 

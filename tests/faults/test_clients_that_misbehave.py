@@ -94,7 +94,6 @@ _GOOD: dict[str, dict[str, dict[str, Any]]] = {
             "size": "64x64",
             "response_format": "b64_json",
             "output_compression": 50,
-            "stream": False,
         },
         "/v1/images/edits": {"prompt": "a cat", "image": _PICTURE, "mask": _PICTURE, "size": "64x64", "steps": 1},
         "/v1/videos": {"prompt": "a cat", "seconds": "1", "fps": 8, "size": "64x64"},

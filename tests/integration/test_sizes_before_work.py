@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from aiohttp.test_utils import TestClient
 from PIL import Image
 
 from sdrest.core import bounds
-from sdrest.web.keys import ROOMS
+from sdrest.core.events import JobChanged
+from sdrest.web.keys import JOBS, ROOMS
 from tests.integration.conftest import SMALL, ClientFactory
+from tests.integration.generation_modes import place
 
 Client = TestClient[Any, Any]
 
@@ -138,3 +141,21 @@ async def test_nothing_is_held_after_a_job_is_stored_or_refused(client: Client) 
     ):
         await client.post(path, json=body)
         assert (rooms.pixels.taken, rooms.body_bytes.taken) == (0, 0), path
+
+
+async def test_a_request_that_waits_for_its_job_holds_no_picture(client_factory: ClientFactory, tmp_path: Path) -> None:
+    place(tmp_path / "models", "ovis", "tae16")
+    client = await client_factory(default_model="ovis")
+    assert client.app is not None
+    jobs, rooms = client.app[JOBS], client.app[ROOMS]
+    await client.post("/api/queue/pause")
+    body = {**SMALL, "init_images": [picture(64, 64)], "resize_mode": 1}
+    changes = jobs.broadcast.subscribe()
+    waiting = asyncio.create_task(client.post("/sdapi/v1/img2img", json=body))
+    stored = await anext(aiter(changes))
+    assert isinstance(stored, JobChanged)
+    while rooms.pixels.taken or rooms.body_bytes.taken:
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    assert (await client.post("/api/queue/cancel", json={"job_id": stored.job.id})).status == 200
+    await waiting
