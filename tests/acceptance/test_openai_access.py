@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +9,13 @@ import httpx
 import openai
 import pytest
 
-from tests.acceptance.conftest import ROOT, Server, StartServer
-
-
-def make_key(folder: Path) -> str:
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-
-    def sdrest(*arguments: str) -> str:
-        command = [sys.executable, "-m", "sdrest", *arguments, "--data-dir", str(folder / "data")]
-        return subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=folder).stdout
-
-    return sdrest("token", "create", "ann").strip().splitlines()[-1].split()[-1]
+from tests.acceptance.conftest import Server, StartServer
+from tests.commands import sdrest
 
 
 def test_a_wrong_key_is_an_authentication_error_and_urls_need_none(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server("--auth", "api-key")
-    key = make_key(tmp_path)
+    key = sdrest("token", "create", "ann", cwd=tmp_path).stdout.strip()
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong") as client:
         with pytest.raises(openai.AuthenticationError) as caught:
             client.models.list()

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from sdrest.client import AsyncClient, Client, JobFailed, Progress, ServerError
-from tests.acceptance.conftest import ROOT, SMALL, Server
+from tests.acceptance.conftest import SMALL, Server
+from tests.commands import ROOT
 
 
 def test_submit_wait_and_save(server: Server, tmp_path: Path) -> None:

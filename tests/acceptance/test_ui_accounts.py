@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import httpx
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.browser import serious_findings
-from tests.acceptance.conftest import ROOT, SMALL, Server, StartServer
+from tests.acceptance.conftest import SMALL, Server, StartServer
+from tests.commands import sdrest
 
 PASSWORD = "a horse in the rain"
 
 
 def add_account(server: Server, name: str, role: str) -> None:
     """Add an account as the operator does: by the command, while the server runs."""
-    command = [sys.executable, "-m", "sdrest", "user", "add", name, "--role", role, "--password-stdin"]
-    subprocess.run(
-        [*command, "--data-dir", str(server.folder / "data")],
-        input=PASSWORD,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    added = sdrest("user", "add", name, "--role", role, "--password-stdin", cwd=server.folder, said=PASSWORD)
+    assert added.returncode == 0, added.stderr
 
 
 def sign_in(page: Page, server: Server, name: str, password: str = PASSWORD) -> None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tests.integration.test_durability import server
+from tests.commands import sdrest, serve_tiny
 from tests.tiny.embedded import NAME, place_embedded
-
-
-def sdrest(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sdrest", *arguments]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd, env=environment)
 
 
 def test_generate_in_process(tmp_path: Path) -> None:
@@ -35,8 +26,8 @@ def test_generate_by_a_server_gives_the_same_picture(tmp_path: Path) -> None:
     arguments = ("generate", "a red apple", "-m", NAME, "-W", "64", "-H", "64", "--steps", "2", "-s", "5")
     place_embedded(tmp_path / "models")
     assert sdrest(*arguments, "-o", "here.png", cwd=tmp_path).returncode == 0
-    with server(tmp_path) as (client, _process):
-        assert sdrest(*arguments, "-o", "there.png", "--url", str(client.base_url), cwd=tmp_path).returncode == 0
+    with serve_tiny(tmp_path) as server:
+        assert sdrest(*arguments, "-o", "there.png", "--url", server.url, cwd=tmp_path).returncode == 0
     assert (tmp_path / "here.png").read_bytes() == (tmp_path / "there.png").read_bytes()
 
 

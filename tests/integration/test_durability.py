@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
+import psutil
 
+from tests.commands import Server, sdrest, serve_tiny
 from tests.integration.conftest import SMALL
-from tests.tiny.embedded import NAME, place_embedded
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def server(folder: Path, *flags: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
-    port = free_port()
-    command = [sys.executable, "-m", "sdrest", "serve", "--port", str(port), "--data-dir", str(folder / "data")]
-    place_embedded(folder / "models")
-    command += ["--models-dir", str(folder / "models"), "--default-model", NAME, "--log-level", "error", *flags]
-    process = subprocess.Popen(command)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            for _ in range(600):
-                try:
-                    client.get("/api/health")
-                    break
-                except httpx.ConnectError:
-                    assert process.poll() is None, "the server did not start"
-                    time.sleep(0.02)
-            yield client, process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(20)
+def client_of(server: Server) -> httpx.Client:
+    return httpx.Client(base_url=server.url, timeout=None)
 
 
 def job(client: httpx.Client, job_id: str) -> dict[str, Any]:
@@ -54,30 +23,39 @@ def job(client: httpx.Client, job_id: str) -> dict[str, Any]:
     return found
 
 
-def wait_for_all(client: httpx.Client, ids: list[str], seconds: float = 90) -> list[dict[str, Any]]:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        jobs = [job(client, job_id) for job_id in ids]
-        if all(item["status"] not in {"pending", "running"} for item in jobs):
-            return jobs
-        time.sleep(0.1)
-    pytest.fail("the jobs did not end")
+def submitted(client: httpx.Client, **more: Any) -> str:
+    return str(client.post("/api/generate/text2img", json={**SMALL, **more}).json()["job_id"])
+
+
+def ended(client: httpx.Client, job_id: str) -> dict[str, Any]:
+    while (found := job(client, job_id))["status"] in {"pending", "running"}:
+        time.sleep(0.05)
+    return found
+
+
+def stop_engine(server: Server) -> None:
+    """Stop the engine's process, so that the job that runs next is a running one for as long as a test needs it."""
+    for child in psutil.Process(server.process.pid).children():
+        if "sdrest.engine.child" in child.cmdline():
+            child.send_signal(signal.SIGSTOP)
+            return
+    raise AssertionError("the server has no engine")
+
+
+def until_running(client: httpx.Client, job_id: str) -> None:
+    while job(client, job_id)["status"] != "running":
+        time.sleep(0.01)
 
 
 def test_a_killed_server_finishes_what_it_accepted_and_repeats_nothing(tmp_path: Path) -> None:
-    with server(tmp_path) as (client, process):
+    with serve_tiny(tmp_path) as server, client_of(server) as client:
         done = client.post("/api/v1/generate", json=SMALL).json()
-        long = {**SMALL, "width": 256, "height": 256, "steps": 60}
-        ids = [client.post("/api/generate/text2img", json=long).json()["job_id"]]
-        ids += [
-            client.post("/api/generate/text2img", json={**SMALL, "seed": seed}).json()["job_id"] for seed in range(5)
-        ]
-        while job(client, ids[0])["progress"]["step"] < 2:
-            time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    with server(tmp_path) as (client, _process):
-        jobs = wait_for_all(client, ids)
+        stop_engine(server)
+        ids = [submitted(client, seed=seed) for seed in range(6)]
+        until_running(client, ids[0])
+        server.kill()
+    with serve_tiny(tmp_path) as server, client_of(server) as client:
+        jobs = [ended(client, job_id) for job_id in ids]
         assert [item["status"] for item in jobs] == ["completed"] * 6
         assert jobs[0]["attempt"] == 2
         assert {item["attempt"] for item in jobs[1:]} == {1}
@@ -88,21 +66,19 @@ def test_a_killed_server_finishes_what_it_accepted_and_repeats_nothing(tmp_path:
 
 
 def test_sigterm_hands_the_running_job_back_without_counting_the_attempt(tmp_path: Path) -> None:
-    with server(tmp_path) as (client, process):
-        long = {**SMALL, "width": 256, "height": 256, "steps": 60}
-        job_id = client.post("/api/generate/text2img", json=long).json()["job_id"]
-        while job(client, job_id)["progress"]["step"] < 2:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    with server(tmp_path) as (client, _process):
-        (ended,) = wait_for_all(client, [job_id])
-        assert (ended["status"], ended["attempt"]) == ("completed", 1)
+    with serve_tiny(tmp_path) as server, client_of(server) as client:
+        client.post("/api/v1/generate", json=SMALL)
+        stop_engine(server)
+        job_id = submitted(client)
+        until_running(client, job_id)
+        assert server.stop() == 0
+    with serve_tiny(tmp_path) as server, client_of(server) as client:
+        found = ended(client, job_id)
+        assert (found["status"], found["attempt"]) == ("completed", 1)
 
 
 def test_a_second_server_on_the_same_data_folder_is_refused(tmp_path: Path) -> None:
-    with server(tmp_path):
-        command = [sys.executable, "-m", "sdrest", "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
-        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    with serve_tiny(tmp_path):
+        second = sdrest("serve", "--port", "0", cwd=tmp_path)
     assert second.returncode == 1
     assert "another server" in second.stderr

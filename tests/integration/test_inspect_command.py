@@ -10,7 +10,7 @@ import pytest
 
 from sdrest.core.architecture import Architecture
 from tests.architectures import EVIDENCE, PARTS
-from tests.integration.test_command_line import sdrest
+from tests.commands import sdrest
 from tests.model_files import write_gguf, write_safetensors
 
 _VAE16 = {"decoder.conv_in.weight": (512, 16, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)}

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 
+from tests.commands import Server
 from tests.integration.conftest import SMALL
-from tests.integration.test_serve_command import Server, serve
-
-__all__ = ["serve"]
 
 
-def test_lines_carry_ids_and_no_prompts(serve: Callable[..., Server]) -> None:
-    server = serve("--log-json", "--log-level", "debug")
+def test_lines_carry_ids_and_no_prompts(tmp_path: Path) -> None:
     prompt = "a secret garden nobody may know of"
-    reply = httpx.post(f"{server.url}/api/v1/generate", json={**SMALL, "prompt": prompt}, timeout=60)
-    job_id, request_id = reply.json()["job_id"], reply.headers["X-Request-Id"]
-    assert server.stop() == 0
-    text = "".join(server.log)
+    with Server(tmp_path, "--log-json", "--log-level", "debug") as server:
+        reply = httpx.post(f"{server.url}/api/v1/generate", json={**SMALL, "prompt": prompt}, timeout=None)
+        job_id, request_id = reply.json()["job_id"], reply.headers["X-Request-Id"]
+        assert server.stop() == 0
+    text = server.log
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
     (accepted,) = (line for line in lines if line["event"] == "job accepted")

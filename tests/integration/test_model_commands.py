@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.commands import WITHOUT_INTERRUPTS
+from tests.commands import SDREST, WITHOUT_INTERRUPTS, environment, sdrest, serve_tiny
 from tests.integration.elsewhere import Elsewhere, serving
-from tests.integration.test_command_line import sdrest
-from tests.integration.test_durability import server
 from tests.integration.test_model_uploads import left_behind
 from tests.tiny.embedded import place_embedded
 from tests.tiny.fixtures import cached
@@ -52,8 +48,8 @@ async def test_a_model_is_downloaded_here_and_then_listed(elsewhere: Elsewhere, 
 async def test_a_server_downloads_and_lists_when_its_address_is_given(elsewhere: Elsewhere, tmp_path: Path) -> None:
     def run() -> None:
         place_embedded(tmp_path / "models")
-        with server(tmp_path, *allowing(elsewhere)) as (client, _process):
-            url = ("--url", str(client.base_url))
+        with serve_tiny(tmp_path, *allowing(elsewhere)) as server:
+            url = ("--url", server.url)
             source = f"{elsewhere.url}/files/pear.gguf"
             wrong = sdrest("models", "download", source, "--type", "lara", *url, cwd=tmp_path)
             assert (wrong.returncode, "type: unknown model type 'lara'" in wrong.stderr) == (1, True)
@@ -69,17 +65,19 @@ async def test_a_server_downloads_and_lists_when_its_address_is_given(elsewhere:
 
 async def test_an_interrupted_download_leaves_nothing(elsewhere: Elsewhere, tmp_path: Path) -> None:
     elsewhere.gate.clear()
-    command = [sys.executable, "-m", "sdrest", "models", "download", f"{elsewhere.url}/files/pear.gguf"]
-    process = subprocess.Popen(
-        [*WITHOUT_INTERRUPTS, *command, "--type", "checkpoint", *allowing(elsewhere)],
+    command = [*WITHOUT_INTERRUPTS, *SDREST, "models", "download", f"{elsewhere.url}/files/pear.gguf"]
+    with subprocess.Popen(
+        [*command, "--type", "checkpoint", *allowing(elsewhere)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=environment(),
         stderr=subprocess.PIPE,
-    )
-    async with asyncio.timeout(60):
-        while not [path for path in tmp_path.glob("models/checkpoints/.*.part.gguf") if path.stat().st_size]:
-            await asyncio.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = await asyncio.to_thread(process.communicate, timeout=60)
+    ) as process:
+        try:
+            while not [path for path in tmp_path.glob("models/checkpoints/.*.part.gguf") if path.stat().st_size]:
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, said = await asyncio.to_thread(process.communicate)
+        finally:
+            process.kill()
     assert (process.returncode, b"Traceback" in said) == (1, False), said
     assert list((tmp_path / "models/checkpoints").iterdir()) == []

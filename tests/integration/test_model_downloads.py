@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,12 +16,11 @@ from aiohttp.test_utils import TestClient
 from sdrest.core.events import JobProgressed
 from sdrest.core.principal import ANYONE
 from sdrest.web.keys import JOBS
+from tests.commands import Server, serve_tiny
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.elsewhere import Elsewhere, serving
-from tests.integration.test_durability import free_port
 from tests.integration.test_generate import finished
 from tests.integration.test_model_uploads import left_behind
-from tests.tiny.embedded import NAME, place_embedded
 from tests.tiny.fixtures import cached
 
 Client = TestClient[Any, Any]
@@ -228,59 +223,36 @@ async def test_a_waiting_download_that_was_begun_leaves_nothing_when_cancelled(
 
 
 async def test_a_killed_server_goes_on_where_it_was(elsewhere: Elsewhere, tmp_path: Path) -> None:
-    def run() -> subprocess.Popen[bytes]:
-        place_embedded(tmp_path / "models")
-        command = [sys.executable, "-m", "sdrest", "serve", "--port", str(port), "--data-dir", str(tmp_path / "data")]
-        command += ["--models-dir", str(tmp_path / "models"), "--default-model", NAME, "--log-level", "error"]
-        command += ["--fetch-allowed-hosts", elsewhere.host]
+    async def serve() -> Server:
         # The address of the hub makes its host one that models may come from.
-        return subprocess.Popen(command, env={**os.environ, "HF_ENDPOINT": elsewhere.url})
+        options = ("--fetch-allowed-hosts", elsewhere.host)
+        return await asyncio.to_thread(serve_tiny, tmp_path, *options, variables={"HF_ENDPOINT": elsewhere.url})
 
-    port = free_port()
     elsewhere.gate.clear()
-    first = run()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-        await answers(client, first)
-        body = {"repo_id": "owner/fruits", "filename": "sub/model.gguf", "type": "checkpoint"}
-        job_id = (await client.post("/api/models/download", json=body)).raise_for_status().json()["job_id"]
-        while not [path for path in folder(tmp_path).glob(".*.part.gguf") if path.stat().st_size]:
-            await asyncio.sleep(0.02)
-        first.send_signal(signal.SIGKILL)
-        first.wait()
-        upload = folder(tmp_path) / ".feedfacecafebeef.part.gguf"
-        upload.write_bytes(b"half an upload")
-        note = {"part": str(upload), "target": str(folder(tmp_path) / "never.gguf")}
-        (tmp_path / "data/incoming/feedfacecafebeef.json").write_text(json.dumps(note))
-        elsewhere.gate.set()
-        elsewhere.seen.clear()
-        second = run()
-        try:
-            await answers(client, second)
-            assert not upload.exists()
-            async with asyncio.timeout(60):
-                while (job := (await client.get(f"/api/queue/job/{job_id}")).json())["status"] != "completed":
-                    assert job["status"] in {"pending", "running"}, job
-                    await asyncio.sleep(0.05)
-        finally:
-            second.terminate()
-            second.wait(20)
+    with await serve() as first:
+        async with httpx.AsyncClient(base_url=first.url, timeout=None) as client:
+            body = {"repo_id": "owner/fruits", "filename": "sub/model.gguf", "type": "checkpoint"}
+            job_id = (await client.post("/api/models/download", json=body)).raise_for_status().json()["job_id"]
+            while not [path for path in folder(tmp_path).glob(".*.part.gguf") if path.stat().st_size]:
+                await asyncio.sleep(0.02)
+            first.kill()
+    upload = folder(tmp_path) / ".feedfacecafebeef.part.gguf"
+    upload.write_bytes(b"half an upload")
+    note = {"part": str(upload), "target": str(folder(tmp_path) / "never.gguf")}
+    (tmp_path / "data/incoming/feedfacecafebeef.json").write_text(json.dumps(note))
+    elsewhere.gate.set()
+    elsewhere.seen.clear()
+    with await serve() as second:
+        assert not upload.exists()
+        async with httpx.AsyncClient(base_url=second.url, timeout=None) as client:
+            while (job := (await client.get(f"/api/queue/job/{job_id}")).json())["status"] != "completed":
+                assert job["status"] in {"pending", "running"}, job
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(second.stop)
     got = [seen for seen in elsewhere.seen if seen.path == "/files/lfs" and seen.method == "GET"]
     assert [seen.range.startswith("bytes=") for seen in got] == [True]
     assert (folder(tmp_path) / "model.gguf").read_bytes() == elsewhere.body
     await nothing_left(tmp_path)
-
-
-async def answers(client: httpx.AsyncClient, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the server answers."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                await client.get("/api/health")
-            except httpx.TransportError:
-                assert process.poll() is None, "the server did not start"
-                await asyncio.sleep(0.05)
-            else:
-                return
 
 
 @pytest.mark.parametrize(
