@@ -15,9 +15,9 @@ from pathlib import Path
 from benchmarks.results import Result
 from benchmarks.rounds import some
 from sdrest.registry.folders import Folders
-from sdrest.registry.header import HeaderError
-from sdrest.registry.inspect import header_problems
-from sdrest.registry.reading import read_header
+from sdrest.registry.readers.header import HeaderError
+from sdrest.registry.readers.reading import read_header
+from sdrest.registry.recognition.inspect import header_problems
 from sdrest.registry.registry import Registry
 from tests.model_files import write_gguf, write_safetensors
 from tests.tiny.sd1 import checkpoint

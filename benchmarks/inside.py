@@ -18,13 +18,13 @@ from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters
 from sdrest.core.principal import ANYONE, Principal
 from sdrest.engine.client import Engine
-from sdrest.jobs.residency import Residency
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
 from sdrest.jobs.worker import Worker
 from sdrest.registry.registry import Registry
 from sdrest.settings import load_settings
-from sdrest.web import keys
+from sdrest.web.http import keys
+from sdrest.work.loaded_models import Residency
 from tests.tiny.fixtures import cached
 
 #: Folder of each tiny model that is not a checkpoint.

@@ -26,8 +26,8 @@ from playwright.sync_api import sync_playwright
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.store import Ending
-from sdrest.storage.database import Database
-from sdrest.storage.jobs import SqliteJobStore
+from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.jobs import SqliteJobStore
 from tests.needs import browser_path
 
 ROOT = Path(__file__).parents[1]

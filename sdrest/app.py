@@ -17,65 +17,66 @@ from sdrest.core.errors import InvalidInput
 from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
+from sdrest.core.space import FreeSpace
 from sdrest.engine.client import Engine, engine_from
 from sdrest.engine.cores import usable_cores
-from sdrest.jobs.adapters import AdapterFinder
 from sdrest.jobs.allowance import Allowance, Allowances
-from sdrest.jobs.broadcast import Broadcast
-from sdrest.jobs.contexts import ContextBuilder
-from sdrest.jobs.default_model import DefaultModel
-from sdrest.jobs.downloads.executor import DownloadExecutor
-from sdrest.jobs.downloads.hubs import Hubs
-from sdrest.jobs.downloads.parts import Parts
-from sdrest.jobs.embeddings import Embeddings
+from sdrest.jobs.earlier_results import EarlierResults
+from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
-from sdrest.jobs.filework import FileExecutor, converting, hashing
-from sdrest.jobs.generation import GenerationExecutor, Workshop
 from sdrest.jobs.intake import Intake
-from sdrest.jobs.memory import MemoryPlanner
-from sdrest.jobs.preparation import ModelPreparer
-from sdrest.jobs.residency import LoadExecutor, Residency
 from sdrest.jobs.retention import Keep, Retention
-from sdrest.jobs.reuse import EarlierResults, ResultKeys
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingRecorder
-from sdrest.jobs.trial import LoadTestExecutor
-from sdrest.jobs.upscaling import UpscalingExecutor
-from sdrest.jobs.video import VideoExecutor
 from sdrest.jobs.webhooks import Webhooks
 from sdrest.jobs.worker import ENGINE_WORKER, Executor, Worker
+from sdrest.net.fetching import Fetcher, Guard, WebhookGuard
+from sdrest.net.streaming import Streams
 from sdrest.outputs.data_dir import open_data_dir
-from sdrest.outputs.space import FreeSpace
 from sdrest.outputs.thumbnails import Thumbnails
+from sdrest.planning.context_specs import ContextBuilder
+from sdrest.planning.default_model import DefaultModel
+from sdrest.planning.embedding_files import Embeddings
+from sdrest.planning.loras_and_embeddings import AdapterFinder
+from sdrest.planning.memory import MemoryPlanner
+from sdrest.planning.preparation import ModelPreparer
+from sdrest.planning.result_keys import ResultKeys
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
 from sdrest.registry.folders import Folders
 from sdrest.registry.incoming import IncomingFiles
 from sdrest.registry.refreshing import Refresher
-from sdrest.registry.registry import Registry
-from sdrest.registry.watching import Watcher
+from sdrest.registry.registry import Registry, Watcher
 from sdrest.settings import AuthMode, Settings
-from sdrest.storage.accounts import SqliteAccountStore
-from sdrest.storage.database import Database
-from sdrest.storage.jobs import SqliteJobStore
-from sdrest.storage.timings import SqliteTimings
-from sdrest.storage.webhooks import SqliteOutbox
-from sdrest.web import keys
-from sdrest.web.access import check_permission
+from sdrest.storage.sqlite.accounts import SqliteAccountStore
+from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.jobs import SqliteJobStore
+from sdrest.storage.sqlite.timings import SqliteTimings
+from sdrest.storage.sqlite.webhooks import SqliteOutbox
 from sdrest.web.api.register import add_api
-from sdrest.web.auth import authenticate
 from sdrest.web.dialects.register import add_dialects
-from sdrest.web.docs_page import add_documentation
-from sdrest.web.fetch import Fetcher, Guard, WebhookGuard
-from sdrest.web.headers import answer_preflight, set_up_headers
-from sdrest.web.lifecycle import Lifecycle
-from sdrest.web.metrics import Metrics
-from sdrest.web.middleware import known_host, request_context
-from sdrest.web.problems import Problems
-from sdrest.web.room import AtOnce, Room, Rooms
-from sdrest.web.streams import Streams
-from sdrest.web.transfers import Downloads
+from sdrest.web.http import keys
+from sdrest.web.http.access import check_permission
+from sdrest.web.http.auth import authenticate
+from sdrest.web.http.docs_page import add_documentation
+from sdrest.web.http.errors import Problems
+from sdrest.web.http.lifecycle import Lifecycle
+from sdrest.web.http.metrics import Metrics
+from sdrest.web.http.middleware import answer_preflight, known_host, request_context, set_up_headers
+from sdrest.web.http.room import AtOnce, Room, Rooms
+from sdrest.web.requests.job_views import webhook_body
 from sdrest.web.ui.setup import add_ui
-from sdrest.web.views import webhook_body
+from sdrest.work.downloads.executor import DownloadExecutor
+from sdrest.work.downloads.hubs import Hubs
+from sdrest.work.downloads.parts import Parts
+from sdrest.work.downloads.requests import Downloads
+from sdrest.work.load_tests import LoadTestExecutor
+from sdrest.work.loaded_models import Residency
+from sdrest.work.loading import LoadExecutor
+from sdrest.work.model_files import FileExecutor, converting, hashing
+from sdrest.work.pictures import GenerationExecutor
+from sdrest.work.upscaling import UpscalingExecutor
+from sdrest.work.video import VideoExecutor
+from sdrest.work.workshop import Workshop
 
 log = structlog.get_logger(__name__)
 

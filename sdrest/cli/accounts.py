@@ -14,8 +14,8 @@ from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from
 from sdrest.core.errors import SdrestError
 from sdrest.settings import LogLevel
-from sdrest.storage.accounts import SqliteAccountStore
-from sdrest.storage.database import Database
+from sdrest.storage.sqlite.accounts import SqliteAccountStore
+from sdrest.storage.sqlite.database import Database
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from sdrest.cli.listening import Listening, listen, listen_locally
 from sdrest.core.errors import InvalidInput
 from sdrest.engine.client import Engine
 from sdrest.settings import Settings
-from sdrest.web.keys import LIFECYCLE
-from sdrest.web.lifecycle import Lifecycle
+from sdrest.web.http.keys import LIFECYCLE
+from sdrest.web.http.lifecycle import Lifecycle
 
 _SHUTDOWN_SECONDS = 5.0
 

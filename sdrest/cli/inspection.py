@@ -19,10 +19,10 @@ from sdrest.core.errors import ModelNotFound, SdrestError
 from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Component, Loading, Model, ModelType
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.folders import Folders
-from sdrest.registry.header import Header
-from sdrest.registry.identify import Identity, identify
-from sdrest.registry.inspect import header_problems, inspect_model
-from sdrest.registry.reading import is_diffusers_folder, read_header
+from sdrest.registry.readers.header import Header
+from sdrest.registry.readers.reading import is_diffusers_folder, read_header
+from sdrest.registry.recognition.identify import Identity, identify
+from sdrest.registry.recognition.inspect import header_problems, inspect_model
 from sdrest.registry.registry import ComponentState, Registry
 from sdrest.settings import MODEL_FOLDERS, LogLevel
 

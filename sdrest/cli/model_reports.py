@@ -15,10 +15,10 @@ from sdrest.conversion.compare import Comparison, TensorError
 from sdrest.conversion.plan import Plan
 from sdrest.core.model import Problem
 from sdrest.core.tensor_types import TensorType
-from sdrest.registry.header import Header
-from sdrest.registry.identify import Identity, identify
-from sdrest.registry.inspect import count_types, header_problems
-from sdrest.registry.reading import read_header
+from sdrest.registry.readers.header import Header
+from sdrest.registry.readers.reading import read_header
+from sdrest.registry.recognition.identify import Identity, identify
+from sdrest.registry.recognition.inspect import count_types, header_problems
 
 _SHORT_TEXT = 200
 
@@ -70,7 +70,7 @@ def _plan_json(plan: Plan) -> dict[str, object]:
 
 
 def print_inspection(console: Console, path: Path, *, as_json: bool) -> None:
-    """Everything that the header of ``path`` says. Raises :class:`sdrest.registry.header.HeaderError`."""
+    """Everything that the header of ``path`` says. Raises :class:`sdrest.registry.readers.header.HeaderError`."""
     header = read_header(path)
     identity = identify(header)
     if as_json:

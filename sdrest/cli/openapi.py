@@ -8,7 +8,7 @@ import click
 
 from sdrest.app import build_app
 from sdrest.settings import Settings
-from sdrest.web.openapi import document
+from sdrest.web.http.openapi import document
 
 
 @click.command()

@@ -16,11 +16,11 @@ from sdrest.conversion.sources import Sources
 from sdrest.conversion.verify import ConversionFailed
 from sdrest.core.errors import Cancelled, ModelUnusable
 from sdrest.core.tensor_types import TensorType
-from sdrest.registry.header import Header, TensorInfo
-from sdrest.registry.layout import check_layout
-from sdrest.registry.naming import convert_names
-from sdrest.registry.reading import read_header
-from sdrest.registry.versions import Names, library_version
+from sdrest.registry.readers.header import Header, TensorInfo
+from sdrest.registry.readers.layout import check_layout
+from sdrest.registry.readers.reading import read_header
+from sdrest.registry.recognition.naming import convert_names
+from sdrest.registry.recognition.versions import Names, library_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sdrest.conversion.ggml import Bytes
 from sdrest.conversion.plan import Plan, PlannedTensor
 from sdrest.core.model import ModelFormat
 from sdrest.core.tensor_types import TensorType
-from sdrest.registry.gguf import KeyValue, read_key_values
+from sdrest.registry.readers.gguf import KeyValue, read_key_values
 
 _DTYPES = {TensorType.F32: "F32", TensorType.F16: "F16", TensorType.BF16: "BF16", TensorType.I32: "I32"}
 #: Keys that describe the file rather than the model: written anew.

@@ -15,12 +15,12 @@ from sdrest.conversion.rules import TypeRule, choose, is_unused
 from sdrest.core.errors import InvalidInput, ModelUnusable, NotFound
 from sdrest.core.model import ModelFormat
 from sdrest.core.tensor_types import TensorType
-from sdrest.registry.header import Header, TensorInfo
-from sdrest.registry.identify import Identity, identify
-from sdrest.registry.layout import NAME_LIMIT, check_layout
-from sdrest.registry.naming import convert_names
-from sdrest.registry.reading import DIFFUSERS_PARTS, read_header
-from sdrest.registry.versions import Names, library_version
+from sdrest.registry.readers.header import Header, TensorInfo
+from sdrest.registry.readers.layout import NAME_LIMIT, check_layout
+from sdrest.registry.readers.reading import DIFFUSERS_PARTS, read_header
+from sdrest.registry.recognition.identify import Identity, identify
+from sdrest.registry.recognition.naming import convert_names
+from sdrest.registry.recognition.versions import Names, library_version
 
 _VAE_PREFIX = "vae."
 _VAE_STARTS = ("first_stage_model.", "vae.")

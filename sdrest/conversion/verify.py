@@ -10,9 +10,9 @@ from sdrest.conversion.plan import Plan
 from sdrest.core.errors import SdrestError
 from sdrest.core.model import ModelFormat
 from sdrest.core.tensor_types import BY_GGML_ID, TensorType
-from sdrest.registry.header import HeaderError
-from sdrest.registry.layout import check_layout
-from sdrest.registry.reading import read_header
+from sdrest.registry.readers.header import HeaderError
+from sdrest.registry.readers.layout import check_layout
+from sdrest.registry.readers.reading import read_header
 
 
 class ConversionFailed(SdrestError):

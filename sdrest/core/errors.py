@@ -1,7 +1,7 @@
 """Every error that sdrest raises on purpose.
 
 An error class has a stable ``slug`` (API clients branch on it) and a message written for the person who made the request: it
-names the field or file and says what would be right. HTTP statuses are not known here; ``sdrest.web.problems`` maps the classes.
+names the field or file and says what would be right. HTTP statuses are not known here; ``sdrest.web.http.errors`` maps the classes.
 """
 
 from __future__ import annotations

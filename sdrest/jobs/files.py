@@ -19,8 +19,8 @@ from typing import Final
 from PIL import Image
 
 from sdrest.core.errors import InsufficientStorage
+from sdrest.core.files import atomic_file
 from sdrest.core.job import Job
-from sdrest.outputs.files import atomic_file
 from sdrest.outputs.pictures import png_bytes
 
 _INPUT: Final = "input"

@@ -18,8 +18,8 @@ from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.allowance import Allowances
+from sdrest.jobs.earlier_results import EarlierResults
 from sdrest.jobs.files import JobFiles
-from sdrest.jobs.reuse import EarlierResults
 from sdrest.jobs.store import JobStore
 from sdrest.jobs.submission import TABLES, Parameters, Prepared, Submission
 

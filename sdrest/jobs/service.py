@@ -14,7 +14,7 @@ from sdrest.core.errors import Conflict, Forbidden, NotFound, SdrestError
 from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, JobRemoved, OutputMade
 from sdrest.core.job import Job, JobState, JobType, Output, Progress
 from sdrest.core.principal import Permission, Principal
-from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
 from sdrest.jobs.intake import Intake
 from sdrest.jobs.store import JobFilter, JobStore

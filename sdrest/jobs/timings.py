@@ -9,8 +9,7 @@ from typing import Protocol
 
 from sdrest.core.events import Event, JobChanged, JobProgressed
 from sdrest.core.job import Job, JobState, Phase
-from sdrest.jobs.broadcast import Broadcast
-from sdrest.jobs.listening import Listener
+from sdrest.jobs.events import Broadcast, Listener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

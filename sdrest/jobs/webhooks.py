@@ -19,8 +19,7 @@ from sdrest.core.background import Background
 from sdrest.core.errors import SdrestError
 from sdrest.core.events import Event, JobChanged
 from sdrest.core.job import Job
-from sdrest.jobs.broadcast import Broadcast
-from sdrest.jobs.listening import Listener
+from sdrest.jobs.events import Broadcast, Listener
 from sdrest.jobs.store import JobStore
 
 log = structlog.get_logger(__name__)

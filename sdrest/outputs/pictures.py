@@ -14,8 +14,8 @@ import structlog
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sdrest.core.errors import InvalidInput
+from sdrest.core.files import atomic_file
 from sdrest.outputs import png
-from sdrest.outputs.files import atomic_file
 from sdrest.outputs.video import VIDEO_SUFFIXES, first_frame
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from sdrest.core.errors import Unsupported
+from sdrest.core.files import atomic_file
 from sdrest.core.parameters import VideoFormat
-from sdrest.outputs.files import atomic_file
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 

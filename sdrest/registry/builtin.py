@@ -8,7 +8,7 @@ from typing import Final
 
 from sdrest.core.model import Model
 from sdrest.registry.folders import FOLDER_KINDS
-from sdrest.registry.inspect import inspect_model
+from sdrest.registry.recognition.inspect import inspect_model
 
 EMBEDDED_NAME: Final = "demo"
 

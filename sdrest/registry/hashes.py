@@ -20,7 +20,7 @@ import msgspec
 
 from sdrest.core.errors import Cancelled, Conflict, InvalidInput
 from sdrest.core.model import Model, ModelFormat
-from sdrest.registry.reading import read_header
+from sdrest.registry.readers.reading import read_header
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 _V1_START, _V1_LENGTH = 0x100000, 0x10000

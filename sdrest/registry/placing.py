@@ -9,8 +9,8 @@ from typing import Final
 from sdrest.core.errors import Conflict, InvalidInput, ModelUnusable, did_you_mean
 from sdrest.core.model import TEXT_TYPES, ModelType, parse_model_types
 from sdrest.registry.folders import BY_KEY, DEPTH_LIMIT, FolderKind, Folders
-from sdrest.registry.inspect import inspect_model
 from sdrest.registry.presets import read_preset, read_templates
+from sdrest.registry.recognition.inspect import inspect_model
 
 _MAX_NAME_BYTES: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")

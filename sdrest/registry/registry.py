@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +11,16 @@ from stat import S_ISREG
 
 import structlog
 
+from sdrest.core.background import Background
 from sdrest.core.model import Component, Loading, Model, ModelType, Requirement
-from sdrest.registry.cache import load_entries, save_entries
 from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.components import requirements
 from sdrest.registry.folders import Folder, Folders
 from sdrest.registry.hashes import HashCache, Hashes, Progress
-from sdrest.registry.header import Header
 from sdrest.registry.loading import candidates, missing_components, resolve_loading
-from sdrest.registry.reading import read_header
-from sdrest.registry.scan import Scanned, scan
+from sdrest.registry.readers.header import Header
+from sdrest.registry.readers.reading import read_header
+from sdrest.registry.scan import Scanned, load_entries, save_entries, scan
 
 log = structlog.get_logger(__name__)
 
@@ -151,7 +152,7 @@ class Registry:
         return missing_components(self._catalogue, model)
 
     def header(self, model: Model) -> Header:
-        """The model's full header, read now. Raises :class:`sdrest.registry.header.HeaderError`."""
+        """The model's full header, read now. Raises :class:`sdrest.registry.readers.header.HeaderError`."""
         return read_header(model.path)
 
     def hash(
@@ -190,3 +191,32 @@ def _has_grown(path: Path, entry: Scanned) -> bool:
 
 def _state(model: Model) -> tuple[object, ...]:
     return model.size, model.mtime_ns, model.type, model.title, model.description, model.preview
+
+
+log = structlog.get_logger(__name__)
+
+
+class Watcher:
+    """Refreshes a registry when something has changed in its folders; looks every ``seconds``, never when that is 0."""
+
+    def __init__(self, registry: Registry, seconds: float) -> None:
+        self._registry = registry
+        self._seconds = seconds
+        self.loop = Background("model-watcher", self._run)
+
+    async def _run(self) -> None:
+        while self._seconds > 0:
+            await asyncio.sleep(self._seconds)
+            try:
+                await asyncio.to_thread(self._look)
+            except OSError as error:  # the state folder is full or gone: the list of models stays as it was
+                log.warning("cannot look for new models", problem=str(error))
+
+    def _look(self) -> None:
+        if not self._registry.is_stale():
+            return
+        report = self._registry.refresh()
+        if report.added or report.removed or report.changed:
+            log.info(
+                "models changed", added=len(report.added), removed=len(report.removed), changed=len(report.changed)
+            )

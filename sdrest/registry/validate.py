@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sdrest.core.architecture import Architecture
 from sdrest.core.errors import SdrestError
 from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Component, Model, ModelFormat, ModelType, Problem
-from sdrest.registry.header import HeaderError
-from sdrest.registry.inspect import header_problems
 from sdrest.registry.presets import read_preset, read_templates
+from sdrest.registry.readers.header import HeaderError
+from sdrest.registry.recognition.inspect import header_problems
 from sdrest.registry.registry import Registry
 
 

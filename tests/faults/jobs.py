@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient
 
-from sdrest.web.keys import ENGINE
+from sdrest.web.http.keys import ENGINE
 from tests.integration.conftest import SMALL
 
 Client = TestClient[Any, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sdrest.web.keys import JOBS, WORKERS
+from sdrest.web.http.keys import JOBS, WORKERS
 from tests.faults.jobs import Client, ended, submitted, until_running
 
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from sdrest.app import build_app
-from sdrest.storage.database import DatabaseUnusable
+from sdrest.storage.sqlite.database import DatabaseUnusable
 from tests.faults.jobs import submitted
 from tests.integration.conftest import SettingsFactory
 

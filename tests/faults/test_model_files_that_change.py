@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sdrest.web.keys import MODELS
+from sdrest.web.http.keys import MODELS
 from tests.faults.jobs import Client, ended, works
 from tests.integration.conftest import SMALL
 from tests.tiny.embedded import NAME

@@ -15,11 +15,12 @@ from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from sdrest.auth.setup import build_access
 from sdrest.core.principal import Role
-from sdrest.storage.accounts import SqliteAccountStore
-from sdrest.storage.database import Database
-from sdrest.web.auth import authenticate, log_in_browser, log_out_browser, public_output_url
-from sdrest.web.keys import ACCESS, PRINCIPAL, SETTINGS
-from sdrest.web.problems import Problems
+from sdrest.storage.sqlite.accounts import SqliteAccountStore
+from sdrest.storage.sqlite.database import Database
+from sdrest.web.http.auth import authenticate, log_in_browser, log_out_browser
+from sdrest.web.http.errors import Problems
+from sdrest.web.http.keys import ACCESS, PRINCIPAL, SETTINGS
+from sdrest.web.requests.job_views import public_output_url
 from tests.integration.conftest import SMALL, ClientFactory, SettingsFactory
 from tests.integration.test_authentication import PASSWORD, access, add_user, basic, bearer, key_of, log_in
 

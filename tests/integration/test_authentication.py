@@ -13,8 +13,8 @@ from sdrest.auth.api_keys import parse_permissions
 from sdrest.auth.setup import Access
 from sdrest.core.errors import TooManyRequests, Unauthorized
 from sdrest.core.principal import Role
-from sdrest.web.access import PUBLIC_ROUTES, is_public
-from sdrest.web.keys import ACCESS
+from sdrest.web.http.access import PUBLIC_ROUTES, is_public
+from sdrest.web.http.keys import ACCESS
 from tests.integration.conftest import SMALL
 
 Client = TestClient[Any, Any]

@@ -92,7 +92,7 @@ async def test_an_unreadable_model_is_refused_at_request_time(
 ) -> None:
     folder = settings_factory().models_dir / "checkpoints"
     (folder / "broken.gguf").write_bytes(content)
-    from sdrest.web.keys import MODELS
+    from sdrest.web.http.keys import MODELS
 
     client.app[MODELS].refresh()
     reply = await client.post("/api/v1/generate", json={**SMALL, "model": "broken"})

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest.core.errors import GenerationFailed
 from sdrest.engine import messages
-from sdrest.web.keys import ENGINE
+from sdrest.web.http.keys import ENGINE
 from tests.integration.conftest import SMALL
 from tests.integration.test_cancel import LONG, until_sampling
 from tests.integration.test_generate import finished

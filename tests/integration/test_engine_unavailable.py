@@ -14,7 +14,7 @@ from sdrest.core.background import Background, LoopState
 from sdrest.core.backoff import Backoff
 from sdrest.core.errors import EngineUnavailable
 from sdrest.engine.client import Engine
-from sdrest.web.keys import BACKGROUNDS, ENGINE, WORKERS
+from sdrest.web.http.keys import BACKGROUNDS, ENGINE, WORKERS
 from tests.faults.jobs import ended, job, submitted
 from tests.integration.conftest import SMALL, SettingsFactory
 from tests.stub_child import Behaviour

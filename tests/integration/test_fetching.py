@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from sdrest.core.errors import InvalidInput, TooLarge
-from sdrest.web.fetch import Fetcher, Guard, is_public_address
+from sdrest.net.fetching import Fetcher, Guard, is_public_address
 from tests.integration.conftest import ClientFactory
 
 

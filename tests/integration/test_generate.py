@@ -152,6 +152,6 @@ async def test_switching_models_and_back_gives_the_same_picture(
 
 
 def _models_key() -> Any:
-    from sdrest.web.keys import MODELS
+    from sdrest.web.http.keys import MODELS
 
     return MODELS

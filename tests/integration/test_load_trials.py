@@ -14,7 +14,7 @@ from sdrest.core.errors import InsufficientMemory, ModelUnusable
 from sdrest.core.principal import Role
 from sdrest.engine.messages import ContextSpec
 from sdrest.engine.trial import try_loading
-from sdrest.web.keys import ACCESS, ENGINE, MODELS
+from sdrest.web.http.keys import ACCESS, ENGINE, MODELS
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.generation_modes import place
 from tests.integration.test_generate import finished

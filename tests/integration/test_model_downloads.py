@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest.core.events import JobProgressed
 from sdrest.core.principal import ANYONE
-from sdrest.web.keys import JOBS
+from sdrest.web.http.keys import JOBS
 from tests.commands import Server, serve_tiny
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.elsewhere import Elsewhere, serving

@@ -9,9 +9,9 @@ from typing import Any
 from sdrest.core.events import ModelChanged
 from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
-from sdrest.jobs.broadcast import Subscription
+from sdrest.jobs.events import Subscription
 from sdrest.jobs.service import JobService
-from sdrest.web.keys import ENGINE, JOBS, MODELS, RESIDENCY
+from sdrest.web.http.keys import ENGINE, JOBS, MODELS, RESIDENCY
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.generation_modes import Client, place, submit
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from sdrest.web.keys import MODELS
+from sdrest.web.http.keys import MODELS
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.generation_modes import place
 from tests.integration.test_generate import finished

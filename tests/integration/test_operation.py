@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from sdrest.jobs.retention import Keep, Retention
-from sdrest.web.keys import ENGINE, JOBS
+from sdrest.web.http.keys import ENGINE, JOBS
 from tests.integration.conftest import SMALL, ClientFactory
 
 Client = TestClient[Any, Any]

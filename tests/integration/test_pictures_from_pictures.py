@@ -16,7 +16,7 @@ from PIL import Image
 from sdrest.app import build_app
 from sdrest.core.events import ModelChanged
 from sdrest.settings import load_settings
-from sdrest.web.keys import JOBS
+from sdrest.web.http.keys import JOBS
 from tests.integration.generation_modes import (
     Client,
     base64_png,

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from sdrest.core.principal import Role
-from sdrest.web.keys import ACCESS, JOBS, MODELS
+from sdrest.web.http.keys import ACCESS, JOBS, MODELS
 from tests.integration.conftest import SMALL, ClientFactory
 
 Client = TestClient[Any, Any]

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from sdrest.engine.client import Engine
-from sdrest.web import keys
+from sdrest.web.http import keys
 from tests.integration.conftest import SMALL, ClientFactory
 
 

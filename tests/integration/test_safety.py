@@ -13,7 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from PIL import Image
 
-from sdrest.web.openapi import documented_routes
+from sdrest.web.http.openapi import documented_routes
 from tests.integration.conftest import SMALL, ClientFactory
 
 Client = TestClient[Any, Any]

@@ -30,7 +30,7 @@ from schemathesis.specs.openapi.checks import (
 
 from sdrest.app import build_app
 from sdrest.settings import load_settings
-from sdrest.web.openapi import document
+from sdrest.web.http.openapi import document
 
 EXAMPLES = 3
 MANY_EXAMPLES = 60

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sdrest.core import bounds
 from sdrest.core.events import JobChanged
-from sdrest.web.keys import JOBS, ROOMS
+from sdrest.web.http.keys import JOBS, ROOMS
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.generation_modes import place
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from sdrest.core.architecture import Architecture
-from sdrest.registry.naming import convert_name
+from sdrest.registry.recognition.naming import convert_name
 
 #: ``enum SDVersion``: the architectures in the library's order, then VERSION_COUNT.
 _VERSIONS: list[Architecture | None] = [a for a in Architecture if a is not Architecture.CHROMA] + [None]

@@ -93,7 +93,7 @@ async def test_text_from_users_is_never_markup(client: Client) -> None:
 async def test_signing_in_leads_to_the_wanted_page_and_out_again(client_factory: ClientFactory) -> None:
     client = await client_factory(auth="jwt")
     from sdrest.core.principal import Role
-    from sdrest.web.keys import ACCESS
+    from sdrest.web.http.keys import ACCESS
 
     server: Any = client.server
     await server.app[ACCESS].directory.add("ann", "correct horse battery", Role.USER)

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest.core.model import Model
 from sdrest.core.principal import Role
-from sdrest.web.keys import ACCESS, MODELS
+from sdrest.web.http.keys import ACCESS, MODELS
 from tests.integration.conftest import ClientFactory
 from tests.integration.generation_modes import place
 from tests.integration.test_generate import finished

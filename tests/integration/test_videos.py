@@ -13,7 +13,7 @@ from PIL import Image
 
 from sdrest.app import build_app
 from sdrest.settings import load_settings
-from sdrest.web.keys import SETTINGS
+from sdrest.web.http.keys import SETTINGS
 from tests.integration.generation_modes import Client, base64_png, images, picture, place, problems, submit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

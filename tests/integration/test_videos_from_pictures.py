@@ -17,7 +17,7 @@ from sdrest.app import build_app
 from sdrest.core.events import JobChanged, JobProgressed
 from sdrest.core.job import TERMINAL_STATES, Phase
 from sdrest.settings import load_settings
-from sdrest.web.keys import JOBS
+from sdrest.web.http.keys import JOBS
 from tests.integration.generation_modes import Client, base64_png, images, picture, place, problems, submit
 from tests.needs import needs
 

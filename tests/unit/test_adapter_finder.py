@@ -12,9 +12,9 @@ import pytest
 
 from sdrest.core.architecture import Architecture
 from sdrest.core.parameters import GenerationParameters, Lora
-from sdrest.jobs import adapters
-from sdrest.jobs.adapters import AdapterFinder
-from sdrest.jobs.embeddings import Embeddings
+from sdrest.planning import loras_and_embeddings as adapters
+from sdrest.planning.embedding_files import Embeddings
+from sdrest.planning.loras_and_embeddings import AdapterFinder
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 from tests.architectures import EVIDENCE

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sdrest.core.events import Event, JobChanged, JobProgressed
 from sdrest.core.job import Job, JobType, Progress
-from sdrest.jobs.broadcast import MAX_BACKLOG, Broadcast, Subscription
+from sdrest.jobs.events import MAX_BACKLOG, Broadcast, Subscription
 
 
 def changed(number: int) -> JobChanged:

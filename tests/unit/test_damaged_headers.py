@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from sdrest.core.tensor_types import TensorType
-from sdrest.registry.header import HEADER_LIMIT_BYTES, HeaderError
-from sdrest.registry.identify import identify
-from sdrest.registry.layout import check_layout
-from sdrest.registry.reading import read_header
+from sdrest.registry.readers.header import HEADER_LIMIT_BYTES, HeaderError
+from sdrest.registry.readers.layout import check_layout
+from sdrest.registry.readers.reading import read_header
+from sdrest.registry.recognition.identify import identify
 from tests.model_files import (
     gguf_string,
     safetensors_header,

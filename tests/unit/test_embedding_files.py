@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sdrest.core.errors import InvalidInput
-from sdrest.jobs.embeddings import Embeddings
+from sdrest.planning.embedding_files import Embeddings
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 

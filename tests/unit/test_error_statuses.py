@@ -14,8 +14,8 @@ import sdrest
 from sdrest.app import build_app
 from sdrest.core import errors
 from sdrest.settings import Settings
-from sdrest.web.keys import REQUEST_ID
-from sdrest.web.problems import STATUS_OF, HttpError, Problems, status_of
+from sdrest.web.http.errors import STATUS_OF, HttpError, Problems, status_of
+from sdrest.web.http.keys import REQUEST_ID
 
 #: Paths in the reach of each shape.
 PATHS = ("/api/x", "/api/v1/x", "/v1/images/generations", "/sdapi/v1/txt2img", "/sdcpp/v1/img_gen", "/text-to-image")

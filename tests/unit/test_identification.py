@@ -9,8 +9,8 @@ import pytest
 
 from sdrest.core.architecture import Architecture
 from sdrest.core.model import Component, LoadingMethod, ModelFormat, ModelType
-from sdrest.registry.identify import Identity, identify
-from sdrest.registry.reading import read_header
+from sdrest.registry.readers.reading import read_header
+from sdrest.registry.recognition.identify import Identity, identify
 from tests.architectures import EVIDENCE, PARTS, D, Shapes
 from tests.model_files import torch_pickle, write_gguf, write_safetensors, write_torch_zip
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from sdrest.core.parameters import GenerationParameters, Outpaint
-from sdrest.jobs.inputs import arrange, widened
-from sdrest.jobs.sizes import with_picture_size
+from sdrest.planning.preparation import with_picture_size
 from sdrest.registry.defaults import Defaults
+from sdrest.work.input_pictures import arrange, widened
 
 DEFAULTS = Defaults(512, 512, multiple=16)
 SIZE = GenerationParameters(width=64, height=32)

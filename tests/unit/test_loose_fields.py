@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from sdrest.core.errors import InvalidInput
-from sdrest.web.dialects.loose import loosened, loras, take_extra_args
-from sdrest.web.dialects.openai_inputs import repaint_mask
-from sdrest.web.dialects.sdcpp_fields import parameters_from
+from sdrest.web.dialects.openai.inputs import repaint_mask
+from sdrest.web.dialects.sdcpp.fields import parameters_from
+from sdrest.web.requests.loose_values import loosened, loras, take_extra_args
 
 
 @pytest.mark.parametrize(

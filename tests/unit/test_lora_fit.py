@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sdrest.core.architecture import Architecture
 from sdrest.core.model import Loading
-from sdrest.registry.lora_fit import LoraFit, check_lora, loaded_shapes
-from sdrest.registry.reading import read_header
+from sdrest.registry.readers.reading import read_header
+from sdrest.registry.recognition.lora_fit import LoraFit, check_lora, loaded_shapes
 from tests.architectures import Shapes
 from tests.model_files import write_safetensors
 

@@ -10,8 +10,8 @@ import pytest
 from sdrest.conversion.ncnn import rrdbnet_tensors, write_safetensors
 from sdrest.core.errors import ModelUnusable
 from sdrest.core.model import ModelType
-from sdrest.registry.identify import identify
-from sdrest.registry.reading import read_header
+from sdrest.registry.readers.reading import read_header
+from sdrest.registry.recognition.identify import identify
 
 WIDTH, GROWTH = 8, 4
 #: (inputs, outputs) of each convolution of one block, in the order of the graph.

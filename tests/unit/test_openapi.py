@@ -15,7 +15,7 @@ from sdrest.app import build_app
 from sdrest.cli.sdrest import main
 from sdrest.core.names import Sampler
 from sdrest.settings import Settings
-from sdrest.web.openapi import document, documented_routes
+from sdrest.web.http.openapi import document, documented_routes
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def spec(app: web.Application) -> dict[str, Any]:
 
 def test_every_route_is_described(app: web.Application) -> None:
     missing = [f"{route.method} {route.path}" for route in documented_routes(app) if route.operation is None]
-    assert not missing, "decorate these handlers with sdrest.web.operations.operation"
+    assert not missing, "decorate these handlers with sdrest.web.http.operations.operation"
 
 
 def test_every_description_has_a_summary_that_ends(app: web.Application) -> None:

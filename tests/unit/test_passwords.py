@@ -16,8 +16,8 @@ from sdrest.auth.directory import Directory
 from sdrest.auth.passwords import LocalAccounts, Passwords
 from sdrest.core.errors import Conflict, InvalidInput
 from sdrest.core.principal import Permission, Role
-from sdrest.storage.accounts import SqliteAccountStore
-from sdrest.storage.database import Database
+from sdrest.storage.sqlite.accounts import SqliteAccountStore
+from sdrest.storage.sqlite.database import Database
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "correct horse"

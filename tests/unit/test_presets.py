@@ -9,9 +9,18 @@ import pytest
 from sdrest.core.errors import Conflict, InvalidInput, ModelUnusable
 from sdrest.core.model import ModelType
 from sdrest.registry.folders import Folders
-from sdrest.registry.presets import Preset, Template, read_preset, read_templates, save_preset, save_template
+from sdrest.registry.presets import (
+    Preset,
+    Template,
+    find_preset,
+    find_template,
+    read_preset,
+    read_templates,
+    save_preset,
+    save_template,
+    templates,
+)
 from sdrest.registry.registry import Registry
-from sdrest.registry.saved import find_preset, find_template, templates
 from sdrest.registry.validate import validate
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdrest.core.job import Phase
-from sdrest.jobs.progress import ProgressTracker
+from sdrest.work.progress import ProgressTracker
 
 REPORTS = st.lists(st.tuples(st.sampled_from(list(Phase)), st.integers(-1, 50), st.integers(-1, 50), st.integers(0, 4)))
 

@@ -6,7 +6,7 @@ import pytest
 
 from sdrest.core.errors import InvalidInput
 from sdrest.core.parameters import Lora
-from sdrest.jobs.prompts import extract_loras, words_in
+from sdrest.planning.loras_and_embeddings import extract_loras, words_in
 
 
 def test_tags_are_taken_out_with_name_and_multiplier() -> None:

@@ -12,10 +12,10 @@ from sdrest.core.errors import FieldProblem
 from sdrest.core.model import Component, Model
 from sdrest.core.parameters import GenerationParameters
 from sdrest.engine.messages import ContextSpec
-from sdrest.jobs.adapters import Adapters
-from sdrest.jobs.contexts import ContextPlan
-from sdrest.jobs.memory import MemoryPlanner
-from sdrest.jobs.prompt_tokens import most_tokens, text_problems
+from sdrest.planning.context_specs import ContextPlan
+from sdrest.planning.loras_and_embeddings import Adapters
+from sdrest.planning.memory import MemoryPlanner
+from sdrest.planning.prompt_tokens import most_tokens, text_problems
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 from tests.architectures import EVIDENCE

@@ -6,8 +6,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from sdrest.core.errors import Unauthorized
-from sdrest.web.credentials import Basic, Bearer, Credentials, Key, credentials_in
-from sdrest.web.origins import is_foreign
+from sdrest.web.http.auth import Basic, Bearer, Credentials, Key, credentials_in, is_foreign
 
 
 @pytest.mark.parametrize(

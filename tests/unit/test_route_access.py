@@ -10,8 +10,8 @@ from sdrest.app import build_app
 from sdrest.core.errors import Forbidden
 from sdrest.core.principal import Permission, Role, principal_of
 from sdrest.settings import Settings
-from sdrest.web.access import Handler, check_permission, is_public, permission_of, requires
-from sdrest.web.keys import PRINCIPAL
+from sdrest.web.http.access import Handler, check_permission, is_public, permission_of, requires
+from sdrest.web.http.keys import PRINCIPAL
 
 
 async def plain(request: web.Request) -> web.Response:

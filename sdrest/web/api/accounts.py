@@ -11,13 +11,13 @@ from typing_extensions import TypedDict
 from sdrest.auth.accounts import Account
 from sdrest.core.errors import InvalidInput
 from sdrest.core.principal import Permission, Role
-from sdrest.web.access import requires
-from sdrest.web.bodies import Body, read_body
-from sdrest.web.keys import ACCESS
-from sdrest.web.operations import operation
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
-from sdrest.web.views import timestamp
+from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import Body, read_body
+from sdrest.web.http.keys import ACCESS
+from sdrest.web.http.operations import operation
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+from sdrest.web.requests.job_views import timestamp
 
 
 class NewAccountBody(Body):

@@ -13,16 +13,15 @@ from sdrest.auth.sessions import TokenPair
 from sdrest.core import bounds
 from sdrest.core.errors import Unauthorized
 from sdrest.core.principal import Permission, Principal
-from sdrest.web.access import requires
-from sdrest.web.auth import client_address
-from sdrest.web.bodies import Body, read_body, validate
-from sdrest.web.credentials import Bearer, credentials_in
-from sdrest.web.keys import ACCESS, CALLER, PRINCIPAL
-from sdrest.web.operations import operation
-from sdrest.web.reading import read_json
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
-from sdrest.web.views import timestamp
+from sdrest.web.http.access import requires
+from sdrest.web.http.auth import Bearer, client_address, credentials_in
+from sdrest.web.http.bodies import Body, read_body, validate
+from sdrest.web.http.keys import ACCESS, CALLER, PRINCIPAL
+from sdrest.web.http.operations import operation
+from sdrest.web.http.reading import read_json
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+from sdrest.web.requests.job_views import timestamp
 
 
 class LoginBody(Body):

@@ -12,9 +12,9 @@ from typing_extensions import TypedDict
 
 from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS, Sampler, Scheduler
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters, limits_of
-from sdrest.web.operations import operation
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
+from sdrest.web.http.operations import operation
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
 
 _SAMPLER_NOTES: Final[dict[Sampler, str]] = {
     Sampler.EULER: "First order, deterministic; the usual choice for flow models.",

@@ -24,11 +24,11 @@ from sdrest.core.events import (
     job_of,
 )
 from sdrest.core.job import Job
-from sdrest.web.keys import JOBS, PRINCIPAL, STREAMS
-from sdrest.web.operations import Reply, operation
-from sdrest.web.replies import json_text
-from sdrest.web.routing import Route
-from sdrest.web.views import image_view, job_reply, job_view, preview_view, progress_view, timestamp
+from sdrest.web.http.keys import JOBS, PRINCIPAL, STREAMS
+from sdrest.web.http.operations import Reply, operation
+from sdrest.web.http.replies import json_text
+from sdrest.web.http.routing import Route
+from sdrest.web.requests.job_views import image_view, job_reply, job_view, preview_view, progress_view, timestamp
 
 _HEARTBEAT_SECONDS: Final = 20.0
 

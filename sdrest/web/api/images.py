@@ -17,12 +17,12 @@ from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
 from sdrest.core.parameters import MAX_SIDE_PX
 from sdrest.outputs.pictures import png_bytes
-from sdrest.web.bodies import Body, parse_query, read_body
-from sdrest.web.keys import FETCHER
-from sdrest.web.operations import operation
-from sdrest.web.pictures import read_picture
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
+from sdrest.web.http.bodies import Body, parse_query, read_body
+from sdrest.web.http.keys import FETCHER
+from sdrest.web.http.operations import operation
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+from sdrest.web.requests.pictures import read_picture
 
 _PICTURE: Final = "Base64, a data: URL, an http(s) URL, or job:<id>/<file>."
 

@@ -23,12 +23,12 @@ from sdrest.core.parameters import (
     limits_of,
 )
 from sdrest.core.principal import Permission
-from sdrest.web.access import requires
 from sdrest.web.api.system import backend_name, device_view
-from sdrest.web.keys import ENGINE, LIFECYCLE, SETTINGS, WORKERS
-from sdrest.web.operations import operation
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
+from sdrest.web.http.access import requires
+from sdrest.web.http.keys import ENGINE, LIFECYCLE, SETTINGS, WORKERS
+from sdrest.web.http.operations import operation
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
 
 _PLAIN_TYPES: Final = (str, int, float, bool)
 

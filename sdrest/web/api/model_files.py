@@ -15,15 +15,15 @@ from sdrest.core.errors import Forbidden, InvalidInput
 from sdrest.core.job import Job, JobType
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.principal import Permission
-from sdrest.jobs.filework import plan_conversion
 from sdrest.registry.registry import Registry
 from sdrest.registry.validate import validate as validate_model
-from sdrest.web.access import requires
-from sdrest.web.bodies import Body, read_body
-from sdrest.web.keys import JOBS, MODELS, PRINCIPAL
-from sdrest.web.operations import operation
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
+from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import Body, read_body
+from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
+from sdrest.web.http.operations import operation
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+from sdrest.work.model_files import plan_conversion
 
 
 class ValidateBody(Body):

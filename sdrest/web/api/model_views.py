@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from sdrest.core.model import Model
 from sdrest.registry.folders import extensions_of
 from sdrest.registry.registry import Registry
-from sdrest.web.views import timestamp
+from sdrest.web.requests.job_views import timestamp
 
 
 class ModelView(TypedDict):

@@ -15,15 +15,15 @@ from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.model import MODEL_TYPES, TEXT_TYPES, Model, parse_model_types
 from sdrest.core.principal import Permission
 from sdrest.registry.catalogue import Query, SortKey
+from sdrest.registry.presets import contents_of
 from sdrest.registry.registry import Registry
-from sdrest.registry.saved import contents_of
-from sdrest.web.access import requires
 from sdrest.web.api.model_views import ModelDetail, ModelView, model_detail, model_view, type_view
-from sdrest.web.bodies import Body, parse_query
-from sdrest.web.keys import MODELS, REFRESHER, RESIDENCY
-from sdrest.web.operations import operation
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
+from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import Body, parse_query
+from sdrest.web.http.keys import MODELS, REFRESHER, RESIDENCY
+from sdrest.web.http.operations import operation
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
 
 #: Longest metadata value shown; templates and vocabularies are longer.
 _METADATA_CHARACTERS: Final = 2000

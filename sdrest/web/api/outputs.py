@@ -9,12 +9,12 @@ from aiohttp import web
 from pydantic import Field
 
 from sdrest.core.errors import NotFound
-from sdrest.outputs.files import existing
+from sdrest.core.files import existing
 from sdrest.outputs.pictures import THUMBNAIL_DEFAULT_PX, THUMBNAIL_MAX_PX
-from sdrest.web.bodies import Body, parse_query
-from sdrest.web.keys import JOBS, PRINCIPAL, SETTINGS, THUMBNAILS
-from sdrest.web.operations import Reply, operation
-from sdrest.web.routing import Route
+from sdrest.web.http.bodies import Body, parse_query
+from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS, THUMBNAILS
+from sdrest.web.http.operations import Reply, operation
+from sdrest.web.http.routing import Route
 
 #: A finished file never changes: a job tried again writes the same bytes.
 _CACHE_CONTROL: Final = "private, max-age=31536000, immutable"

@@ -14,14 +14,14 @@ from sdrest.core.errors import Conflict, InvalidInput, NotFound
 from sdrest.core.job import JobState, JobType
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
-from sdrest.web.access import requires
 from sdrest.web.api.generate import SUBMIT_ERRORS, Accepted, accepted
-from sdrest.web.bodies import Body, parse_query, read_body
-from sdrest.web.keys import JOBS, PRINCIPAL
-from sdrest.web.operations import operation
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
-from sdrest.web.views import JobView, job_reply, job_view
+from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import Body, parse_query, read_body
+from sdrest.web.http.keys import JOBS, PRINCIPAL
+from sdrest.web.http.operations import operation
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+from sdrest.web.requests.job_views import JobView, job_reply, job_view
 
 #: Jobs that the status lists of each: running ones and pending ones.
 _LISTED_JOBS: Final = 100

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from sdrest.web.routing import add_api_routes
+from sdrest.web.http.routing import add_api_routes
 
 #: Modules of this package with ``ROUTES``.
 _MODULES: Final = (

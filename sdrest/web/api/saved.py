@@ -14,14 +14,14 @@ from sdrest.core.model import Model
 from sdrest.core.principal import Permission
 from sdrest.registry.folders import Folders
 from sdrest.registry.presets import save_preset, save_template
-from sdrest.web.access import requires
-from sdrest.web.bodies import Body, read_body, validate
-from sdrest.web.keys import MODELS
-from sdrest.web.operations import operation
-from sdrest.web.reading import read_json
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
-from sdrest.web.saved import PresetParameters, canonical, saved_as_model
+from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import Body, read_body, validate
+from sdrest.web.http.keys import MODELS
+from sdrest.web.http.operations import operation
+from sdrest.web.http.reading import read_json
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+from sdrest.web.requests.presets import PresetParameters, canonical, saved_as_model
 
 _NAME: Final = "1 to 100 letters, digits, spaces and . _ - + ( )"
 _OVERWRITE: Final = "Replace one of the same name; otherwise that is a conflict."

@@ -14,12 +14,12 @@ from sdrest.core.background import Background, LoopState
 from sdrest.core.job import Job, JobState
 from sdrest.core.principal import Permission, Principal
 from sdrest.engine.supervisor import EngineState
-from sdrest.web.auth import shown_principal
-from sdrest.web.keys import BACKGROUNDS, ENGINE, JOBS, MODELS, RESIDENCY, SETTINGS, STARTED_AT, WORKERS
-from sdrest.web.operations import operation
-from sdrest.web.public import without_folders
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
+from sdrest.web.http.auth import shown_principal
+from sdrest.web.http.keys import BACKGROUNDS, ENGINE, JOBS, MODELS, RESIDENCY, SETTINGS, STARTED_AT, WORKERS
+from sdrest.web.http.operations import operation
+from sdrest.web.http.public import without_folders
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
 
 
 class LoopView(TypedDict):

@@ -13,13 +13,13 @@ from sdrest.auth.accounts import ApiKey
 from sdrest.auth.api_keys import DEFAULT_PERMISSIONS
 from sdrest.auth.audit import record
 from sdrest.core.principal import Permission
-from sdrest.web.access import requires
-from sdrest.web.bodies import Body, read_body
-from sdrest.web.keys import ACCESS, PRINCIPAL
-from sdrest.web.operations import operation
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
-from sdrest.web.views import timestamp
+from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import Body, read_body
+from sdrest.web.http.keys import ACCESS, PRINCIPAL
+from sdrest.web.http.operations import operation
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+from sdrest.web.requests.job_views import timestamp
 
 
 class NewKeyBody(Body):

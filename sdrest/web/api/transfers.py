@@ -11,17 +11,17 @@ from typing_extensions import TypedDict
 from sdrest.core.errors import InvalidInput
 from sdrest.core.job import JobState
 from sdrest.core.principal import Permission
-from sdrest.web.access import requires
 from sdrest.web.api.model_views import ModelView, model_view
-from sdrest.web.bodies import Body, validate
-from sdrest.web.keys import DOWNLOADS, PRINCIPAL
-from sdrest.web.operations import FORM, operation
-from sdrest.web.reading import read_json
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
-from sdrest.web.transfers import DownloadRequest
-from sdrest.web.uploads import Upload, receive
-from sdrest.web.views import Links, links
+from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import Body, validate
+from sdrest.web.http.keys import DOWNLOADS, PRINCIPAL
+from sdrest.web.http.operations import FORM, operation
+from sdrest.web.http.reading import read_json
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+from sdrest.web.requests.job_views import Links, links
+from sdrest.web.requests.uploads import Upload, receive
+from sdrest.work.downloads.requests import DownloadRequest
 
 _PATH: Final = "Sub-folder, file name, or both, within the folder of the type; empty: the file's own name."
 _SHA256: Final = "SHA-256 that the file must have; empty: not compared."

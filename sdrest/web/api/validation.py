@@ -13,14 +13,13 @@ from typing_extensions import TypedDict
 from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.timings import estimate_seconds
-from sdrest.web.api.generate import SUBMIT_ERRORS
-from sdrest.web.api.modes import MODES, TEXT2IMG, route_names
-from sdrest.web.bodies import Body, validate
-from sdrest.web.keys import ENGINE, JOBS, TIMINGS, WORKSHOP
-from sdrest.web.operations import operation
-from sdrest.web.reading import read_json
-from sdrest.web.replies import json_reply
-from sdrest.web.routing import Route
+from sdrest.web.api.generate import MODES, SUBMIT_ERRORS, TEXT2IMG, route_names
+from sdrest.web.http.bodies import Body, validate
+from sdrest.web.http.keys import ENGINE, JOBS, TIMINGS, WORKSHOP
+from sdrest.web.http.operations import operation
+from sdrest.web.http.reading import read_json
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
 
 
 class ValidateBody(Body):

@@ -6,21 +6,29 @@ from importlib.util import find_spec
 
 from aiohttp import web
 
-from sdrest.web.dialects import (
-    a1111,
-    a1111_lists,
-    a1111_options,
-    a1111_progress,
-    a1111_replies,
-    openai,
-    openai_replies,
-    openai_videos,
-    sdcpp,
-    server_b,
+from sdrest.web.dialects import server_b
+from sdrest.web.dialects.a1111 import (
+    lists as a1111_lists,
 )
-from sdrest.web.mcp.route import add_mcp
-from sdrest.web.problems import Problems
-from sdrest.web.routing import add_dialect_routes
+from sdrest.web.dialects.a1111 import (
+    options as a1111_options,
+)
+from sdrest.web.dialects.a1111 import (
+    progress as a1111_progress,
+)
+from sdrest.web.dialects.a1111 import (
+    replies as a1111_replies,
+)
+from sdrest.web.dialects.a1111 import (
+    routes as a1111,
+)
+from sdrest.web.dialects.mcp.route import add_mcp
+from sdrest.web.dialects.openai import images as openai
+from sdrest.web.dialects.openai import replies as openai_replies
+from sdrest.web.dialects.openai import videos as openai_videos
+from sdrest.web.dialects.sdcpp import routes as sdcpp
+from sdrest.web.http.errors import Problems
+from sdrest.web.http.routing import add_dialect_routes
 
 
 def add_dialects(app: web.Application, problems: Problems) -> None:

@@ -21,20 +21,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, NotFound
+from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import GenerationParameters, to_json
-from sdrest.jobs.progress import LOAD_SHARE
 from sdrest.jobs.submission import Submission
-from sdrest.outputs.files import existing
-from sdrest.web.bodies import body_model, to_parameters, validate
-from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
-from sdrest.web.operations import FORM, Reply, operation
-from sdrest.web.pictures import Sent, read_pictures, submit_job
-from sdrest.web.reading import read_file, read_parts
-from sdrest.web.replies import json_reply
-from sdrest.web.reuse import may_reuse
-from sdrest.web.routing import Route
+from sdrest.web.http.bodies import body_model, to_parameters, validate
+from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
+from sdrest.web.http.operations import FORM, Reply, operation
+from sdrest.web.http.reading import read_file, read_parts
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+from sdrest.web.requests.pictures import Sent, read_pictures, submit_job
+from sdrest.web.requests.submission import may_reuse
+from sdrest.work.progress import LOAD_SHARE
 
 _DIALECT: Final = "server_b"
 _SIZE_STEP_PX: Final = 32

@@ -7,11 +7,11 @@ from aiohttp import web
 from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.principal import Permission, Role
 from sdrest.settings import AuthMode
-from sdrest.web.access import requires
-from sdrest.web.keys import ACCESS, SETTINGS
-from sdrest.web.problems import status_of
-from sdrest.web.reading import read_parts
-from sdrest.web.ui.contexts import AccountsPage
+from sdrest.web.http.access import requires
+from sdrest.web.http.errors import status_of
+from sdrest.web.http.keys import ACCESS, SETTINGS
+from sdrest.web.http.reading import read_parts
+from sdrest.web.ui.page_contexts import AccountsPage
 from sdrest.web.ui.rendering import is_htmx, page, see
 
 _HERE = "/ui/system/accounts"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS, PreviewMode, Sampler, Scheduler
 from sdrest.core.parameters import limits_of
-from sdrest.web.ui.texts import AUTOMATIC, FIELD_UNITS, PREVIEW_LABELS, field_label
+from sdrest.web.ui.labels import AUTOMATIC, FIELD_UNITS, PREVIEW_LABELS, field_label
 
 
 class Kind(StrEnum):

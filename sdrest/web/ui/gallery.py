@@ -15,11 +15,11 @@ from sdrest.core.errors import InvalidInput, NotFound
 from sdrest.core.job import TERMINAL_STATES, Job, Output
 from sdrest.core.model import MAIN_TYPES
 from sdrest.jobs.store import JobFilter
-from sdrest.web.keys import JOBS, MODELS, PRINCIPAL
-from sdrest.web.ui.cards import parameter_rows, picture_of, pictures_of
-from sdrest.web.ui.contexts import ComparePage, GalleryPage, PicturePage
+from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
+from sdrest.web.ui.job_cards import parameter_rows, picture_of, pictures_of
 from sdrest.web.ui.modes import MODES
+from sdrest.web.ui.page_contexts import ComparePage, GalleryPage, PicturePage
 from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
 
 #: Jobs on one page of the gallery.

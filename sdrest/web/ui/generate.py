@@ -23,19 +23,19 @@ from sdrest.jobs.submission import Submission
 from sdrest.outputs.infotext import parse_infotext
 from sdrest.registry.defaults import defaults_of
 from sdrest.web.api.system import engine_problem
-from sdrest.web.bodies import body_model, to_parameters, validate
-from sdrest.web.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
-from sdrest.web.pictures import submit_job
-from sdrest.web.problems import status_of
-from sdrest.web.reading import read_bytes
-from sdrest.web.ui.cards import card_of, picture_of, recent_pictures
-from sdrest.web.ui.contexts import FieldGroup, GeneratePage, JobCard, LoraChoice, ModelNote, Picture
+from sdrest.web.http.bodies import body_model, to_parameters, validate
+from sdrest.web.http.errors import status_of
+from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
+from sdrest.web.http.reading import read_bytes
+from sdrest.web.requests.pictures import submit_job
 from sdrest.web.ui.fields import Field, Kind, Option, field_text, form_fields, texts_of
 from sdrest.web.ui.forms import Posted, body_values, field_errors, read_form, read_form_pictures
+from sdrest.web.ui.infotext_form import form_texts_of_infotext
+from sdrest.web.ui.job_cards import card_of, picture_of, recent_pictures
 from sdrest.web.ui.modes import MODES, Mode
+from sdrest.web.ui.page_contexts import FieldGroup, GeneratePage, JobCard, LoraChoice, ModelNote, Picture
+from sdrest.web.ui.preset_choices import preset_texts, read_saved
 from sdrest.web.ui.rendering import is_htmx, page, part
-from sdrest.web.ui.reuse import form_texts_of_infotext
-from sdrest.web.ui.saved_texts import preset_texts, read_saved
 
 _RECENT: Final = 12
 #: A picker longer than this is no help; the rest is found on the Models page.

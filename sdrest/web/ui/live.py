@@ -19,11 +19,11 @@ from sdrest.core.events import (
     ServerStopping,
     is_visible,
 )
-from sdrest.web.keys import JOBS, PRINCIPAL, STREAMS
-from sdrest.web.replies import json_text
-from sdrest.web.ui.texts import JOB_LABELS, STATE_LABELS
-from sdrest.web.ui.wording import progress_text
-from sdrest.web.views import output_url, preview_view
+from sdrest.web.http.keys import JOBS, PRINCIPAL, STREAMS
+from sdrest.web.http.replies import json_text
+from sdrest.web.requests.job_views import output_url, preview_view
+from sdrest.web.ui.filters import progress_text
+from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS
 
 _RETRY_MILLISECONDS: Final = 2000
 

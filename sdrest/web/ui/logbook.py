@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 
 from sdrest.core.principal import Permission
-from sdrest.web.access import requires
+from sdrest.web.http.access import requires
 
 _KEPT: Final = 400
 _BACKLOG: Final = 200

@@ -8,12 +8,12 @@ from sdrest.core import bounds
 from sdrest.core.errors import SdrestError
 from sdrest.core.principal import Permission
 from sdrest.settings import AuthMode
-from sdrest.web.access import requires
-from sdrest.web.auth import log_in_browser, log_out_browser
-from sdrest.web.keys import SETTINGS
-from sdrest.web.problems import status_of
-from sdrest.web.reading import read_parts
-from sdrest.web.ui.contexts import LoginPage
+from sdrest.web.http.access import requires
+from sdrest.web.http.auth import log_in_browser, log_out_browser
+from sdrest.web.http.errors import status_of
+from sdrest.web.http.keys import SETTINGS
+from sdrest.web.http.reading import read_parts
+from sdrest.web.ui.page_contexts import LoginPage
 from sdrest.web.ui.rendering import page
 
 _HOME = "/ui/"

@@ -22,18 +22,18 @@ from sdrest.core.job import JobType
 from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Model, ModelType
 from sdrest.core.principal import Permission
 from sdrest.core.tensor_types import WRITABLE, TensorType
-from sdrest.jobs.filework import folder_of, plan_conversion
 from sdrest.registry.registry import Registry
 from sdrest.registry.validate import validate
-from sdrest.web.access import requires
 from sdrest.web.api.model_files import may_test_loading, queue_load_test
-from sdrest.web.keys import JOBS, MODELS, PRINCIPAL, WORKERS
-from sdrest.web.problems import status_of
-from sdrest.web.reading import read_parts
+from sdrest.web.http.access import requires
+from sdrest.web.http.errors import status_of
+from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL, WORKERS
+from sdrest.web.http.reading import read_parts
 from sdrest.web.ui.fields import Field, Kind, Option
 from sdrest.web.ui.forms import field_errors
-from sdrest.web.ui.model_contexts import ConversionPreview, ConvertForm, ModelTools
+from sdrest.web.ui.model_page_contexts import ConversionPreview, ConvertForm, ModelTools
 from sdrest.web.ui.rendering import is_htmx, part, see
+from sdrest.work.model_files import folder_of, plan_conversion
 
 _TYPE, _OUTPUT, _RULES, _VAE, _BEST, _OVERWRITE = "quantization_type", "output", "rules", "vae", "best", "overwrite"
 _FIELDS: Final = (
@@ -204,7 +204,7 @@ async def _form(registry: Registry, model: Model, texts: Mapping[str, str] | Non
 
 
 def _plan(registry: Registry, model: Model, texts: Mapping[str, str]) -> tuple[dict[str, Any], Plan]:
-    """Raises what :func:`sdrest.jobs.filework.plan_conversion` raises."""
+    """Raises what :func:`sdrest.work.model_files.plan_conversion` raises."""
     problems = [
         FieldProblem(field.name, f"at most {field.max_length} characters")
         for field in _FIELDS

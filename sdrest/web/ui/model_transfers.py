@@ -6,16 +6,16 @@ from aiohttp import web
 
 from sdrest.core.errors import SdrestError
 from sdrest.core.principal import Permission
-from sdrest.web.access import requires
-from sdrest.web.keys import DOWNLOADS, PRINCIPAL
-from sdrest.web.problems import status_of
-from sdrest.web.reading import read_parts
-from sdrest.web.transfers import DownloadRequest
-from sdrest.web.ui.cards import card_of
+from sdrest.web.http.access import requires
+from sdrest.web.http.errors import status_of
+from sdrest.web.http.keys import DOWNLOADS, PRINCIPAL
+from sdrest.web.http.reading import read_parts
+from sdrest.web.requests.uploads import Upload, receive
+from sdrest.web.ui.job_cards import card_of
 from sdrest.web.ui.models import show_all
 from sdrest.web.ui.rendering import is_htmx, part, see
 from sdrest.web.ui.transfer_forms import DOWNLOAD, UPLOAD, add_models, form_of
-from sdrest.web.uploads import Upload, receive
+from sdrest.work.downloads.requests import DownloadRequest
 
 
 @requires(Permission.MANAGE_MODELS)

@@ -15,16 +15,16 @@ from sdrest.core.job import JobType
 from sdrest.core.model import MAIN_TYPES, MODEL_TYPES, Model, Need, parse_model_types
 from sdrest.core.principal import Permission
 from sdrest.registry.catalogue import Query, SortKey
-from sdrest.web.access import requires
-from sdrest.web.keys import DEFAULT_MODEL, ENGINE, JOBS, MODELS, PRINCIPAL, REFRESHER, RESIDENCY, SETTINGS
-from sdrest.web.ui.contexts import Fact
+from sdrest.web.http.access import requires
+from sdrest.web.http.keys import DEFAULT_MODEL, ENGINE, JOBS, MODELS, PRINCIPAL, REFRESHER, RESIDENCY, SETTINGS
 from sdrest.web.ui.fields import Option
-from sdrest.web.ui.model_contexts import AddModels, ComponentRow, ModelPage, ModelsPage
+from sdrest.web.ui.filters import count_text, size_text
+from sdrest.web.ui.labels import TYPE_LABELS
+from sdrest.web.ui.model_page_contexts import AddModels, ComponentRow, ModelPage, ModelsPage
 from sdrest.web.ui.model_tools import named_model, tools_of
+from sdrest.web.ui.page_contexts import Fact
 from sdrest.web.ui.rendering import is_htmx, page, page_number, part, query_number, see
-from sdrest.web.ui.texts import TYPE_LABELS
 from sdrest.web.ui.transfer_forms import add_models
-from sdrest.web.ui.wording import count_text, size_text
 
 _PAGE_LENGTH: Final = 50
 _SORTS: Final = (

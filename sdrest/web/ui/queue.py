@@ -13,15 +13,15 @@ from sdrest.core.errors import InvalidInput
 from sdrest.core.job import TERMINAL_STATES, JobState, JobType
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
-from sdrest.web.access import requires
-from sdrest.web.keys import JOBS, PRINCIPAL
-from sdrest.web.reading import read_parts
-from sdrest.web.ui.cards import card_of, cards_of, parameter_rows
-from sdrest.web.ui.contexts import JobPage, QueuePage
+from sdrest.web.http.access import requires
+from sdrest.web.http.keys import JOBS, PRINCIPAL
+from sdrest.web.http.reading import read_parts
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.generate import available_modes
+from sdrest.web.ui.job_cards import card_of, cards_of, parameter_rows
+from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS
+from sdrest.web.ui.page_contexts import JobPage, QueuePage
 from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
-from sdrest.web.ui.texts import JOB_LABELS, STATE_LABELS
 
 _PAGE_LENGTH: Final = 25
 _LISTED_PENDING: Final = 100

@@ -14,11 +14,11 @@ from sdrest import __version__
 from sdrest.core.errors import SdrestError
 from sdrest.core.principal import Role
 from sdrest.settings import AuthMode
-from sdrest.web.keys import PRINCIPAL, REQUEST_ID, SETTINGS
-from sdrest.web.ui import texts
-from sdrest.web.ui.contexts import ErrorPage, NavItem, Shell
+from sdrest.web.http.keys import PRINCIPAL, REQUEST_ID, SETTINGS
+from sdrest.web.ui import labels as texts
+from sdrest.web.ui.filters import FILTERS
+from sdrest.web.ui.page_contexts import ErrorPage, NavItem, Shell
 from sdrest.web.ui.static_files import StaticFiles
-from sdrest.web.ui.wording import FILTERS
 
 #: Scripts and styles only from files of this server; nothing inline, nothing from elsewhere.
 CONTENT_SECURITY_POLICY: Final = (

@@ -17,7 +17,7 @@ from aiohttp import web
 from sdrest.core.background import Background
 from sdrest.core.errors import SdrestError
 from sdrest.core.job import JobState
-from sdrest.web.keys import BACKGROUNDS, ENGINE, JOBS
+from sdrest.web.http.keys import BACKGROUNDS, ENGINE, JOBS
 
 _PAUSE_SECONDS: Final = 5.0
 _KEPT: Final = 720

@@ -6,8 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
-from sdrest.web.problems import Problems
-from sdrest.web.routing import Route
+from sdrest.web.http.errors import Problems
+from sdrest.web.http.routing import Route
 from sdrest.web.ui import (
     accounts,
     gallery,
@@ -18,8 +18,10 @@ from sdrest.web.ui import (
     model_transfers,
     models,
     queue,
-    saving,
     system,
+)
+from sdrest.web.ui import (
+    preset_saving as saving,
 )
 from sdrest.web.ui.logbook import LOGBOOK, Logbook
 from sdrest.web.ui.rendering import error_page, set_up_templates

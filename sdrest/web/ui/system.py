@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,15 +21,14 @@ from sdrest.core.job import JobState, JobType
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.settings import AuthMode
-from sdrest.web.access import requires
 from sdrest.web.api.system import backend_name
-from sdrest.web.keys import ENGINE, JOBS, LIFECYCLE, MODELS, PRINCIPAL, RESIDENCY, SETTINGS, STARTED_AT
-from sdrest.web.ui.charts import line_chart
-from sdrest.web.ui.contexts import Chart, Device, Fact, SystemPage
+from sdrest.web.http.access import requires
+from sdrest.web.http.keys import ENGINE, JOBS, LIFECYCLE, MODELS, PRINCIPAL, RESIDENCY, SETTINGS, STARTED_AT
+from sdrest.web.ui.filters import number_text, seconds_text, size_text
 from sdrest.web.ui.logbook import LOGBOOK
+from sdrest.web.ui.page_contexts import Chart, Device, Fact, SystemPage
 from sdrest.web.ui.rendering import is_htmx, page, part, see
 from sdrest.web.ui.samples import SAMPLES
-from sdrest.web.ui.wording import number_text, seconds_text, size_text
 
 _CHARTED_JOBS: Final = 100
 _LOG_LINES: Final = 200
@@ -137,3 +136,24 @@ def _shown(value: Any) -> str:
     if value is None or value in ("", (), [], {}):
         return "–"
     return number_text(value)
+
+
+WIDTH: Final = 600
+HEIGHT: Final = 120
+
+
+def line_chart(title: str, points: Sequence[tuple[datetime, float]], unit: Callable[[float], str]) -> Chart:
+    """A chart of values over time, from zero to their largest; times are spaced as they are."""
+    if len(points) < 2:
+        latest = unit(points[-1][1]) if points else "–"
+        return Chart(title, "", "", "", "", latest, None, empty=True)
+    begin, end = points[0][0], points[-1][0]
+    seconds = max((end - begin).total_seconds(), 1e-9)
+    top = max(value for _, value in points) or 1.0
+    places = [
+        ((when - begin).total_seconds() / seconds * WIDTH, HEIGHT - value / top * (HEIGHT - 4))
+        for when, value in points
+    ]
+    line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    area = f"{line}L{WIDTH} {HEIGHT}L0 {HEIGHT}Z"
+    return Chart(title, line, area, unit(0), unit(top), unit(points[-1][1]), begin, empty=False)

@@ -11,11 +11,11 @@ from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.job import JobState, JobType
 from sdrest.jobs.store import JobFilter
 from sdrest.registry.folders import FOLDER_KINDS
-from sdrest.web.keys import JOBS, PRINCIPAL
-from sdrest.web.ui.cards import cards_of
+from sdrest.web.http.keys import JOBS, PRINCIPAL
 from sdrest.web.ui.fields import Field, Kind, Option
-from sdrest.web.ui.model_contexts import AddModels, TransferForm
-from sdrest.web.ui.texts import FOLDER_LABELS, TRANSFER_HELP, TYPE_OF_SITE, field_label
+from sdrest.web.ui.job_cards import cards_of
+from sdrest.web.ui.labels import FOLDER_LABELS, TRANSFER_HELP, TYPE_OF_SITE, field_label
+from sdrest.web.ui.model_page_contexts import AddModels, TransferForm
 
 UPLOAD, DOWNLOAD = "upload", "download"
 _FIRST_TYPE: Final = "checkpoints"

@@ -13,22 +13,22 @@ from typing import Any, TypeVar
 
 from sdrest.core.errors import Unavailable
 from sdrest.core.events import Event, JobChanged
+from sdrest.core.files import atomic_file
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters
 from sdrest.core.principal import ANYONE
 from sdrest.jobs.allowance import Allowance, Allowances
-from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.earlier_results import EarlierResults
+from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
 from sdrest.jobs.intake import Intake
-from sdrest.jobs.reuse import EarlierResults
 from sdrest.jobs.service import JobService
 from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Prepared, Submission
 from sdrest.jobs.webhooks import URL_KEY
 from sdrest.jobs.worker import Attempt, Result, Worker
-from sdrest.outputs.files import atomic_file
-from sdrest.storage.database import Database
-from sdrest.storage.jobs import SqliteJobStore
+from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.jobs import SqliteJobStore
 
 T = TypeVar("T")
 #: What an executor is told to do next; a result ends the attempt.

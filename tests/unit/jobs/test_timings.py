@@ -7,7 +7,7 @@ from typing import Any
 
 from sdrest.core.events import JobChanged, JobProgressed
 from sdrest.core.job import Job, JobState, JobType, Phase, Progress
-from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.events import Broadcast
 from sdrest.jobs.timings import Timing, TimingRecorder
 
 

@@ -14,12 +14,12 @@ import pytest
 
 from sdrest.core.events import JobChanged
 from sdrest.core.job import Job, JobState, JobType
-from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.events import Broadcast
 from sdrest.jobs.store import Ending
 from sdrest.jobs.webhooks import Webhooks
-from sdrest.storage.database import Database
-from sdrest.storage.jobs import SqliteJobStore
-from sdrest.storage.webhooks import SqliteOutbox
+from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.jobs import SqliteJobStore
+from sdrest.storage.sqlite.webhooks import SqliteOutbox
 
 Answer = Callable[[str], Awaitable[int]]
 

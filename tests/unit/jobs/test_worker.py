@@ -18,12 +18,12 @@ from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.principal import ANYONE
 from sdrest.engine import messages
 from sdrest.engine.client import Engine
-from sdrest.jobs.broadcast import Broadcast
+from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
 from sdrest.jobs.service import JobService
 from sdrest.jobs.worker import Attempt, Result, Worker
-from sdrest.storage.database import Database
-from sdrest.storage.jobs import SqliteJobStore
+from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.jobs import SqliteJobStore
 from tests.stub_child import Behaviour
 from tests.stub_engine import StubEngine
 

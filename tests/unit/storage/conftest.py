@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sdrest.jobs.store import JobStore
-from sdrest.storage.database import Database
-from sdrest.storage.jobs import SqliteJobStore
 from sdrest.storage.memory import MemoryJobStore
+from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.jobs import SqliteJobStore
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sdrest.core.errors import InsufficientStorage, Unavailable
-from sdrest.storage.database import Database
+from sdrest.storage.sqlite.database import Database
 
 
 @pytest.fixture

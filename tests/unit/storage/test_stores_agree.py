@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
 from sdrest.jobs.store import Ending, JobFilter, JobStore
-from sdrest.storage.database import Database
-from sdrest.storage.jobs import SqliteJobStore
 from sdrest.storage.memory import MemoryJobStore
+from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.jobs import SqliteJobStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MODELS = ("", "a", "b", "c")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sdrest.web.public import without_folders
+from sdrest.web.http.public import without_folders
 
 
 @pytest.mark.parametrize(

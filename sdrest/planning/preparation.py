@@ -1,0 +1,207 @@
+"""Checking a submission against the models that are here, and filling in what the client left open.
+
+Whatever a number or a file header can tell is said now, all at once, before a job exists and long before native code sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from PIL import Image
+
+from sdrest.core.architecture import Family
+from sdrest.core.errors import FieldProblem, InvalidInput
+from sdrest.core.model import MAIN_TYPES, Model, Need
+from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, UpscaleParameters, VideoParameters
+from sdrest.core.principal import Principal
+from sdrest.core.space import FreeSpace
+from sdrest.jobs.submission import Prepared, Submission
+from sdrest.outputs.video import check_format
+from sdrest.planning.checks import encoder_problems, mode_problems, number_problems
+from sdrest.planning.context_specs import ContextBuilder, chosen_components
+from sdrest.planning.default_model import DefaultModel
+from sdrest.planning.loras_and_embeddings import AdapterFinder
+from sdrest.planning.memory import MemoryPlanner
+from sdrest.planning.prompt_tokens import text_problems
+from sdrest.planning.result_keys import ResultKeys
+from sdrest.planning.upscaler_models import enlargement_problems, find_upscaler
+from sdrest.registry.defaults import Defaults, defaults_of
+from sdrest.registry.registry import Registry
+
+T = TypeVar("T")
+
+
+class ModelPreparer:
+    """The :class:`sdrest.jobs.intake.Preparer` over the registry."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        default_model: DefaultModel,
+        contexts: ContextBuilder,
+        adapters: AdapterFinder,
+        memory: MemoryPlanner,
+        space: FreeSpace,
+        result_keys: ResultKeys,
+    ) -> None:
+        self._registry = registry
+        self._default_model = default_model
+        self._contexts = contexts
+        self._memory = memory
+        self._space = space
+        self._result_keys = result_keys
+        self._adapters = adapters
+
+    async def prepare(self, submission: Submission) -> Prepared:
+        """See :class:`sdrest.jobs.intake.Preparer`."""
+        parameters = submission.parameters
+        if isinstance(parameters, UpscaleParameters):
+            return await asyncio.to_thread(self._prepare_upscaling, parameters, submission)
+        return await asyncio.to_thread(self._prepare, parameters, submission)
+
+    def model(self, name: str, principal: Principal) -> Model:
+        """The main model that ``name`` means; the caller's default one when it is empty.
+
+        Raises:
+            ModelNotFound: there is none; near names are given.
+        """
+        return self._registry.resolve(name, MAIN_TYPES) if name else self._default_model.model(principal)
+
+    def _prepare(self, parameters: GenerationParameters, submission: Submission) -> Prepared:
+        model, given = self.model(parameters.model, submission.principal), submission.given
+        defaults = defaults_of(model)
+        missing = {name: value for name, value in defaults.parameters().items() if name not in given}
+        complete = dataclasses.replace(parameters, model=model.name, **missing)
+        complete, warnings = with_picture_size(complete, given, submission.pictures, defaults)
+        complete = _with_frames(complete, model)
+
+        def has(field: str) -> bool:
+            return bool(submission.pictures.get(field) or getattr(complete, field, ""))
+
+        problems = [
+            *number_problems(complete, defaults),
+            *mode_problems(submission.type, complete, model, has),
+            *self._upscaler_problems(complete),
+        ]
+        if isinstance(complete, VideoParameters):
+            check_format(complete.video_format)
+        adapters = _collect(problems, lambda: self._adapters.find(model, complete))
+        if adapters is not None:
+            problems.extend(text_problems(model, complete.negative_prompt, adapters))
+        plan = _collect(problems, lambda: self._contexts.plan(model, complete, adapters))
+        if plan is not None and not plan.encodes:
+            problems.extend(encoder_problems(complete, model, has))
+        if problems or plan is None or adapters is None:
+            raise InvalidInput(problems)
+        self._memory.check(plan, complete)
+        self._space.check()
+        key = self._result_keys.of(submission, complete, plan, adapters, self._upscaler_files(complete))
+        return Prepared(complete, model, (*warnings, *self._wanting(model, complete)), key)
+
+    def _wanting(self, model: Model, parameters: GenerationParameters) -> Iterator[str]:
+        """Parts that are not there and whose absence shows."""
+        chosen = chosen_components(parameters)
+        for state in self._registry.components(model):
+            component = state.requirement.component
+            if state.requirement.need is Need.WANTED and not state.present and component not in chosen:
+                yield f"no {component.value} file is there for {model.name}: the prompt has no effect"
+
+    def _upscaler_problems(self, parameters: GenerationParameters) -> list[FieldProblem]:
+        problems: list[FieldProblem] = []
+        hires = parameters.hires
+        if hires.enabled and hires.upscale_model:
+            _collect(problems, lambda: find_upscaler(self._registry, hires.upscale_model, field="hires.upscale_model"))
+        if parameters.upscale_model:
+            found = _collect(problems, lambda: find_upscaler(self._registry, parameters.upscale_model))
+            if found is not None:
+                grown = hires.scale if hires.enabled else 1
+                width = hires.target_width or round(parameters.width * grown)
+                height = hires.target_height or round(parameters.height * grown)
+                problems.extend(enlargement_problems(found, width, height, parameters.upscale_factor))
+        return problems
+
+    def _upscaler_files(self, parameters: GenerationParameters) -> Iterator[Path]:
+        hires = parameters.hires.upscale_model if parameters.hires.enabled else ""
+        for name in filter(None, (hires, parameters.upscale_model)):
+            yield find_upscaler(self._registry, name).path
+
+    def _prepare_upscaling(self, parameters: UpscaleParameters, submission: Submission) -> Prepared:
+        pictures = submission.pictures.get("image")
+        if not pictures:
+            raise InvalidInput("a picture is needed", field="image")
+        model = find_upscaler(self._registry, parameters.upscale_model)
+        problems = list(enlargement_problems(model, *pictures[0].size, parameters.upscale_factor))
+        if problems:
+            raise InvalidInput(problems)
+        self._space.check()
+        return Prepared(dataclasses.replace(parameters, upscale_model=model.name), model)
+
+
+def _collect(problems: list[FieldProblem], ask: Callable[[], T]) -> T | None:
+    """The answer, or None with its problems added to ``problems``."""
+    try:
+        return ask()
+    except InvalidInput as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _with_frames(parameters: GenerationParameters, model: Model) -> GenerationParameters:
+    """Frame counts as the library makes them: Wan's latents hold four frames each, after the first."""
+    if isinstance(parameters, VideoParameters) and model.architecture and model.architecture.family is Family.WAN:
+        return dataclasses.replace(parameters, video_frames=(parameters.video_frames - 1) // 4 * 4 + 1)
+    return parameters
+
+
+#: Sizes taken over from pictures stay within this many times the area that the architecture is made for.
+_MOST_AREAS: Final = 4
+#: The picture that decides, in this order.
+_DECIDING: Final = ("init_image", "control_image", "ref_images", "control_frames")
+
+P = TypeVar("P", bound=GenerationParameters)
+
+
+def with_picture_size(
+    parameters: P, given: frozenset[str], pictures: Mapping[str, Sequence[Image.Image]], defaults: Defaults
+) -> tuple[P, tuple[str, ...]]:
+    """``parameters`` with width and height from the first input picture, where the request left them open; and warnings.
+
+    One side alone given keeps the picture's proportions. Sizes are rounded to the architecture's multiple.
+    """
+    picture = next((pictures[name][0] for name in _DECIDING if pictures.get(name)), None)
+    if picture is None or {"width", "height"} <= given:
+        return parameters, ()
+    frame = parameters.outpaint
+    extra_width, extra_height = frame.left + frame.right, frame.top + frame.bottom
+    width, height = float(picture.width), float(picture.height)
+    if "width" in given:
+        height *= max(1, parameters.width - extra_width) / width
+        width = parameters.width - extra_width
+    elif "height" in given:
+        width *= max(1, parameters.height - extra_height) / height
+        height = parameters.height - extra_height
+    width, height = max(1.0, width) + extra_width, max(1.0, height) + extra_height
+    most = _MOST_AREAS * defaults.width * defaults.height
+    shrink = 1.0
+    if not given & {"width", "height"}:
+        shrink = min(1.0, math.sqrt(most / (width * height)), MAX_SIDE_PX / max(width, height))
+    result = tuple(_rounded(side * shrink, defaults.multiple) for side in (width, height))
+    warnings: tuple[str, ...] = ()
+    if shrink < 1:
+        warnings = (
+            f"the picture is large; the result is {result[0]}×{result[1]}, give width and height for another size",
+        )
+    chosen_width = parameters.width if "width" in given else result[0]
+    chosen_height = parameters.height if "height" in given else result[1]
+    return dataclasses.replace(parameters, width=chosen_width, height=chosen_height), warnings
+
+
+def _rounded(side: float, multiple: int) -> int:
+    least = -(-16 // multiple) * multiple
+    most = MAX_SIDE_PX // multiple * multiple
+    return min(most, max(least, round(side / multiple) * multiple))

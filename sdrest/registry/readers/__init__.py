@@ -1,0 +1,1 @@
+"""Reading model files: bounded, without running or unpacking anything."""

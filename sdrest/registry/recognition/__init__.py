@@ -1,0 +1,1 @@
+"""Telling what a model file is by its tensors."""

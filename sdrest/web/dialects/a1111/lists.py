@@ -1,0 +1,206 @@
+"""A1111's lists: what can be chosen, and the routes whose answer is always the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+import psutil
+from aiohttp import web
+
+from sdrest.core.model import MAIN_TYPES, TEXT_ENCODER_TYPES, UPSCALER_TYPES, Model, ModelType
+from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS
+from sdrest.core.principal import Permission
+from sdrest.web.dialects.a1111.options import title_of
+from sdrest.web.dialects.a1111.replies import model_hash
+from sdrest.web.dialects.sdcpp.fields import HIRES_UPSCALERS
+from sdrest.web.http.access import requires
+from sdrest.web.http.keys import MODELS, REFRESHER
+from sdrest.web.http.operations import operation
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+from sdrest.web.requests.submission import LooseBody
+
+_ERROR: Final = dict[str, Any]
+_CONTROLNET_VERSION: Final = 2
+
+
+def _models(request: web.Request, wanted: ModelType) -> Iterable[Model]:
+    return (model for model in request.app[MODELS].catalogue.of_type(wanted) if model.usable)
+
+
+@operation("A1111", reply=list[dict[str, Any]], error_schema=_ERROR)
+async def samplers(_request: web.Request) -> web.Response:
+    """The sampling methods."""
+    return json_reply(
+        [{"name": label, "aliases": [str(name), f"k_{name}"], "options": {}} for name, label in SAMPLER_LABELS.items()]
+    )
+
+
+@operation("A1111", reply=list[dict[str, Any]], error_schema=_ERROR)
+async def schedulers(_request: web.Request) -> web.Response:
+    """The noise schedules; ``automatic`` leaves the choice to the model."""
+    names = {"automatic": "Automatic", **{str(name): label for name, label in SCHEDULER_LABELS.items()}}
+    return json_reply(
+        [
+            {"name": name, "label": label, "aliases": [], "default_rho": -1, "need_inner_model": False}
+            for name, label in names.items()
+        ]
+    )
+
+
+@operation("A1111", reply=list[dict[str, Any]], error_schema=_ERROR)
+async def upscalers(request: web.Request) -> web.Response:
+    """The upscalers: resampling, and ESRGAN models."""
+    plain = [_upscaler(name, None, 1 if name == "None" else 4) for name in ("None", "Lanczos", "Nearest")]
+    models = _models(request, UPSCALER_TYPES)
+    return json_reply([*plain, *(_upscaler(model.name, model, model.traits.get("scale", 4)) for model in models)])
+
+
+def _upscaler(name: str, model: Model | None, scale: int) -> dict[str, Any]:
+    path = model.relative_path if model else None
+    return {"name": name, "model_name": name if model else None, "model_path": path, "model_url": None, "scale": scale}
+
+
+@operation("A1111", reply=list[dict[str, Any]], error_schema=_ERROR)
+async def latent_upscale_modes(_request: web.Request) -> web.Response:
+    """The upscalers of the hires fix that need no model."""
+    return json_reply([{"name": name} for name in HIRES_UPSCALERS if name.startswith("Latent")])
+
+
+@operation("A1111", reply=list[dict[str, Any]], error_schema=_ERROR)
+async def sd_models(request: web.Request) -> web.Response:
+    """The models; ``title`` is what ``sd_model_checkpoint`` takes."""
+    return json_reply(
+        [
+            {
+                "title": title_of(model),
+                "model_name": model.name,
+                "hash": model_hash(model) or None,
+                "sha256": model.sha256,
+                "filename": model.relative_path,
+                "config": None,
+            }
+            for model in _models(request, MAIN_TYPES)
+        ]
+    )
+
+
+@operation("A1111", reply=list[dict[str, Any]], error_schema=_ERROR)
+async def sd_vae(request: web.Request) -> web.Response:
+    """The VAEs."""
+    return json_reply(_files(_models(request, ModelType.VAE)))
+
+
+@operation("A1111", reply=list[dict[str, Any]], error_schema=_ERROR)
+async def sd_modules(request: web.Request) -> web.Response:
+    """The VAEs and text encoders."""
+    return json_reply(_files(_models(request, ModelType.VAE | TEXT_ENCODER_TYPES)))
+
+
+def _files(models: Iterable[Model]) -> list[dict[str, Any]]:
+    return [{"model_name": model.file_name, "filename": model.relative_path} for model in models]
+
+
+@operation("A1111", reply=list[dict[str, Any]], error_schema=_ERROR)
+async def loras(request: web.Request) -> web.Response:
+    """The LoRAs, by the names that prompts use."""
+    return json_reply(
+        [
+            {
+                "name": model.name,
+                "alias": model.title or model.name,
+                "path": model.relative_path,
+                "metadata": {"ss_base_model_version": model.base_model, "trigger_words": list(model.trigger_words)},
+            }
+            for model in _models(request, ModelType.LORA)
+        ]
+    )
+
+
+@operation("A1111", reply=dict[str, Any], error_schema=_ERROR)
+async def embeddings(request: web.Request) -> web.Response:
+    """The textual-inversion embeddings."""
+    loaded = {
+        model.name: {
+            "step": None,
+            "sd_checkpoint": None,
+            "sd_checkpoint_name": model.base_model,
+            "shape": model.traits.get("hidden_size", 0),
+            "vectors": model.traits.get("vectors", 1),
+        }
+        for model in _models(request, ModelType.EMBEDDING)
+    }
+    return json_reply({"loaded": loaded, "skipped": {}})
+
+
+@operation("A1111", reply=dict[str, Any], error_schema=_ERROR)
+async def memory(_request: web.Request) -> web.Response:
+    """The memory of the machine, in bytes."""
+    ram = await asyncio.to_thread(psutil.virtual_memory)
+    cuda = {"error": "unavailable"}
+    return json_reply({"ram": {"free": ram.available, "used": ram.used, "total": ram.total}, "cuda": cuda})
+
+
+@operation("A1111", reply=dict[str, Any], error_schema=_ERROR)
+async def control_models(request: web.Request) -> web.Response:
+    """The ControlNet models."""
+    return json_reply({"model_list": [title_of(model) for model in _models(request, ModelType.CONTROLNET)]})
+
+
+@operation("A1111", reply=None, body=LooseBody, body_required=False, error_schema=_ERROR)
+@requires(Permission.GENERATE)
+async def refresh(request: web.Request) -> web.Response:
+    """Look through the model folders again."""
+    await request.app[REFRESHER].refresh()
+    return json_reply(None)
+
+
+def _fixed(summary: str, value: Any, reply: Any) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A handler that always answers ``value``."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return json_reply(value)
+
+    answer.__doc__ = summary
+    return operation("A1111", reply=reply, error_schema=_ERROR)(answer)
+
+
+_NO_MODELS: Final = list[dict[str, Any]]
+_SCRIPTS: Final = {"txt2img": ["controlnet"], "img2img": ["controlnet"]}
+_MODULES: Final = {"module_list": ["none", "canny"], "module_detail": {}}
+
+ROUTES: Final[tuple[Route, ...]] = (
+    ("GET", "/sdapi/v1/samplers", samplers),
+    ("GET", "/sdapi/v1/schedulers", schedulers),
+    ("GET", "/sdapi/v1/upscalers", upscalers),
+    ("GET", "/sdapi/v1/latent-upscale-modes", latent_upscale_modes),
+    ("GET", "/sdapi/v1/sd-models", sd_models),
+    ("GET", "/sdapi/v1/sd-vae", sd_vae),
+    ("GET", "/sdapi/v1/sd-modules", sd_modules),
+    ("GET", "/sdapi/v1/loras", loras),
+    ("GET", "/sdapi/v1/embeddings", embeddings),
+    ("GET", "/sdapi/v1/memory", memory),
+    ("GET", "/sdapi/v1/hypernetworks", _fixed("Hypernetworks: none.", [], _NO_MODELS)),
+    ("GET", "/sdapi/v1/face-restorers", _fixed("Face restorers: none.", [], _NO_MODELS)),
+    ("GET", "/sdapi/v1/realesrgan-models", _fixed("RealESRGAN models: see upscalers.", [], _NO_MODELS)),
+    ("GET", "/sdapi/v1/prompt-styles", _fixed("Prompt styles: none.", [], _NO_MODELS)),
+    ("GET", "/sdapi/v1/scripts", _fixed("Names of scripts.", _SCRIPTS, dict[str, list[str]])),
+    ("GET", "/sdapi/v1/script-info", _fixed("Details of scripts: none.", [], _NO_MODELS)),
+    ("GET", "/sdapi/v1/extensions", _fixed("Extensions: none.", [], _NO_MODELS)),
+    ("GET", "/sdapi/v1/cmd-flags", _fixed("Command-line flags: none.", {}, dict[str, Any])),
+    ("GET", "/internal/ping", _fixed("A sign of life.", {}, dict[str, Any])),
+    (
+        "GET",
+        "/controlnet/version",
+        _fixed("Version of the ControlNet API.", {"version": _CONTROLNET_VERSION}, dict[str, int]),
+    ),
+    ("GET", "/controlnet/model_list", control_models),
+    ("GET", "/controlnet/module_list", _fixed("ControlNet preprocessors.", _MODULES, dict[str, Any])),
+    ("GET", "/controlnet/settings", _fixed("ControlNet settings.", {"control_net_unit_count": 1}, dict[str, int])),
+    ("POST", "/sdapi/v1/refresh-checkpoints", refresh),
+    ("POST", "/sdapi/v1/refresh-loras", refresh),
+    ("POST", "/sdapi/v1/refresh-vae", refresh),
+    ("POST", "/sdapi/v1/refresh-embeddings", refresh),
+)

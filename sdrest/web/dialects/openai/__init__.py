@@ -1,0 +1,1 @@
+"""The image and video API of OpenAI."""

@@ -1,0 +1,1 @@
+"""The API of stable-diffusion.cpp's own server."""

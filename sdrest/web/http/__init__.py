@@ -1,0 +1,1 @@
+"""HTTP itself: routing, middleware, bodies, errors, documents; nothing of pictures."""

@@ -1,0 +1,133 @@
+"""Numbers for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from sdrest import __version__
+from sdrest.core.background import Backgrounds, LoopState
+from sdrest.core.events import Event, JobChanged
+from sdrest.core.job import JobState
+from sdrest.engine.supervisor import Supervisor
+from sdrest.jobs.events import Listener
+from sdrest.jobs.service import JobService
+from sdrest.web.http.operations import Reply, operation
+from sdrest.web.http.public import without_folders
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_HTTP_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+_JOB_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+class Metrics:
+    """What one server counts; the numbers live in a registry of its own."""
+
+    def __init__(self, jobs: JobService, engine: Supervisor, backgrounds: Backgrounds) -> None:
+        self._jobs = jobs
+        self._engine = engine
+        self._backgrounds = backgrounds
+        self._registry = registry = CollectorRegistry(auto_describe=True)
+        self._requests = Histogram(
+            "sdrest_http_request_seconds",
+            "Time to answer, by route and status.",
+            ("method", "route", "status"),
+            buckets=_HTTP_SECONDS,
+            registry=registry,
+        )
+        self._endings = Counter("sdrest_jobs_ended", "Jobs that ended.", ("type", "state"), registry=registry)
+        self._work = Histogram(
+            "sdrest_job_seconds", "Work on completed jobs.", ("type",), buckets=_JOB_SECONDS, registry=registry
+        )
+        self._waiting = Histogram(
+            "sdrest_job_wait_seconds", "From submission to start.", buckets=_JOB_SECONDS, registry=registry
+        )
+        self._states = Gauge("sdrest_jobs", "Jobs by state.", ("state",), registry=registry)
+        self._paused = Gauge("sdrest_queue_paused", "Whether the queue is paused.", registry=registry)
+        self._ready = Gauge("sdrest_engine_ready", "Whether the engine takes tasks.", registry=registry)
+        self._problem = Gauge(
+            "sdrest_engine_unavailable",
+            "1 with the reason while the engine cannot start.",
+            ("reason",),
+            registry=registry,
+        )
+        self._restarts = Gauge("sdrest_engine_restarts", "Restarts of the engine process.", registry=registry)
+        self._memory = Gauge("sdrest_engine_memory_bytes", "Memory of the engine process.", registry=registry)
+        self._loaded = Gauge("sdrest_models_loaded", "Models in memory.", registry=registry)
+        self._loops_running = Gauge(
+            "sdrest_loop_running", "Whether a loop beside the requests runs now.", ("loop",), registry=registry
+        )
+        self._loop_restarts = Gauge(
+            "sdrest_loop_restarts", "How often a loop failed and began again.", ("loop",), registry=registry
+        )
+        self._loop_errors = Gauge(
+            "sdrest_loop_failed_seconds", "When a loop last failed, and of what.", ("loop", "error"), registry=registry
+        )
+        Gauge("sdrest_info", "Version.", ("version",), registry=registry).labels(__version__).set(1)
+        self.listener = Listener("metrics", jobs.broadcast, self._heard, lambda event: isinstance(event, JobChanged))
+
+    async def _heard(self, event: Event) -> None:
+        assert isinstance(event, JobChanged)
+        job = event.job
+        if job.state is JobState.RUNNING and job.started_at is not None:
+            self._waiting.observe((job.started_at - job.created_at).total_seconds())
+        if job.is_finished:
+            self._endings.labels(job.type, job.state).inc()
+            if job.seconds is not None:
+                self._work.labels(job.type).observe(job.seconds)
+
+    def middleware(self) -> Middleware:
+        """Times every request."""
+
+        @web.middleware
+        async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+            started_at = time.perf_counter()
+            status = 500
+            try:
+                response = await handler(request)
+            except web.HTTPException as error:
+                status = error.status
+                raise
+            else:
+                status = response.status
+                return response
+            finally:
+                resource = request.match_info.route.resource
+                route = resource.canonical if resource is not None else "(none)"
+                self._requests.labels(request.method, route, status).observe(time.perf_counter() - started_at)
+
+        return measure
+
+    @operation("system", reply=Reply(str, "text/plain", "The text format of Prometheus"))
+    async def handle(self, request: web.Request) -> web.Response:
+        """Counters and gauges for Prometheus."""
+        del request
+        for state, number in (await self._jobs.store.counts()).items():
+            self._states.labels(state).set(number)
+        self._paused.set(self._jobs.paused)
+        self._ready.set(self._engine.is_ready)
+        self._problem.clear()
+        if self._engine.problem is not None:
+            self._problem.labels(without_folders(self._engine.problem.message)).set(1)
+        self._restarts.set(self._engine.restarts)
+        self._memory.set(self._engine.memory_bytes)
+        self._loaded.set(len(self._engine.loaded))
+        self._count_loops()
+        body = await asyncio.to_thread(generate_latest, self._registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _count_loops(self) -> None:
+        self._loop_errors.clear()
+        for loop in self._backgrounds:
+            self._loops_running.labels(loop.name).set(loop.state is LoopState.RUNNING)
+            self._loop_restarts.labels(loop.name).set(loop.restarts)
+            if loop.failed_at is not None:
+                self._loop_errors.labels(loop.name, without_folders(loop.last_error)).set(loop.failed_at.timestamp())

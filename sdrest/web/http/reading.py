@@ -1,0 +1,169 @@
+"""Reading what clients send, within bounds: bodies, JSON and forms. What cannot be read is the client's mistake, never a 500."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import MultiDictProxy
+
+from sdrest.core import bounds
+from sdrest.core.errors import InvalidInput, SdrestError
+from sdrest.web.http.keys import HELD, REQUEST_ID, SETTINGS
+
+log = structlog.get_logger(__name__)
+
+#: Bodies up to this size are read at once: a worker thread would cost more than it spares the event loop.
+INLINE_BYTES: Final = 64 * 1024
+_LARGEST_NUMBER: Final = 10**bounds.JSON_DIGITS
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+@contextmanager
+def readable(request: web.Request, what: str = "the body") -> Iterator[None]:
+    """Turn whatever goes wrong while a body is read into an error of the client's; what nobody thought of is logged with its trace.
+
+    Raises:
+        InvalidInput: the block failed.
+    """
+    try:
+        yield
+    except (SdrestError, web.HTTPException, ConnectionError):
+        raise
+    except (HttpProcessingError, ValueError, LookupError, AssertionError) as error:
+        reason = error.message if isinstance(error, HttpProcessingError) else str(error)
+        raise InvalidInput(f"{what} cannot be read: {reason or type(error).__name__}") from None
+    except Exception as error:
+        log.exception("a body could not be read", path=request.path)
+        raise InvalidInput(f"{what} cannot be read (request {request[REQUEST_ID]})") from error
+
+
+async def read_bytes(request: web.Request, *, most: int | None = None) -> bytes:
+    """The body. It is not kept by the request: it goes when the caller lets it go.
+
+    Args:
+        request: Whose body.
+        most: Bytes that it may have; None: what the server's setting says.
+
+    Raises:
+        InvalidInput: it does not come as its head says.
+        TooManyRequests: the server works on as many bodies as it may.
+        web.HTTPRequestEntityTooLarge: it is larger than it may be.
+    """
+    largest = most or request.app[SETTINGS].max_body_bytes
+    body = bytearray()
+    with readable(request):
+        while chunk := await request.content.readany():
+            body += chunk
+            if len(body) > largest:
+                raise web.HTTPRequestEntityTooLarge(largest)
+            request[HELD].take_bytes(len(chunk))
+    return bytes(body)
+
+
+async def read_json(request: web.Request, *, most: int | None = None) -> Any:
+    """The value of a JSON body; a large one is parsed on a worker thread. An empty body is None.
+
+    Raises:
+        InvalidInput, TooManyRequests, web.HTTPRequestEntityTooLarge: as :func:`read_bytes` and :func:`parse_json`.
+    """
+    text = await read_bytes(request, most=most)
+    if not text.strip():
+        return None
+    return parse_json(text) if len(text) <= INLINE_BYTES else await asyncio.to_thread(parse_json, text)
+
+
+def parse_json(text: bytes | str, *, what: str = "the body", field: str = "body") -> Any:
+    """The value of a JSON text in UTF-8. Numbers that are none (NaN, infinities, 1e999) and halves of characters are refused.
+
+    Args:
+        text: The JSON text.
+        what: What it is, for messages.
+        field: Where it stands in the request.
+
+    Raises:
+        InvalidInput: it is not JSON (says where), or passes a bound of :mod:`sdrest.core.bounds`.
+    """
+    try:
+        data = (text.encode() if isinstance(text, str) else text).removeprefix(_BYTE_ORDER_MARK)
+        if data.count(b",") + data.count(b"[") + data.count(b"{") > bounds.JSON_VALUES:
+            raise InvalidInput(f"{what} has more than {bounds.JSON_VALUES} values", field=field)
+        value = msgspec.json.decode(data)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise InvalidInput(f"{what} is not JSON: {error}", field=field) from None
+    except RecursionError:
+        raise InvalidInput(_too_deep(what), field=field) from None
+    _check(value, what, field)
+    return value
+
+
+def _check(value: Any, what: str, field: str) -> None:
+    """Level by level, so that depth costs no stack."""
+    level: list[Any] = [[value]]
+    for _ in range(bounds.JSON_DEPTH + 1):
+        within: list[Any] = []
+        for item in level:
+            for child in item.values() if isinstance(item, dict) else item:
+                if isinstance(child, dict | list):
+                    within.append(child)
+                elif isinstance(child, int) and not -_LARGEST_NUMBER < child < _LARGEST_NUMBER:
+                    raise InvalidInput(f"{what} holds a number of more than {bounds.JSON_DIGITS} digits", field=field)
+        if not within:
+            return
+        level = within
+    raise InvalidInput(_too_deep(what), field=field)
+
+
+def _too_deep(what: str) -> str:
+    return f"{what} has lists and objects more than {bounds.JSON_DEPTH} deep"
+
+
+Parts = MultiDictProxy[str | bytearray | bytes | web.FileField]
+
+
+async def read_parts(request: web.Request, *, most: int | None = None) -> Parts:
+    """The fields and files of a form; large files lie in temporary files. ``most`` is as for :func:`read_bytes`.
+
+    Raises:
+        InvalidInput: the body is not the form that its content type says, or a text holds halves of characters.
+        web.HTTPRequestEntityTooLarge: it is larger than a body may be.
+    """
+    if most is not None and request.content_length is None:
+        raise web.HTTPLengthRequired
+    if most is not None and (request.content_length or 0) > most:
+        raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
+    with readable(request, "the form"):
+        parts = await request.post()
+        for value in parts.values():
+            if isinstance(value, str):
+                value.encode()
+    return parts
+
+
+async def read_file(request: web.Request, part: web.FileField) -> bytes:
+    """What an uploaded file holds.
+
+    Raises:
+        TooManyRequests: the server works on as many bodies as it may.
+    """
+    data = await asyncio.to_thread(part.file.read)
+    request[HELD].take_bytes(len(data))
+    return data
+
+
+def idempotency_key(request: web.Request) -> str:
+    """The ``Idempotency-Key`` header; empty without one.
+
+    Raises:
+        InvalidInput: it is too long, or no text.
+    """
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > bounds.IDEMPOTENCY_KEY or not key.isprintable():
+        raise InvalidInput(f"must have at most {bounds.IDEMPOTENCY_KEY} printable characters", field="Idempotency-Key")
+    return key

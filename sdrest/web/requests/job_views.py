@@ -1,0 +1,216 @@
+"""Jobs as the native API shows them."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from typing import Any, NotRequired
+from urllib.parse import quote, urlencode
+
+import msgspec
+from aiohttp import web
+from typing_extensions import TypedDict
+
+from sdrest.core.events import JobPreviewed
+from sdrest.core.job import Job, JobState, JobType, Output, Phase, Progress
+from sdrest.settings import AuthMode
+from sdrest.web.http.keys import ACCESS, JOBS, SETTINGS
+
+
+class ProgressView(TypedDict):
+    """How far a job is; ``stage`` is the phase under the contract's name for it. Bytes are told of work on files only."""
+
+    stage: Phase
+    step: int
+    total_steps: int
+    percent: float
+    fraction: float
+    image: int
+    images: int
+    eta_seconds: float | None
+    done_bytes: int | None
+    total_bytes: int | None
+    bytes_per_second: float | None
+
+
+class PreviewView(TypedDict):
+    """A picture on its way; ``image`` is a ``data:`` URL of a JPEG file."""
+
+    step: int
+    width: int
+    height: int
+    image: str
+
+
+class ImageView(TypedDict):
+    """One finished picture of a job."""
+
+    filename: str
+    url: str
+    thumb_url: str
+    media_type: str
+    seed: int | None
+    width: int
+    height: int
+    size_bytes: int
+
+
+class ModelName(TypedDict):
+    """The model of a job."""
+
+    id: str
+    name: str
+
+
+class FailureView(TypedDict):
+    """Why a job failed, with the last words of the native library."""
+
+    slug: str
+    message: str
+    log_tail: tuple[str, ...]
+
+
+class JobView(TypedDict):
+    """A job in full."""
+
+    job_id: str
+    type: JobType
+    status: JobState
+    progress: ProgressView
+    position: int | None
+    priority: int
+    attempt: int
+    created_at: str | None
+    started_at: str | None
+    completed_at: str | None
+    cancel_requested: bool
+    params: dict[str, Any]
+    model: ModelName
+    outputs: list[str]
+    output_urls: list[str]
+    images: list[ImageView]
+    generation_time: float | None
+    reused: bool
+    warnings: list[str]
+    error: str | None
+    failure: NotRequired[FailureView]
+
+
+class Links(TypedDict):
+    """Where to go on from a submitted job."""
+
+    self: str
+    events: str
+    cancel: str
+
+
+def timestamp(when: datetime | None) -> str | None:
+    """ISO-8601 in UTC with a Z, as the contract writes times."""
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z") if when else None
+
+
+def output_url(job_id: str, file: str) -> str:
+    """Path of an output file on this server."""
+    return f"/api/v1/jobs/{job_id}/output/{quote(file)}"
+
+
+def image_view(job_id: str, output: Output) -> ImageView:
+    """One output of a job."""
+    url = output_url(job_id, output.file)
+    return {
+        "filename": output.file,
+        "url": url,
+        "thumb_url": f"{url}?thumb=1",
+        "media_type": output.media_type,
+        "seed": output.seed,
+        "width": output.width,
+        "height": output.height,
+        "size_bytes": output.size_bytes,
+    }
+
+
+def preview_view(preview: JobPreviewed) -> PreviewView:
+    """A preview picture."""
+    return {
+        "step": preview.step,
+        "width": preview.width,
+        "height": preview.height,
+        "image": "data:image/jpeg;base64," + base64.b64encode(preview.jpeg).decode(),
+    }
+
+
+def progress_view(progress: Progress) -> ProgressView:
+    """How far a job is."""
+    return {
+        "stage": progress.phase,
+        "step": progress.step,
+        "total_steps": progress.steps,
+        "percent": round(100 * progress.fraction, 1),
+        "fraction": progress.fraction,
+        "image": progress.image,
+        "images": progress.images,
+        "eta_seconds": progress.eta_seconds,
+        "done_bytes": progress.done_bytes,
+        "total_bytes": progress.total_bytes,
+        "bytes_per_second": progress.bytes_per_second,
+    }
+
+
+def job_view(job: Job, progress: Progress, position: int | None = None) -> JobView:
+    """A job in full."""
+    outputs = job.outputs
+    view: JobView = {
+        "job_id": job.id,
+        "type": job.type,
+        "status": job.state,
+        "progress": progress_view(progress),
+        "position": position,
+        "priority": job.priority,
+        "attempt": job.attempt,
+        "created_at": timestamp(job.created_at),
+        "started_at": timestamp(job.started_at),
+        "completed_at": timestamp(job.finished_at),
+        "cancel_requested": job.cancel_requested_at is not None,
+        "params": job.parameters,
+        "model": {"id": job.model_id, "name": job.model_name},
+        "outputs": [output.file for output in outputs],
+        "output_urls": [output_url(job.id, output.file) for output in outputs],
+        "images": [image_view(job.id, output) for output in outputs if output.media_type.startswith("image/")],
+        "generation_time": job.seconds,
+        "reused": bool(job.reused_from),
+        "warnings": list(job.warnings),
+        "error": job.failure.message if job.failure else None,
+    }
+    if job.failure:
+        failure = job.failure
+        view["failure"] = {"slug": failure.slug, "message": failure.message, "log_tail": failure.log_tail}
+    return view
+
+
+async def job_reply(request: web.Request, job: Job) -> JobView:
+    """A job in full, with its place in the queue."""
+    jobs = request.app[JOBS]
+    position = await jobs.store.position(job.id) if job.state is JobState.PENDING else None
+    return job_view(job, jobs.progress(job), position)
+
+
+def links(job_id: str) -> Links:
+    """Where to go on from a submitted job."""
+    return {
+        "self": f"/api/queue/job/{job_id}",
+        "events": f"/api/jobs/{job_id}/events",
+        "cancel": "/api/queue/cancel",
+    }
+
+
+def webhook_body(job: Job) -> bytes:
+    """What a webhook is told of an ended job: ``{"event": "job.completed", "job": {…}}``."""
+    return msgspec.json.encode({"event": f"job.{job.state}", "job": job_view(job, Progress(fraction=1.0))})
+
+
+def public_output_url(request: web.Request, job_id: str, file: str) -> str:
+    """Path of an output that can be fetched without credentials: signed, for a while, when authentication is on."""
+    url = output_url(job_id, file)
+    if request.app[SETTINGS].auth is AuthMode.NONE:
+        return url
+    return f"{url}?{urlencode(request.app[ACCESS].signer.query(job_id, file), quote_via=quote)}"

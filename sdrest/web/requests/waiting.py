@@ -1,0 +1,48 @@
+"""Waiting for a job in a synchronous request, and what a client is told when the job did not end well."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sdrest.core.errors import SdrestError, Unavailable
+from sdrest.core.job import Job, JobState
+from sdrest.jobs.worker import ENGINE_WORKER
+from sdrest.web.http.keys import ENGINE, JOBS, PRINCIPAL, SETTINGS, WORKERS
+from sdrest.web.http.public import without_folders
+
+
+class JobEnded(SdrestError):
+    """A synchronous request's job failed or was cancelled."""
+
+
+async def wait_until_completed(request: web.Request, job: Job) -> Job:
+    """The job when it is complete. A client that goes away loses nothing: the job goes on.
+
+    Raises:
+        JobEnded: it failed or was cancelled; has the slug and the log lines of the failure.
+        Unavailable: it has not ended within ``sync_timeout_seconds``; says why when that is for want of an engine.
+    """
+    done = await request.app[JOBS].wait(job.id, request[PRINCIPAL], request.app[SETTINGS].sync_timeout_seconds)
+    if done.state in {JobState.FAILED, JobState.CANCELLED}:
+        raise ending_as_error(done)
+    if not done.is_finished:
+        why = "; ".join(waiting_warnings(request.app, done)) or "the job is not finished yet"
+        raise Unavailable(f"{why}; fetch it at /api/v1/generate/{job.id}", job_id=job.id)
+    return done
+
+
+def waiting_warnings(app: web.Application, job: Job) -> list[str]:
+    """Why a pending job does not come to its turn for now; nothing when only others are before it."""
+    problem = app[ENGINE].supervisor.problem
+    needs_engine = any(job.type in worker.types for worker in app[WORKERS] if worker.name == ENGINE_WORKER)
+    if problem is None or job.state is not JobState.PENDING or not needs_engine:
+        return []
+    return [f"the job waits: {without_folders(problem.message)}"]
+
+
+def ending_as_error(job: Job) -> SdrestError:
+    """Why a job that failed or was cancelled gave nothing."""
+    error = JobEnded(job.failure.message if job.failure else "the job was cancelled", job_id=job.id)
+    error.slug = job.failure.slug if job.failure else "cancelled"
+    error.log_tail = job.failure.log_tail if job.failure else ()
+    return error

@@ -1,0 +1,146 @@
+"""What the templates of the model pages are given; the other pages' contexts are in :mod:`sdrest.web.ui.page_contexts`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sdrest.core.model import Model
+from sdrest.registry.validate import Validation
+from sdrest.web.ui.fields import Field, Option
+from sdrest.web.ui.page_contexts import Fact, JobCard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferForm:
+    """A form by which a model comes here; ``errors`` is what is wrong and belongs to no field."""
+
+    name: str
+    fields: tuple[Field, ...]
+    errors: tuple[str, ...] = ()
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether something is wrong with what was sent."""
+        return bool(self.errors) or any(field.error for field in self.fields)
+
+    def field(self, name: str) -> Field:
+        """One of the fields."""
+        return next(field for field in self.fields if field.name == f"{self.name}.{name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddModels:
+    """Both ways to add a model, and the downloads that have not ended."""
+
+    upload: TransferForm
+    download: TransferForm
+    downloads: tuple[JobCard, ...]
+    #: Endings of file names that are taken.
+    endings: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the forms are shown at once."""
+        return bool(self.downloads) or self.upload.is_wrong or self.download.is_wrong
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsPage:
+    """Registered models by type."""
+
+    models: tuple[Model, ...]
+    loaded: frozenset[str]
+    default_id: str
+    total: int
+    total_size: int
+    #: Type slug, label, number.
+    types: tuple[tuple[str, str, int], ...]
+    type: str
+    search: str
+    sort: str
+    sorts: tuple[Option, ...]
+    page: int
+    pages: int
+    here: str
+    folder: str
+    #: What the last look through the folders left out; told to those who may manage models.
+    skipped: tuple[str, ...]
+    can_manage: bool
+    #: None for those who may not add models, and where only the list is drawn.
+    add: AddModels | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentRow:
+    """One part that a model takes, and what is here of it."""
+
+    name: str
+    #: Whether the model cannot be loaded for want of it.
+    required: bool
+    reason: str
+    embedded: bool
+    candidates: tuple[Model, ...]
+
+    @property
+    def present(self) -> bool:
+        """Whether the part can be had here."""
+        return self.embedded or bool(self.candidates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionPreview:
+    """What a conversion would write."""
+
+    #: Name of the file.
+    name: str
+    size: int
+    source_size: int
+    free_space: int
+    #: Element types of the result with their number of tensors.
+    types: tuple[tuple[str, int], ...]
+    total: int
+    notes: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for it."""
+        return self.size < self.free_space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertForm:
+    """The form for a conversion, with its preview where one was asked for and can be made."""
+
+    fields: tuple[Field, ...]
+    preview: ConversionPreview | None
+    #: What is wrong and belongs to no field.
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTools:
+    """What can be done with a model's file. ``convert`` is None where this caller, server or model has no conversion."""
+
+    verdict: Validation | None
+    can_hash: bool
+    can_test_loading: bool
+    convert: ConvertForm | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPage:
+    """One model with everything its header tells."""
+
+    model: Model
+    type_label: str
+    facts: tuple[Fact, ...]
+    tensor_types: tuple[tuple[str, int, int], ...]
+    components: tuple[ComponentRow, ...]
+    is_main: bool
+    is_loaded: bool
+    is_default: bool
+    memory_bytes: int
+    #: What the unloading just done has freed; empty otherwise.
+    freed: str
+    can_manage: bool
+    tools: ModelTools

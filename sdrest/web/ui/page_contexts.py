@@ -1,0 +1,293 @@
+"""What each template is given: one dataclass for each page and part, so that a template shows only what is named here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sdrest.core.job import Job
+from sdrest.core.model import Model
+from sdrest.web.ui.fields import Field, Option
+from sdrest.web.ui.modes import Mode
+from sdrest.web.ui.preset_choices import Saved
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """One entry of the main navigation."""
+
+    title: str
+    href: str
+    icon: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """What every page shows around its content."""
+
+    nav: tuple[NavItem, ...]
+    #: Who is signed in; empty for a guest, and for everybody where nobody needs to.
+    user: str
+    can_log_in: bool
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One finished file of a job as the pages show it."""
+
+    job_id: str
+    file: str
+    url: str
+    thumb: str
+    detail: str
+    #: How another form refers to it.
+    reference: str
+    media_type: str
+    width: int
+    height: int
+    seed: int | None
+    alt: str
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it plays in a video element."""
+        return self.media_type.startswith("video/")
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is shown as a picture (animated ones included)."""
+        return self.media_type.startswith("image/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCard:
+    """One job: where it is, what it made, and what can be done with it."""
+
+    job: Job
+    title: str
+    prompt: str
+    state_label: str
+    progress_text: str
+    percent: float
+    position: int | None
+    cancelling: bool
+    pictures: tuple[Picture, ...]
+    can_reorder: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelNote:
+    """What the Generate page says about the chosen model."""
+
+    model: Model | None
+    problem: str
+    missing: tuple[str, ...]
+    #: The model's own defaults as form texts.
+    defaults: Mapping[str, str]
+    multiple: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraChoice:
+    """One LoRA that can be picked."""
+
+    name: str
+    label: str
+    trigger_words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldGroup:
+    """Fields that are folded away together; open when one of them differs from its default or is wrong."""
+
+    title: str
+    fields: tuple[Field, ...]
+    is_open: bool
+    changed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratePage:
+    """The Generate page with one of its tabs."""
+
+    mode: Mode
+    modes: Sequence[Mode]
+    fields: Mapping[str, Field]
+    groups: tuple[FieldGroup, ...]
+    note: ModelNote
+    loras: tuple[LoraChoice, ...]
+    models: tuple[tuple[str, tuple[Option, ...]], ...]
+    lora_rows: Sequence[tuple[str, str]]
+    lora_error: str
+    embeddings: tuple[str, ...]
+    saved: Saved
+    references: Mapping[str, Picture | None]
+    errors: tuple[str, ...]
+    #: Whether the form was filled by the server and not by the page's defaults.
+    is_filled: bool
+    #: Whether this caller may save presets and templates.
+    can_save: bool
+    card: JobCard | None
+    recent: tuple[Picture, ...]
+    #: Why jobs wait for the engine; empty when they do not.
+    engine_problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """One job by itself."""
+
+    card: JobCard
+    parameters: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuePage:
+    """The queue: what runs, what waits, what is over."""
+
+    running: tuple[JobCard, ...]
+    pending: tuple[JobCard, ...]
+    pending_total: int
+    finished: tuple[JobCard, ...]
+    finished_total: int
+    counts: Mapping[str, int]
+    paused: bool
+    can_manage: bool
+    state: str
+    type: str
+    search: str
+    states: tuple[Option, ...]
+    types: tuple[Option, ...]
+    page: int
+    pages: int
+    #: Address of this page with its filters, without the page number.
+    here: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryPage:
+    """Finished pictures, newest first."""
+
+    pictures: tuple[Picture, ...]
+    total_jobs: int
+    search: str
+    model: str
+    models: tuple[Option, ...]
+    after: str
+    before: str
+    page: int
+    next_href: str
+    is_filtered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturePage:
+    """One picture with everything known about it."""
+
+    picture: Picture
+    job: Job
+    siblings: tuple[Picture, ...]
+    parameters: tuple[tuple[str, str], ...]
+    infotext: str
+    size_bytes: int
+    previous: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparePage:
+    """Two pictures side by side, and how their parameters differ."""
+
+    left: Picture
+    right: Picture
+    #: Name, left value, right value, whether they differ.
+    rows: tuple[tuple[str, str, str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorPage:
+    """A request that could not be answered."""
+
+    status: int
+    title: str
+    message: str
+    details: Sequence[str]
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A line chart as SVG paths over a 600 × 120 field."""
+
+    title: str
+    line: str
+    area: str
+    low: str
+    high: str
+    latest: str
+    since: datetime | None
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A named value, in lists of facts."""
+
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginPage:
+    """The form for signing in."""
+
+    username: str
+    problem: str
+    target: str
+    #: Whether an API key is asked for and not a name and a password.
+    by_key: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One device as ggml registered it."""
+
+    name: str
+    description: str
+    backend: str
+    free: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemPage:
+    """The machine and the server."""
+
+    server: tuple[Fact, ...]
+    machine: tuple[Fact, ...]
+    devices: tuple[Device, ...]
+    charts: tuple[Chart, ...]
+    loaded: tuple[str, ...]
+    is_admin: bool
+    can_restart: bool
+    settings: tuple[Fact, ...]
+    log: tuple[str, ...]
+    with_accounts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountsPage:
+    """Accounts and API keys."""
+
+    accounts: Sequence[Any]
+    keys: Sequence[Any]
+    roles: tuple[str, ...]
+    permissions: tuple[str, ...]
+    #: Text of a key that was just made; shown once.
+    new_key: str
+    problem: str
+    with_accounts: bool

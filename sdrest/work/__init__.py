@@ -1,0 +1,1 @@
+"""Carrying jobs out: on the engine, on model files, on the network."""

@@ -1,0 +1,75 @@
+"""Accepting downloads: what can be told from a request alone is told before there is a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sdrest.core.errors import Conflict
+from sdrest.core.job import Job, JobState, JobType
+from sdrest.core.principal import Principal
+from sdrest.jobs.service import JobService
+from sdrest.jobs.store import JobFilter
+from sdrest.net.streaming import Streams
+from sdrest.registry.folders import Folders
+from sdrest.registry.placing import kind_of, place
+from sdrest.work.downloads.hubs import Hubs, name_of
+from sdrest.work.downloads.sources import CivitaiSource, Source, checked_sha256, part_key
+
+_MAX_JOBS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadRequest:
+    """A download as it was asked for, every field as text; see ``POST /api/models/download``."""
+
+    source: str
+    type: str = ""
+    path: str = ""
+    sha256: str = ""
+
+
+class Downloads:
+    """Makes jobs of requests for downloads."""
+
+    def __init__(self, jobs: JobService, folders: Folders, hubs: Hubs, streams: Streams) -> None:
+        self._jobs = jobs
+        self._folders = folders
+        self._hubs = hubs
+        self._streams = streams
+
+    async def submit(self, request: DownloadRequest, principal: Principal) -> Job:
+        """Check a request and queue its job.
+
+        Raises:
+            InvalidInput, Unsupported: it cannot be carried out; names the field.
+            Conflict: the file exists, or is being downloaded already.
+        """
+        source = self._hubs.parse(request.source)
+        self._streams.check(self._hubs.address(source))
+        parameters = {
+            "source": request.source.strip(),
+            "type": self._type(request, source),
+            "path": request.path.strip(),
+            "sha256": checked_sha256(request.sha256),
+        }
+        await self._refuse_a_second(part_key(parameters))
+        return await self._jobs.submit_task(JobType.DOWNLOAD, parameters, principal, model_name=name_of(source))
+
+    def _type(self, request: DownloadRequest, source: Source) -> str:
+        """The kind of folder; empty where only the source knows. A name that is known already is checked as well."""
+        if not request.type.strip() and isinstance(source, CivitaiSource):
+            return ""
+        kind = kind_of(request.type)
+        name = "" if isinstance(source, CivitaiSource) else name_of(source)
+        named = request.path.strip().lower().endswith(kind.extensions)
+        if named or name.lower().endswith(kind.extensions):
+            place(self._folders, kind, request.path.strip(), name)
+        elif request.path.strip():
+            place(self._folders, kind, request.path.strip().rstrip("/") + "/", f"any{kind.extensions[0]}")
+        return kind.key
+
+    async def _refuse_a_second(self, key: str) -> None:
+        wanted = JobFilter(types=(JobType.DOWNLOAD,), states=(JobState.PENDING, JobState.RUNNING), limit=_MAX_JOBS)
+        for job in await self._jobs.store.find(wanted):
+            if part_key(job.parameters) == key:
+                raise Conflict("this is being downloaded already", field="source", job_id=job.id)
