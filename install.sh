@@ -119,7 +119,8 @@ printf '{"backend": "%s", "wanted": "%s", "native": "%s"}\n' "$BACKEND" "$WANTED
 
 # ---- the package, editable, with what it needs
 
-PACKAGE_ID=$( { cat pyproject.toml requirements.lock CMakeLists.txt native/* 2>/dev/null || true; } | cksum)-$EXTRAS
+# An editable install knows the package's modules by name: it is made again when one comes, goes or moves.
+PACKAGE_ID=$( { cat pyproject.toml requirements.lock CMakeLists.txt native/* 2>/dev/null; find sdrest -name '*.py' | sort; true; } | cksum)-$EXTRAS
 if [ "$(stamp .package)" != "$PACKAGE_ID" ]; then
     say "installing sdrest and what it needs"
     CONSTRAINTS=""

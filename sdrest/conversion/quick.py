@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import sysconfig
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Final
+
+from sdrest.core.installed import built_file_candidates
 
 _FILE: Final = {"darwin": "libsdrest_quantize.dylib"}.get(sys.platform, "libsdrest_quantize.so")
 
@@ -16,22 +16,10 @@ _FILE: Final = {"darwin": "libsdrest_quantize.dylib"}.get(sys.platform, "libsdre
 Quantizer = Callable[[int, int, int], None]
 
 
-def library_candidates() -> list[Path]:
-    """Where the library is looked for: beside this module, in the installed package, in the source tree's ``build``."""
-    package = Path(__file__).resolve().parent
-    source_tree = package.parents[1]
-    return [
-        package / _FILE,
-        Path(sysconfig.get_path("platlib")) / "sdrest" / "conversion" / _FILE,
-        source_tree / "build" / _FILE,
-        *sorted(source_tree.glob(f"build/*/{_FILE}")),
-    ]
-
-
 @cache
 def quick_q4_k() -> Quantizer | None:
     """The quantiser of q4_k without search; None where the library was not built: ggml's own does then."""
-    path = next((path for path in library_candidates() if path.is_file()), None)
+    path = next((path for path in built_file_candidates("conversion", _FILE) if path.is_file()), None)
     if path is None:
         return None
     try:

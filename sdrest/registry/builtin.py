@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
 from typing import Final
 
+from sdrest.core.installed import PACKAGE
 from sdrest.core.model import Model
 from sdrest.registry.folders import FOLDER_KINDS
 from sdrest.registry.recognition.inspect import inspect_model
@@ -16,6 +15,6 @@ EMBEDDED_NAME: Final = "demo"
 def builtin_models() -> tuple[Model, ...]:
     """The models in ``sdrest/assets``, the default one first."""
     checkpoints = next(kind for kind in FOLDER_KINDS if kind.key == "checkpoints")
-    path = Path(str(resources.files("sdrest") / "assets" / f"{EMBEDDED_NAME}.gguf"))
+    path = PACKAGE / "assets" / f"{EMBEDDED_NAME}.gguf"
     beside = frozenset(item.name for item in path.parent.iterdir())
     return (inspect_model(path, checkpoints, path.name, path.stat(), beside),)

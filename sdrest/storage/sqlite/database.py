@@ -152,7 +152,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     """
     scripts = sorted(
         (int(item.name.split("_")[0]), item.read_text(encoding="utf-8"))
-        for item in resources.files("sdrest.storage").joinpath("migrations").iterdir()
+        for item in resources.files("sdrest.storage.sqlite").joinpath("migrations").iterdir()
         if item.name.endswith(".sql")
     )
     version = connection.execute("PRAGMA user_version").fetchone()[0]

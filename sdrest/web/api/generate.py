@@ -223,13 +223,6 @@ def _used(job: Job, seed: int | None) -> dict[str, Any]:
     return {**parameters, "model": job.model_name, "seed": seed}
 
 
-ROUTES: Final[tuple[Route, ...]] = (
-    ("POST", "/generate/text2img", text2img),
-    ("POST", "/generate", generate),
-    ("GET", "/generate/{job_id}", generate_status),
-)
-
-
 #: Pairs (parameter, its name on the route).
 Names = tuple[tuple[str, str], ...]
 _SAMPLER: Final = ("sampler", "sampling_method")
@@ -372,6 +365,9 @@ async def video(request: web.Request) -> web.Response:
 
 
 ROUTES: Final[tuple[Route, ...]] = (
+    ("POST", "/generate/text2img", text2img),
+    ("POST", "/generate", generate),
+    ("GET", "/generate/{job_id}", generate_status),
     ("POST", "/generate/img2img", img2img),
     ("POST", "/generate/inpainting", inpainting),
     ("POST", "/generate/controlnet", controlnet),

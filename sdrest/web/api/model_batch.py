@@ -77,9 +77,6 @@ async def _one(request: web.Request, wanted: str, model: Model) -> dict[str, Any
             return {"success": verdict["valid"], "problems": verdict["problems"]}
 
 
-ROUTES: Final[tuple[Route, ...]] = (("POST", "/models/batch", batch),)
-
-
 _MAX_TIMEOUT_SECONDS: Final = 3600
 
 
@@ -156,6 +153,7 @@ async def unload(request: web.Request) -> web.Response:
 
 
 ROUTES: Final[tuple[Route, ...]] = (
+    ("POST", "/models/batch", batch),
     ("POST", "/models/{model_id}/load", load),
     ("POST", "/models/{model_id}/unload", unload),
 )

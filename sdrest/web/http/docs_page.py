@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from typing import Any, Final
 
 import jinja2
 from aiohttp import web
 
+from sdrest.core.installed import data_folder
 from sdrest.web.http.openapi import OpenApi
 
 #: No script, no picture, no font: only the page's own style.
@@ -26,7 +26,7 @@ class DocsPage:
     def __init__(self, openapi: OpenApi) -> None:
         self._openapi = openapi
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-        template = resources.files("sdrest.web").joinpath("docs_page.html").read_text(encoding="utf-8")
+        template = (data_folder("templates") / "docs_page.html").read_text(encoding="utf-8")
         self._template = environment.from_string(template)
 
     async def handle(self, request: web.Request) -> web.Response:

@@ -70,8 +70,6 @@ def _is_address(name: str) -> bool:
     return True
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 _CAREFUL: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",

@@ -12,10 +12,11 @@ from aiohttp import web
 
 from sdrest import __version__
 from sdrest.core.errors import SdrestError
+from sdrest.core.installed import data_folder
 from sdrest.core.principal import Role
 from sdrest.settings import AuthMode
 from sdrest.web.http.keys import PRINCIPAL, REQUEST_ID, SETTINGS
-from sdrest.web.ui import labels as texts
+from sdrest.web.ui import labels
 from sdrest.web.ui.filters import FILTERS
 from sdrest.web.ui.page_contexts import ErrorPage, NavItem, Shell
 from sdrest.web.ui.static_files import StaticFiles
@@ -46,7 +47,7 @@ def set_up_templates(app: web.Application, static: StaticFiles) -> None:
     """Give the application its template environment."""
     environment = aiohttp_jinja2.setup(
         app,
-        loader=jinja2.PackageLoader("sdrest.web.ui"),
+        loader=jinja2.FileSystemLoader(data_folder("templates")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -54,7 +55,7 @@ def set_up_templates(app: web.Application, static: StaticFiles) -> None:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    environment.globals.update(static=static.url, texts=texts)
+    environment.globals.update(static=static.url, labels=labels)
 
     async def read_all(_app: web.Application) -> AsyncIterator[None]:
         # Beside the rest of the start-up: nobody waits for it, and the first look at a page need not read its templates.

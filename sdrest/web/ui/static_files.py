@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 from dataclasses import dataclass
-from importlib import resources
 from typing import Final
 
 from aiohttp import web
 
 from sdrest.core.errors import NotFound
+from sdrest.core.installed import data_folder
 
 STATIC_PREFIX: Final = "/ui/static"
 
@@ -40,8 +40,8 @@ class StaticFiles:
     """All static files of the pages."""
 
     def __init__(self) -> None:
-        folder = resources.files("sdrest.web.ui").joinpath("static")
-        self._files = {item.name: _read(item.name, item.read_bytes()) for item in folder.iterdir() if item.is_file()}
+        files = (item for item in data_folder("static").iterdir() if item.is_file())
+        self._files = {item.name: _read(item.name, item.read_bytes()) for item in files}
 
     def url(self, name: str) -> str:
         """Address of a file, with its version."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import sysconfig
 from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, Final
 
+from sdrest.core.installed import built_file_candidates
 from sdrest.engine.child.binding.errors import NativeError
 
 #: ``SDREST_SHIM_ABI`` of native/sdrest_shim.h.
@@ -43,19 +43,9 @@ ProgressCallback = ctypes.CFUNCTYPE(None, c_int, c_int, c_float, c_void_p)
 
 
 def shim_candidates() -> list[Path]:
-    """Where the shim is looked for: ``SDREST_SHIM``, beside this package, the installed package, the source tree's
-    ``build``.
-    """
-    package = Path(__file__).resolve().parent.parent
-    source_tree = package.parents[2]
+    """Where the shim is looked for: ``SDREST_SHIM``, then where it was installed or built."""
     named = os.environ.get("SDREST_SHIM")
-    return [
-        *([Path(named)] if named else []),
-        package / _SHIM_FILE,
-        Path(sysconfig.get_path("platlib")) / "sdrest" / "engine" / "child" / _SHIM_FILE,
-        source_tree / "build" / _SHIM_FILE,
-        *sorted(source_tree.glob(f"build/*/{_SHIM_FILE}")),
-    ]
+    return [*([Path(named)] if named else []), *built_file_candidates("engine/child", _SHIM_FILE)]
 
 
 class Foreign:
