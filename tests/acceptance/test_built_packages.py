@@ -1,4 +1,4 @@
-"""The wheel and the source archive, installed into an empty environment away from the checkout, give pages, scripts and pictures."""
+"""The wheel and the source archive, each installed into an empty environment: a page, a script and a picture from there."""
 
 from __future__ import annotations
 
