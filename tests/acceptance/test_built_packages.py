@@ -38,10 +38,9 @@ def installed(request: pytest.FixtureRequest, packages: dict[str, Path], tmp_pat
     """The ``bin`` folder of an environment that holds nothing but one package and what it needs."""
     venv.create(tmp_path / "venv", with_pip=True)
     bin_folder = tmp_path / "venv" / "bin"
-    command = [bin_folder / "pip", "install", "--quiet", "--disable-pip-version-check", "--find-links", native_wheels()]
-    subprocess.run(
-        [*command, "--constraint", ROOT / "requirements.lock", packages[request.param]], check=True, cwd=tmp_path
-    )
+    options = ["--quiet", "--disable-pip-version-check", "--find-links", str(native_wheels())]
+    command = [str(bin_folder / "pip"), "install", *options, "--constraint", str(ROOT / "requirements.lock")]
+    subprocess.run([*command, str(packages[request.param])], check=True, cwd=tmp_path)
     return bin_folder
 
 
