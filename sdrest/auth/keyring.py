@@ -7,19 +7,20 @@ each purpose (HMAC-SHA-256 as a pseudo-random function, RFC 2104), so that no si
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import os
 import secrets
 import stat
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from sdrest.core.errors import InvalidInput
+from sdrest.core.files import atomic_file
 
 #: Secrets kept: the one that signs, and those that it replaced.
 _KEPT: Final = 3
@@ -100,26 +101,15 @@ class KeyRing:
 
     def _write(self, ring: tuple[Secret, ...], *, must_be_new: bool) -> None:
         """Put the file in place whole, with mode 0600 from its first moment."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(
             {"secrets": [{"id": item.id, "value": base64.b64encode(item.value).decode()} for item in ring]}, indent=1
         )
-        handle, name = tempfile.mkstemp(dir=self.file.parent, prefix=".secrets-")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if must_be_new:
-                try:
-                    os.link(temporary, self.file)
-                except FileExistsError:
-                    return  # Another process was first; its secrets are as good.
-            else:
-                temporary.replace(self.file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        # When another process was first, its secrets are as good.
+        with (
+            contextlib.suppress(FileExistsError),
+            atomic_file(self.file, mode=0o600, overwrite=not must_be_new) as stream,
+        ):
+            stream.write(text.encode("ascii"))
 
 
 def _new_secret() -> Secret:

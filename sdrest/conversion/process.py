@@ -22,6 +22,7 @@ from sdrest.conversion.plan import Conversion, make_plan
 from sdrest.conversion.rules import TypeRule
 from sdrest.conversion.run import Converted, Progress, convert
 from sdrest.core.errors import Cancelled, SdrestError, Unavailable
+from sdrest.core.files import remove_unfinished
 from sdrest.core.tensor_types import TensorType
 
 _NICE = 5
@@ -75,7 +76,7 @@ def convert_in_process(
         _end(child)
         child.stdout.close()
         watcher.join()
-        _remove_part(request.target, child.pid)
+        remove_unfinished(request.target)  # what a killed child could not remove itself
     return _result(outcome, child.returncode, cancelled)
 
 
@@ -105,11 +106,6 @@ def _end(child: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def _remove_part(target: Path, process: int) -> None:
-    """What a killed child could not remove itself."""
-    target.with_name(f".{target.name}.{process}.part").unlink(missing_ok=True)
 
 
 def _to_json(request: Conversion, threads: int | None) -> dict[str, object]:

@@ -26,6 +26,7 @@ from sdrest.conversion.plan import Plan, PlannedTensor, check_paths
 from sdrest.conversion.sources import Sources
 from sdrest.conversion.verify import verify_structure
 from sdrest.core.errors import Cancelled, InsufficientStorage, InvalidInput, ModelUnusable
+from sdrest.core.files import disk_is_full, remove_unfinished, sync_folder, unfinished
 from sdrest.core.tensor_types import TensorType
 
 #: Values in one piece; each is in flight as its raw bytes, as 32-bit floats and as the result.
@@ -77,7 +78,7 @@ def convert(
     started = time.monotonic()
     target = plan.request.target
     check_paths(plan.request)
-    _remove_leftovers(target)
+    remove_unfinished(target)
     free = shutil.disk_usage(target.parent).free
     if free < plan.nbytes + _SPACE_MARGIN_BYTES:
         raise InsufficientStorage(
@@ -85,15 +86,11 @@ def convert(
             free_bytes=free,
             needed_bytes=plan.nbytes,
         )
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with _storage_errors(target):
-            _write(plan, partial, threads or default_threads(), progress, cancelled)
-            verify_structure(plan, partial)
-            partial.replace(target)
-            _sync_folder(target.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _storage_errors(target):
+        with unfinished(target) as path:
+            _write(plan, path, threads or default_threads(), progress, cancelled)
+            verify_structure(plan, path)
+        sync_folder(target.parent)
     return Converted(target, target.stat().st_size, plan.source_bytes, len(plan.tensors), time.monotonic() - started)
 
 
@@ -215,38 +212,10 @@ def _storage_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if disk_is_full(error):
             raise InsufficientStorage(f"{target.parent} became full while {target.name} was written") from error
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise InvalidInput(f"{target.parent} cannot be written to ({error.strerror})", field="output") from error
         if error.errno == errno.EFBIG:
             raise InsufficientStorage(f"{target.parent} does not take files of this size") from error
         raise
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Remove what conversions to the same target left when they were killed."""
-    for leftover in target.parent.glob(f".{target.name}.*.part"):
-        number = leftover.name.split(".")[-2]
-        if number.isdecimal() and not _is_running(int(number)):
-            leftover.unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last; not every file system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

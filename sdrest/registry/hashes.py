@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from sdrest.core.errors import Cancelled, Conflict, InvalidInput
+from sdrest.core.files import atomic_file
 from sdrest.core.model import Model, ModelFormat
 from sdrest.registry.readers.reading import read_header
 
@@ -141,12 +142,9 @@ class HashCache:
     def _remember(self, path: Path, hashes: Hashes) -> None:
         with self._lock:
             self._known = {**self._known, str(path): hashes}
-            if self._path is None:
-                return
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-            temporary.write_bytes(msgspec.json.encode(self._known))
-            temporary.replace(self._path)
+            if self._path is not None:
+                with atomic_file(self._path) as stream:
+                    stream.write(msgspec.json.encode(self._known))
 
     def _load(self) -> dict[str, Hashes]:
         if self._path is None:

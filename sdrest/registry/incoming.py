@@ -8,7 +8,6 @@ thread.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import secrets
@@ -20,13 +19,13 @@ from typing import Final
 import msgspec
 
 from sdrest.core.errors import InsufficientStorage, InvalidInput, ModelUnusable, TooLarge, Unavailable
+from sdrest.core.files import atomic_file, disk_is_full, name_new
 from sdrest.registry.folders import FolderKind
 from sdrest.registry.placing import accept, already_there
 
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
 #: Free space is looked at again each time so many bytes have been written.
 _LOOK_AGAIN_BYTES: Final = 64 * 1024 * 1024
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +122,7 @@ class Incoming:
         accept(self.part, kind, self.target.name)
         try:
             os.fsync(self._file.fileno())
-            _name(self.part, self.target)
+            name_new(self.part, self.target)
         except FileExistsError:
             raise already_there(self.target) from None
         except OSError as error:
@@ -146,7 +145,7 @@ class Incoming:
         self._files.forget(self._key, self.note)
 
     def _said(self, error: OSError) -> InsufficientStorage | Unavailable:
-        if error.errno in _FULL:
+        if disk_is_full(error):
             return InsufficientStorage(f"the disk of {self.target.parent.name} is full")
         return Unavailable(f"cannot write to {self.target.parent.name}: {error.strerror}")
 
@@ -184,7 +183,7 @@ class IncomingFiles:
             return Incoming(self, name, note)
         except OSError as error:
             self.forget(name, note)
-            if error.errno in _FULL:
+            if disk_is_full(error):
                 raise InsufficientStorage(f"the disk of {target.parent.name} is full") from None
             raise Unavailable(f"cannot write to {target.parent}: {error.strerror}") from None
 
@@ -253,11 +252,8 @@ class IncomingFiles:
 
     def write_note(self, key: str, note: Note) -> None:
         """Note a file, whole or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._note_path(key)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(msgspec.json.encode(note))
-        temporary.replace(path)
+        with atomic_file(self._note_path(key)) as stream:
+            stream.write(msgspec.json.encode(note))
 
     def forget(self, key: str, note: Note) -> None:
         """Remove a part and its note."""
@@ -274,20 +270,3 @@ class IncomingFiles:
             return msgspec.json.decode(path.read_bytes(), type=Note)
         except (OSError, msgspec.DecodeError):
             return None
-
-
-def _name(part: Path, target: Path) -> None:
-    """Give ``part`` the name ``target`` in one step, never over another file. Raises FileExistsError and other OSErrors."""
-    try:
-        os.link(part, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A file system without hard links: the name is taken first, and what then lies under it is ours to replace.
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        part.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

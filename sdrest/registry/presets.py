@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +27,7 @@ from sdrest.core.errors import (
     SdrestError,
     did_you_mean,
 )
+from sdrest.core.files import atomic_file
 from sdrest.core.model import Model, ModelType
 from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.folders import Folders
@@ -169,27 +168,20 @@ def _checked(name: str) -> str:
 def _save(folders: Folders, kind: ModelType, file_name: str, text: str, *, overwrite: bool) -> Path:
     folder_kind = folders.for_type(kind)
     folder = folders.primary(folder_kind)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / file_name
     others = [path.with_suffix(ending) for ending in folder_kind.extensions if ending != path.suffix]
     taken = [other for other in others if other.exists()]
-    temporary = folder / f".{file_name}.{os.getpid()}.{threading.get_ident()}.part"
+    if taken and not overwrite:
+        raise Conflict(f"{path.stem} exists already")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        if overwrite:
-            temporary.replace(path)
-            for other in taken:
-                other.unlink(missing_ok=True)
-        elif taken:
-            raise Conflict(f"{path.stem} exists already")
-        else:
-            path.hardlink_to(temporary)  # unlike a rename, this fails when somebody was quicker
+        with atomic_file(path, overwrite=overwrite) as stream:
+            stream.write(text.encode())
+        for other in taken:
+            other.unlink(missing_ok=True)
     except FileExistsError:
         raise Conflict(f"{path.stem} exists already") from None
     except OSError as error:
         raise InsufficientStorage(f"{folder} cannot be written to ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -12,6 +12,7 @@ from stat import S_ISREG
 import structlog
 
 from sdrest.core.background import Background
+from sdrest.core.errors import InsufficientStorage
 from sdrest.core.model import Component, Loading, Model, ModelType, Requirement
 from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.components import requirements
@@ -209,7 +210,7 @@ class Watcher:
             await asyncio.sleep(self._seconds)
             try:
                 await asyncio.to_thread(self._look)
-            except OSError as error:  # the state folder is full or gone: the list of models stays as it was
+            except (OSError, InsufficientStorage) as error:  # the list of models stays as it was
                 log.warning("cannot look for new models", problem=str(error))
 
     def _look(self) -> None:

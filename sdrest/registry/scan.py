@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sdrest.core.files import atomic_file
 from sdrest.core.model import Model, ModelType
 from sdrest.registry.folders import DEPTH_LIMIT, Folder, Folders
 from sdrest.registry.links import LinkRule, link_rule
@@ -268,10 +269,5 @@ def load_entries(path: Path) -> dict[Path, Scanned]:
 def save_entries(path: Path, entries: Mapping[Path, Scanned]) -> None:
     """Write the entries, replacing the file in one step."""
     content = _encoder.encode(_Cache(CACHE_VERSION, [_Entry(e.signature, e.model) for e in entries.values()]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(path) as stream:
+        stream.write(content)
