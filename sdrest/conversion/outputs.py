@@ -19,7 +19,6 @@ from sdrest.core.model import ModelFormat
 from sdrest.core.tensor_types import TensorType
 from sdrest.registry.readers.gguf import KeyValue, read_key_values
 
-_DTYPES = {TensorType.F32: "F32", TensorType.F16: "F16", TensorType.BF16: "BF16", TensorType.I32: "I32"}
 #: Keys that describe the file rather than the model: written anew.
 _OWN_KEYS = frozenset(
     {"general.architecture", "general.file_type", "general.quantization_version", "general.alignment"}
@@ -85,7 +84,7 @@ class _GgufOutput:
 
 
 class _SafetensorsOutput:
-    """A safetensors file."""
+    """A safetensors file, written as the tensors come: the ``safetensors`` package wants all of them in memory."""
 
     def __init__(self, plan: Plan, path: Path) -> None:
         header: dict[str, object] = {"__metadata__": dict(plan.metadata)} if plan.metadata else {}
@@ -93,7 +92,7 @@ class _SafetensorsOutput:
         for tensor in plan.tensors:
             end = offset + tensor.nbytes
             header[tensor.name] = {
-                "dtype": _DTYPES[tensor.type],
+                "dtype": tensor.type.name,
                 "shape": list(tensor.shape),
                 "data_offsets": [offset, end],
             }

@@ -25,12 +25,8 @@ from sdrest.registry.recognition.versions import Names, library_version
 _VAE_PREFIX = "vae."
 _VAE_STARTS = ("first_stage_model.", "vae.")
 _ALIGNMENT = 32
-_SAFETENSORS_DTYPES = {
-    TensorType.F32: "F32",
-    TensorType.F16: "F16",
-    TensorType.BF16: "BF16",
-    TensorType.I32: "I32",
-}
+#: What a safetensors file may hold here: the library reads no other of its types as it stands.
+_SAFETENSORS_TYPES = frozenset({TensorType.F32, TensorType.F16, TensorType.BF16, TensorType.I32})
 #: What the library turns element types into as it reads them.
 _READ_AS = {
     TensorType.F8_E4M3: TensorType.F16,
@@ -256,7 +252,7 @@ def _check_result(request: Conversion, tensors: tuple[PlannedTensor, ...]) -> No
     if twice:
         raise ModelUnusable(f"the result would hold the tensor {twice[0]!r} twice")
     if target_format(request.target) is ModelFormat.SAFETENSORS:
-        wrong = next((t for t in tensors if t.type not in _SAFETENSORS_DTYPES), None)
+        wrong = next((t for t in tensors if t.type not in _SAFETENSORS_TYPES), None)
         if wrong is not None:
             raise InvalidInput(
                 f"safetensors files hold f32, f16 and bf16 only; {wrong.name} would be {wrong.type.value}. "

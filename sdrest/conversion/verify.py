@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import gguf
+from safetensors import SafetensorError, safe_open
 
 from sdrest.conversion.plan import Plan
 from sdrest.core.errors import SdrestError
@@ -27,7 +28,7 @@ _Entries = dict[str, tuple[tuple[int, ...], TensorType | None]]
 def verify_structure(plan: Plan, path: Path) -> None:
     """Compare names, shapes and types in the file with the plan, and its layout with its size.
 
-    GGUF files are read by the ``gguf`` package, not by the reader that the plan was made with. Raises
+    They are read by the packages ``gguf`` and ``safetensors``, not by the reader that the plan was made with. Raises
     :class:`ConversionFailed`.
     """
     found = _read_gguf(path) if plan.format is ModelFormat.GGUF else _read_safetensors(path)
@@ -60,7 +61,8 @@ def _read_gguf(path: Path) -> _Entries:
 
 def _read_safetensors(path: Path) -> _Entries:
     try:
-        header = read_header(path)
-    except HeaderError as error:
-        raise ConversionFailed(f"the result cannot be read back: {error.message}") from error
-    return {tensor.name: (tensor.shape, tensor.type) for tensor in header.tensors}
+        with safe_open(path, framework="np") as file:
+            tensors = [(name, file.get_slice(name)) for name in file.offset_keys()]
+            return {name: (tuple(found.get_shape()), TensorType[found.get_dtype()]) for name, found in tensors}
+    except (SafetensorError, OSError) as error:
+        raise ConversionFailed(f"the result cannot be read back: {error}") from error

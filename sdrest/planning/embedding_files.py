@@ -6,22 +6,20 @@ makes NaN. Such files are written again in F32, once, below the data folder.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
-import struct
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from safetensors.numpy import save
 
 from sdrest.core.errors import InvalidInput
+from sdrest.core.files import atomic_file
 from sdrest.core.model import Model
 from sdrest.core.tensor_types import TensorType
-from sdrest.registry.readers.header import Header, TensorInfo
+from sdrest.registry.readers.header import TensorInfo
 from sdrest.registry.registry import Registry
 
 _Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -58,36 +56,13 @@ class Embeddings:
         state = f"{embedding.path}\0{embedding.size}\0{embedding.mtime_ns}"
         made = self._folder / f"{hashlib.sha256(state.encode()).hexdigest()[:32]}.safetensors"
         if not made.exists():
-            self._make(header, embedding.path, made)
+            with embedding.path.open("rb") as source:
+                data = save({tensor.name: _read(source.fileno(), tensor) for tensor in header.tensors})
+            with atomic_file(made) as file:
+                file.write(data)
         return made
 
-    def _make(self, header: Header, source: Path, made: Path) -> None:
-        """Write the tensors in F32, complete or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        entries, blocks, offset = {}, [], 0
-        with source.open("rb") as file:
-            for tensor in header.tensors:
-                block = _read(file.fileno(), tensor)
-                entries[tensor.name] = {
-                    "dtype": "F32",
-                    "shape": tensor.shape,
-                    "data_offsets": (offset, offset + len(block)),
-                }
-                blocks.append(block)
-                offset += len(block)
-        text = json.dumps(entries).encode()
-        descriptor, name = tempfile.mkstemp(dir=self._folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(struct.pack("<Q", len(text)) + text)
-                file.writelines(blocks)
-            Path(name).replace(made)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
 
-
-def _read(descriptor: int, tensor: TensorInfo) -> bytes:
+def _read(descriptor: int, tensor: TensorInfo) -> _Array:
     assert tensor.type is not None
-    return _READERS[tensor.type](os.pread(descriptor, tensor.nbytes, tensor.offset)).tobytes()
+    return _READERS[tensor.type](os.pread(descriptor, tensor.nbytes, tensor.offset)).reshape(tensor.shape)

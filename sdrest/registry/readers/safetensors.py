@@ -24,21 +24,9 @@ _HEADER_LIMIT = 32 * 1024 * 1024  # real ones stay under 2 MiB, with training me
 _COLON_LIMIT = 2_000_000  # bounds the number of JSON members before anything is built from them
 _METADATA = "__metadata__"
 
-#: The format's element types. Types that only newer writers know are kept as text, and reported by validation.
-DTYPES: dict[str, TensorType] = {
-    "F64": TensorType.F64,
-    "F32": TensorType.F32,
-    "F16": TensorType.F16,
-    "BF16": TensorType.BF16,
-    "F8_E4M3": TensorType.F8_E4M3,
-    "F8_E5M2": TensorType.F8_E5M2,
-    "I64": TensorType.I64,
-    "I32": TensorType.I32,
-    "I16": TensorType.I16,
-    "I8": TensorType.I8,
-    "U8": TensorType.U8,
-    "BOOL": TensorType.BOOL,
-}
+#: The format's element types, which have their names here. Types that only newer writers know are kept as text, and
+#: reported by validation.
+_DTYPES = {kind.name: kind for kind in TensorType if not kind.is_quantized}
 
 
 class _Entry(msgspec.Struct):
@@ -147,4 +135,4 @@ def _tensor(name: str, dtype: str, sizes: list[int], offsets: tuple[int, int], d
     begin, end = offsets
     if begin < 0 or end < begin:
         raise HeaderError(f"tensor {name[:200]!r} has the impossible offsets [{begin}, {end}]")
-    return TensorInfo(name, tuple(sizes), DTYPES.get(dtype), data_offset + begin, end - begin, dtype[:32])
+    return TensorInfo(name, tuple(sizes), _DTYPES.get(dtype), data_offset + begin, end - begin, dtype[:32])
