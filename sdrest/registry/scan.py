@@ -224,7 +224,7 @@ def _relative_path(folders: Folders, folder: Folder, path: Path) -> str:
 
 
 #: Raised whenever identification or the record changes: older caches are then dropped.
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 
 
 class _Entry(msgspec.Struct):

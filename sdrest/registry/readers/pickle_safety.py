@@ -1,16 +1,17 @@
 """Whether a torch pickle refers to more than weights need.
 
 Neither sdrest nor the native library runs pickles, but tools that people use beside them do. What a state dictionary
-needs is a short list; what only an attacker needs is another; the rest is told without a verdict.
+needs is a short list; what only an attacker needs is another, kept by ``picklescan``; the rest is told without a verdict.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from sdrest.core.model import Problem
 from sdrest.registry.readers.header import Header
-from sdrest.registry.readers.pickles import STORAGES
+from sdrest.registry.readers.pickles import COMPUTED, STORAGES
 
 _NEEDED = frozenset(
     {
@@ -36,29 +37,14 @@ _NEEDED = frozenset(
     }
 )
 _HARMLESS_MODULES = ("torch.nn.", "torch.optim.", "pytorch_lightning.", "lightning.", "omegaconf.")
+#: What only an attacker needs and ``picklescan`` does not call dangerous: modules, and single names of modules.
 # fmt: off
-_HOSTILE_MODULES = frozenset(
-    {"os", "posix", "nt", "subprocess", "sys", "socket", "shutil", "pty", "runpy", "importlib", "code",
-     "codeop", "ctypes", "multiprocessing", "webbrowser", "requests", "urllib", "http", "ftplib", "asyncio",
-     "signal", "pickle", "marshal", "platform", "pathlib", "tempfile"}
+_ALSO_HOSTILE = (
+    "code", "codeop", "ftplib", "http", "importlib", "marshal", "multiprocessing", "pathlib", "platform", "requests", "signal",
+    "tempfile", "urllib", "builtins.__import__", "builtins.globals", "__builtin__.__import__", "__builtin__.globals",
+    "__builtin__.execfile",
 )
 # fmt: on
-_HOSTILE_NAMES = frozenset(
-    f"{module}.{name}"
-    for module in ("builtins", "__builtin__")
-    for name in (
-        "eval",
-        "exec",
-        "compile",
-        "open",
-        "getattr",
-        "__import__",
-        "globals",
-        "apply",
-        "execfile",
-        "breakpoint",
-    )
-)
 _LISTED = 5
 
 
@@ -74,8 +60,22 @@ def check_pickle(header: Header) -> Iterator[Problem]:
         yield Problem("unusual_pickle", f"the pickle refers to more than weights: {names}", fatal=False)
 
 
+@functools.cache
+def _hostile() -> frozenset[str]:
+    """Names that are hostile with all below them: modules, and functions and classes with their modules."""
+    from picklescan.scanner import _unsafe_globals  # noqa: PLC0415 - slow to import, and for few files only
+
+    known = {
+        module if name == "*" else f"{module}.{name}"
+        for module, names in _unsafe_globals.items()
+        for name in ([names] if isinstance(names, str) else names)
+    }
+    return frozenset(known.union(_ALSO_HOSTILE))
+
+
 def _is_hostile(name: str) -> bool:
-    return name.partition(".")[0] in _HOSTILE_MODULES or name in _HOSTILE_NAMES
+    parts = name.split(".")
+    return name == COMPUTED or not _hostile().isdisjoint(".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
 def _is_usual(name: str) -> bool:

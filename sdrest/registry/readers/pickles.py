@@ -34,6 +34,8 @@ STORAGES: dict[str, TensorType | None] = {
 }
 _TENSOR_BUILDERS = {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"}
 _PARAMETER_BUILDERS = {"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"}
+#: Stands for a reference whose name only running the pickle could tell.
+COMPUTED = "a name made while loading"
 _ORDERED_DICT = "collections.OrderedDict"
 
 
@@ -223,7 +225,8 @@ class _Machine:
 
     def stack_global(self, _: object) -> None:
         attribute, module = self.stack.pop(), self.stack.pop()
-        self._refer(f"{module}.{attribute}")
+        is_plain = isinstance(attribute, str) and isinstance(module, str)
+        self._refer(f"{module}.{attribute}" if is_plain else COMPUTED)
 
     def extension(self, argument: object) -> None:
         self._refer(f"copyreg.extension_{argument}")
