@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Sequence
-from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from sdrest.client import exchange
-from sdrest.client.errors import JobFailed
-from sdrest.client.exchange import OnPreview, OnProgress
-from sdrest.client.replies import Image, Job, ModelSummary
+from sdrest.client.calls import Calls
+from sdrest.client.exchange import JobEvents
 
 
-class AsyncClient:
+class AsyncClient(Calls):
     """A connection to one server; use it as an asynchronous context manager, or close it.
 
     Args:
@@ -52,113 +47,18 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def submit(self, mode: str = "text2img", **parameters: Any) -> Job:
-        """Queue a job on ``/api/generate/{mode}``; it is on the server's disk when this returns.
+    async def _request(self, method: str, path: str, **content: Any) -> httpx.Response:
+        return await self._http.request(method, path, **content)
 
-        Args:
-            mode: text2img, img2img, inpainting, controlnet, upscale or video.
-            parameters: The route's fields. Pictures may be bytes, paths, base64 text or URLs.
-
-        Raises:
-            ServerError: a parameter is wrong, the model is not there, the queue is full …
-        """
-        body = exchange.body_of(parameters)
-        return exchange.checked(await self._http.post(f"/api/generate/{mode}", json=body), Job)
-
-    async def job(self, job: Job | str) -> Job:
-        """The job as it is now. Raises :class:`ServerError` when it is not there."""
-        return exchange.checked(await self._http.get(f"/api/queue/job/{_id(job)}"), Job)
-
-    async def cancel(self, job: Job | str) -> None:
-        """Cancel a pending or running job. Raises :class:`ServerError` when it has ended."""
-        exchange.refuse(await self._http.post("/api/queue/cancel", json={"job_id": _id(job)}))
-
-    async def wait(
-        self, job: Job | str, *, on_progress: OnProgress | None = None, on_preview: OnPreview | None = None
-    ) -> Job:
-        """The job when it has ended, however it ended. A lost connection is taken up again for a minute.
-
-        Raises:
-            ServerError: there is no such job.
-            httpx.TransportError: the server is gone.
-        """
-        lost_at: float | None = None
-        while True:
-            events = exchange.JobEvents(on_progress, on_preview)
-            try:
-                async with self._http.stream(
-                    "GET", f"/api/jobs/{_id(job)}/events", timeout=httpx.Timeout(exchange.TIMEOUT_SECONDS, read=None)
-                ) as stream:
-                    if stream.is_error:
-                        await stream.aread()
-                        exchange.refuse(stream)
-                    lost_at = None
-                    async for line in stream.aiter_lines():
-                        events.feed(line)
-                        if events.ended:
-                            break
+    async def _listen(self, path: str, events: JobEvents) -> None:
+        async with self._http.stream("GET", path, timeout=exchange.LISTENING_TIMEOUT) as stream:
+            if stream.is_error:
+                await stream.aread()
+                exchange.refuse(stream)
+            async for line in stream.aiter_lines():
+                events.feed(line)
                 if events.ended:
-                    return await self.job(job)
-            except httpx.TransportError:
-                lost_at = lost_at if lost_at is not None else time.monotonic()
-                if time.monotonic() - lost_at > exchange.RECONNECT_SECONDS:
-                    raise
-            await asyncio.sleep(exchange.PAUSE_SECONDS)
+                    return
 
-    async def download(self, job: Job, image: Image | int = 0) -> bytes:
-        """The bytes of one finished picture, by its number or as listed in ``job.images``.
-
-        Raises:
-            ServerError: the file is not there (any more).
-        """
-        chosen = job.images[image] if isinstance(image, int) else image
-        reply = await self._http.get(chosen.url)
-        exchange.refuse(reply)
-        return reply.content
-
-    async def save(self, job: Job, target: str | PathLike[str]) -> list[Path]:
-        """Write all pictures of a job to ``target``, further ones to names with -1, -2 … before the ending; the files."""
-        files = []
-        for index, image in enumerate(job.images):
-            path = exchange.target_of(target, index)
-            path.write_bytes(await self.download(job, image))
-            files.append(path)
-        return files
-
-    async def generate(
-        self, mode: str = "text2img", *, on_progress: OnProgress | None = None, **parameters: Any
-    ) -> list[bytes]:
-        """Submit, wait, and download: the finished pictures.
-
-        Raises:
-            ServerError: as :meth:`submit`.
-            JobFailed: the job failed or was cancelled.
-        """
-        job = await self.wait(await self.submit(mode, **parameters), on_progress=on_progress)
-        if job.status != "completed":
-            raise JobFailed(job)
-        return [await self.download(job, image) for image in job.images]
-
-    async def models(self, **query: str | int) -> Sequence[ModelSummary]:
-        """The models; ``type``, ``search``, ``page`` and the other fields of ``GET /api/models`` restrict the list."""
-        listed = exchange.checked(await self._http.get("/api/models", params=query), dict[str, Any])
-        return [exchange.model_of(item) for item in listed.get("models", ())]
-
-    async def download_model(self, source: str, *, type: str = "", path: str = "", sha256: str = "") -> Job:  # noqa: A002
-        """Queue a download on the server; see ``POST /api/models/download``.
-
-        Args:
-            source: A URL, ``hf:owner/repository/file@revision``, or ``civitai:VERSION``.
-            type: Which folder it goes to; CivitAI tells it.
-            path: Sub-folder, file name, or both, within that folder.
-            sha256: Hash that the file must have.
-
-        Raises:
-            ServerError: a field is wrong, the file exists …
-        """
-        body = {"source": source, "type": type, "path": path, "sha256": sha256}
-        return exchange.checked(await self._http.post("/api/models/download", json=body), Job)
-
-
-def _id(job: Job | str) -> str:
-    return job if isinstance(job, str) else job.job_id
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

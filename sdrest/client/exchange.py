@@ -17,6 +17,8 @@ from sdrest.client.replies import Job, ModelSummary, Preview, Progress
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 TIMEOUT_SECONDS: Final = 30.0
+#: Events may stay away for as long as a job waits.
+LISTENING_TIMEOUT: Final = httpx.Timeout(TIMEOUT_SECONDS, read=None)
 #: How long a dropped stream of events is taken up again, with pauses between: a server that restarts keeps its jobs.
 RECONNECT_SECONDS: Final = 60.0
 PAUSE_SECONDS: Final = 0.5
@@ -92,16 +94,18 @@ def target_of(target: str | PathLike[str], index: int) -> Path:
 
 @dataclass(slots=True)
 class JobEvents:
-    """A job's stream of events, fed line by line; ``ended`` is true once its last state has been heard."""
+    """A job's stream of events, fed line by line: whether anything has been heard, and whether the job's last state has."""
 
     on_progress: OnProgress | None = None
     on_preview: OnPreview | None = None
+    heard: bool = False
     ended: bool = False
     _event: str = ""
     _data: list[str] = field(default_factory=list)
 
     def feed(self, line: str) -> None:
         """One line without its end."""
+        self.heard = True
         if not line:
             if self._data:
                 self._heard(self._event, "\n".join(self._data).encode())
