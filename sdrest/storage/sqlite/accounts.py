@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sdrest.auth.accounts import Account, ApiKey, Session
 from sdrest.core.errors import Conflict
 from sdrest.core.principal import Permission, Role
 from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.times import as_text, as_time
 
 
 class SqliteAccountStore:
@@ -32,8 +33,8 @@ class SqliteAccountStore:
                     account.name,
                     account.role,
                     account.password_hash,
-                    _text(account.created_at),
-                    _text(account.password_changed_at),
+                    as_text(account.created_at),
+                    as_text(account.password_changed_at),
                 ),
             )
 
@@ -55,7 +56,7 @@ class SqliteAccountStore:
         def change(db: sqlite3.Connection) -> bool:
             done = db.execute(
                 "UPDATE accounts SET password_hash = ?, password_changed_at = ? WHERE name = ?",
-                (password_hash, _text(now), name),
+                (password_hash, as_text(now), name),
             ).rowcount
             if done:
                 _revoke_all(db, name, now)
@@ -105,7 +106,7 @@ class SqliteAccountStore:
         """See :meth:`AccountStore.add_session`."""
 
         def change(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM sessions WHERE expires_at < ?", (_text(session.created_at),))
+            db.execute("DELETE FROM sessions WHERE expires_at < ?", (as_text(session.created_at),))
             db.execute(
                 "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
                 (
@@ -115,8 +116,8 @@ class SqliteAccountStore:
                     session.method,
                     session.api_key_id,
                     session.refresh_id,
-                    _text(session.created_at),
-                    _text(session.expires_at),
+                    as_text(session.created_at),
+                    as_text(session.expires_at),
                 ),
             )
 
@@ -138,7 +139,7 @@ class SqliteAccountStore:
                 db.execute(
                     "UPDATE sessions SET refresh_id = ?, role = ?, expires_at = ? "
                     "WHERE id = ? AND refresh_id = ? AND refresh_id <> '' AND revoked_at IS NULL",
-                    (new, role, _text(expires_at), session_id, old),
+                    (new, role, as_text(expires_at), session_id, old),
                 ).rowcount
                 == 1
             )
@@ -149,7 +150,7 @@ class SqliteAccountStore:
         await self._database.write(
             lambda db: (
                 db.execute(
-                    "UPDATE sessions SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (_text(now), session_id)
+                    "UPDATE sessions SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (as_text(now), session_id)
                 ).rowcount
             )
         )
@@ -171,8 +172,8 @@ class SqliteAccountStore:
                     " ".join(sorted(key.permissions)),
                     key.digest,
                     key.hint,
-                    _text(key.created_at),
-                    _text(key.expires_at) if key.expires_at else None,
+                    as_text(key.created_at),
+                    as_text(key.expires_at),
                 ),
             )
 
@@ -202,7 +203,7 @@ class SqliteAccountStore:
     async def touch_key(self, key_id: str, now: datetime) -> None:
         """See :meth:`AccountStore.touch_key`."""
         await self._database.write(
-            lambda db: db.execute("UPDATE api_keys SET last_used_at = ? WHERE id = ?", (_text(now), key_id)).rowcount
+            lambda db: db.execute("UPDATE api_keys SET last_used_at = ? WHERE id = ?", (as_text(now), key_id)).rowcount
         )
 
 
@@ -220,16 +221,9 @@ def _refuse_last_admin(db: sqlite3.Connection, name: str) -> None:
 
 
 def _revoke_all(db: sqlite3.Connection, principal: str, now: datetime) -> None:
-    db.execute("UPDATE sessions SET revoked_at = ? WHERE principal = ? AND revoked_at IS NULL", (_text(now), principal))
-
-
-def _text(when: datetime) -> str:
-    """Of one width and zone, so that texts compare as times do."""
-    return when.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    db.execute(
+        "UPDATE sessions SET revoked_at = ? WHERE principal = ? AND revoked_at IS NULL", (as_text(now), principal)
+    )
 
 
 def _to_account(row: sqlite3.Row) -> Account:
@@ -237,8 +231,8 @@ def _to_account(row: sqlite3.Row) -> Account:
         name=row["name"],
         role=Role(row["role"]),
         password_hash=row["password_hash"],
-        created_at=_time(row["created_at"]),
-        password_changed_at=_time(row["password_changed_at"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        password_changed_at=datetime.fromisoformat(row["password_changed_at"]),
     )
 
 
@@ -250,9 +244,9 @@ def _to_session(row: sqlite3.Row) -> Session:
         method=row["method"],
         api_key_id=row["api_key_id"],
         refresh_id=row["refresh_id"],
-        created_at=_time(row["created_at"]),
-        expires_at=_time(row["expires_at"]),
-        revoked_at=_time(row["revoked_at"]) if row["revoked_at"] else None,
+        created_at=datetime.fromisoformat(row["created_at"]),
+        expires_at=datetime.fromisoformat(row["expires_at"]),
+        revoked_at=as_time(row["revoked_at"]),
     )
 
 
@@ -264,7 +258,7 @@ def _to_key(row: sqlite3.Row) -> ApiKey:
         permissions=frozenset(Permission(name) for name in row["permissions"].split()),
         digest=row["digest"],
         hint=row["hint"],
-        created_at=_time(row["created_at"]),
-        expires_at=_time(row["expires_at"]) if row["expires_at"] else None,
-        last_used_at=_time(row["last_used_at"]) if row["last_used_at"] else None,
+        created_at=datetime.fromisoformat(row["created_at"]),
+        expires_at=as_time(row["expires_at"]),
+        last_used_at=as_time(row["last_used_at"]),
     )

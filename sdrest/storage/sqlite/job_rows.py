@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
 from sdrest.jobs.store import JobFilter
+from sdrest.storage.sqlite.times import as_text, as_time
 
 COLUMNS: Final = (
     "id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at, "
     "cancel_requested_at, seconds, outputs, failure, warnings, idempotency_key, webhook_url, origin, interruptions, "
     "result_key, reused_from"
 )
-
-
-def as_text(when: datetime | None) -> str | None:
-    """UTC in a form that sorts as text."""
-    return when.astimezone(UTC).isoformat(timespec="microseconds") if when else None
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def as_json(value: Any) -> str:
@@ -69,8 +61,6 @@ _WARNINGS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 def job_of(row: sqlite3.Row) -> Job:
     """The job in a row with :data:`COLUMNS`."""
-    created_at = _time(row["created_at"])
-    assert created_at is not None
     return Job(
         id=row["id"],
         type=JobType(row["type"]),
@@ -81,10 +71,10 @@ def job_of(row: sqlite3.Row) -> Job:
         model_id=row["model_id"],
         model_name=row["model_name"],
         attempt=row["attempt"],
-        created_at=created_at,
-        started_at=_time(row["started_at"]),
-        finished_at=_time(row["finished_at"]),
-        cancel_requested_at=_time(row["cancel_requested_at"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        started_at=as_time(row["started_at"]),
+        finished_at=as_time(row["finished_at"]),
+        cancel_requested_at=as_time(row["cancel_requested_at"]),
         seconds=row["seconds"],
         outputs=outputs_of(row),
         failure=_FAILURE.decode(row["failure"]) if row["failure"] else None,

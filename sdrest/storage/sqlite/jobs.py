@@ -13,7 +13,8 @@ from sdrest.core.errors import QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.store import Ending, JobFilter, server_died
 from sdrest.storage.sqlite.database import Database
-from sdrest.storage.sqlite.job_rows import COLUMNS, as_json, as_text, job_of, outputs_of, row_of, where_of
+from sdrest.storage.sqlite.job_rows import COLUMNS, as_json, job_of, outputs_of, row_of, where_of
+from sdrest.storage.sqlite.times import as_text
 from sdrest.storage.sqlite.turns import take_turn
 
 #: A running job whose cancelling was asked for.

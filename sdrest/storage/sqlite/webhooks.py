@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sdrest.jobs.webhooks import Delivery
 from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.times import as_text, as_time
 
 
 class SqliteOutbox:
@@ -26,7 +27,7 @@ class SqliteOutbox:
         def query(db: sqlite3.Connection) -> list[Delivery]:
             rows = db.execute(
                 f"SELECT id, job_id, url, attempts FROM webhooks WHERE due_at <= ?{wanted} ORDER BY due_at LIMIT ?",  # noqa: S608 - constant
-                (_text(now), *values, limit),
+                (as_text(now), *values, limit),
             )
             return [Delivery(row["id"], row["job_id"], row["url"], row["attempts"]) for row in rows]
 
@@ -36,8 +37,9 @@ class SqliteOutbox:
         """See :meth:`Outbox.next_due`."""
 
         def query(db: sqlite3.Connection) -> datetime | None:
-            first = db.execute("SELECT min(due_at) FROM webhooks WHERE due_at > ?", (_text(after),)).fetchone()[0]
-            return datetime.fromisoformat(first) if first else None
+            return as_time(
+                db.execute("SELECT min(due_at) FROM webhooks WHERE due_at > ?", (as_text(after),)).fetchone()[0]
+            )
 
         return await self._database.read(query)
 
@@ -50,11 +52,8 @@ class SqliteOutbox:
         await self._database.write(
             lambda db: (
                 db.execute(
-                    "UPDATE webhooks SET attempts = attempts + 1, due_at = ? WHERE id = ?", (_text(until), delivery_id)
+                    "UPDATE webhooks SET attempts = attempts + 1, due_at = ? WHERE id = ?",
+                    (as_text(until), delivery_id),
                 ).rowcount
             )
         )
-
-
-def _text(when: datetime) -> str:
-    return when.astimezone(UTC).isoformat(timespec="microseconds")
