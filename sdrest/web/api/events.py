@@ -16,7 +16,6 @@ from sdrest.core.events import (
     JobChanged,
     JobPreviewed,
     JobProgressed,
-    JobRemoved,
     ModelChanged,
     OutputMade,
     ServerStopping,
@@ -62,16 +61,10 @@ async def _stream_job(request: web.Request) -> web.StreamResponse:
 
 def _sse_event(request: web.Request, event: Event) -> tuple[str, Mapping[str, Any]]:
     match event:
-        case JobProgressed(job_id=job_id, progress=progress):
-            return "progress", {"job_id": job_id, **progress_view(progress)}
-        case JobPreviewed(job_id=job_id):
-            return "preview", {"job_id": job_id, **preview_view(event)}
         case JobChanged(job=job):
             return "state", job_view(job, request.app[JOBS].progress(job))
-        case OutputMade(job_id=job_id, output=output):
-            return "output", {"job_id": job_id, **image_view(job_id, output)}
         case _:
-            return "removed", {"job_id": job_of(event)}
+            return _of_job(event)
 
 
 @operation("events", status=101, reply=Reply(None, description="A WebSocket"), errors=(400,))
@@ -113,20 +106,28 @@ def _ws_event(event: Event) -> tuple[str, Mapping[str, Any]]:
         case JobChanged(job=job, previous=previous):
             name = "job_cancelled" if job.state == "cancelled" else "job_status_changed"
             return name, {**_brief(job), "previous_status": previous}
-        case JobProgressed(job_id=job_id, progress=progress):
-            return "job_progress", {"job_id": job_id, **progress_view(progress)}
-        case JobPreviewed(job_id=job_id):
-            return "job_preview", {"job_id": job_id, **preview_view(event)}
-        case OutputMade(job_id=job_id, output=output):
-            return "job_output", {"job_id": job_id, **image_view(job_id, output)}
-        case JobRemoved(job_id=job_id):
-            return "job_removed", {"job_id": job_id}
         case ModelChanged(model_id=model_id, model_name=model_name, state=state, fraction=fraction, message=message):
             names = {"loading": "model_loading_progress", "failed": "model_load_failed"}
             data = {"model_id": model_id, "model_name": model_name, "progress": fraction, "message": message}
             return names.get(state, f"model_{state}"), data
         case ServerStopping(restarting=restarting):
             return "server_shutdown", {"restarting": restarting}
+        case _:
+            what, view = _of_job(event)
+            return f"job_{what}", view
+
+
+def _of_job(event: Event) -> tuple[str, Mapping[str, Any]]:
+    """What happens to a job other than a change of its state."""
+    match event:
+        case JobProgressed(job_id=job_id, progress=progress):
+            return "progress", {"job_id": job_id, **progress_view(progress)}
+        case JobPreviewed(job_id=job_id):
+            return "preview", {"job_id": job_id, **preview_view(event)}
+        case OutputMade(job_id=job_id, output=output):
+            return "output", {"job_id": job_id, **image_view(job_id, output)}
+        case _:
+            return "removed", {"job_id": job_of(event)}
 
 
 def _brief(job: Job) -> dict[str, Any]:
