@@ -12,13 +12,11 @@ import numpy as np
 from sdrest.conversion.ggml import Floats, ggml
 from sdrest.conversion.plan import Plan
 from sdrest.conversion.run import PIECE_VALUES
-from sdrest.conversion.sources import Sources
+from sdrest.conversion.sources import Sources, readable_header
 from sdrest.conversion.verify import ConversionFailed
-from sdrest.core.errors import Cancelled, ModelUnusable
+from sdrest.core.errors import Cancelled
 from sdrest.core.tensor_types import TensorType
 from sdrest.registry.readers.header import Header, TensorInfo
-from sdrest.registry.readers.layout import check_layout
-from sdrest.registry.readers.reading import read_header
 from sdrest.registry.recognition.naming import convert_names
 from sdrest.registry.recognition.versions import Names, library_version
 
@@ -83,7 +81,7 @@ def compare_files(
 
     ``progress`` gets values compared and all values. Raises :class:`ModelUnusable` when a file cannot be read.
     """
-    one, other = _readable(first), _readable(second)
+    one, other = readable_header(first), readable_header(second)
     by_name, by_other = _by_name(one), _by_name(other)
     if not by_name.keys() & by_other.keys():
         by_name, by_other = _by_library_name(one), _by_library_name(other)
@@ -110,7 +108,7 @@ def compare_with_plan(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Comparison:
     """Compare a converted file with what it was made from."""
-    written = _by_name(_readable(result))
+    written = _by_name(readable_header(result))
     pairs = [Pair(t.name, (t.file, t.source), (result, written[t.name])) for t in plan.tensors]
     return Comparison(tuple(compare_pairs(pairs, progress, cancelled)))
 
@@ -174,14 +172,6 @@ def _floats(sources: Sources, path: Path, tensor: TensorInfo, start: int, count:
     values = np.empty(count, dtype=np.float32)
     ggml().to_floats(raw, kind, values)
     return values
-
-
-def _readable(path: Path) -> Header:
-    header = read_header(path)
-    for problem in check_layout(header):
-        if problem.fatal or problem.code == "compressed":
-            raise ModelUnusable(f"{path.name}: {problem.message}", problem=problem.code)
-    return header
 
 
 def _by_name(header: Header) -> dict[str, TensorInfo]:

@@ -12,12 +12,13 @@ from pathlib import Path
 import msgspec
 
 from sdrest.conversion.rules import TypeRule, choose, is_unused
+from sdrest.conversion.sources import readable_header
 from sdrest.core.errors import InvalidInput, ModelUnusable, NotFound
 from sdrest.core.model import ModelFormat
 from sdrest.core.tensor_types import TensorType
 from sdrest.registry.readers.header import Header, TensorInfo
-from sdrest.registry.readers.layout import NAME_LIMIT, check_layout
-from sdrest.registry.readers.reading import DIFFUSERS_PARTS, read_header
+from sdrest.registry.readers.layout import NAME_LIMIT
+from sdrest.registry.readers.reading import DIFFUSERS_PARTS
 from sdrest.registry.recognition.identify import Identity, identify
 from sdrest.registry.recognition.naming import convert_names
 from sdrest.registry.recognition.versions import Names, library_version
@@ -141,13 +142,13 @@ def make_plan(request: Conversion) -> Plan:
     Raises :class:`InvalidInput`, :class:`NotFound` or :class:`ModelUnusable` for whatever would go wrong later.
     """
     check_paths(request)
-    header = _usable_header(request.source)
+    header = readable_header(request.source)
     identity = identify(header)
     entries, dropped = _entries(request, header)
     gguf_source = request.source if header.format is ModelFormat.GGUF else None
     notes = []
     if request.vae is not None:
-        vae = _usable_header(request.vae)
+        vae = readable_header(request.vae)
         replaced = [entry for entry in entries if entry[0].startswith(_VAE_STARTS)]
         entries = [entry for entry in entries if not entry[0].startswith(_VAE_STARTS)]
         dropped += [(name, "replaced by the given VAE") for name, _, _ in replaced]
@@ -185,14 +186,6 @@ def check_paths(request: Conversion) -> None:
         raise InvalidInput(
             f"{request.target} exists; it is overwritten only on request (--force, or overwrite=true)", field="output"
         )
-
-
-def _usable_header(path: Path) -> Header:
-    header = read_header(path)
-    for problem in check_layout(header):
-        if problem.fatal or problem.code == "compressed":
-            raise ModelUnusable(f"{path.name}: {problem.message}", problem=problem.code)
-    return header
 
 
 _Entry = tuple[str, Path, TensorInfo]

@@ -1,4 +1,4 @@
-"""Reading tensors piece by piece from the files of a plan."""
+"""Reading what a conversion or a comparison needs of its files: whole headers, and tensors piece by piece."""
 
 from __future__ import annotations
 
@@ -12,6 +12,18 @@ import numpy as np
 
 from sdrest.conversion.ggml import Bytes
 from sdrest.core.errors import Conflict, ModelUnusable
+from sdrest.registry.readers.header import Header
+from sdrest.registry.readers.layout import check_layout
+from sdrest.registry.readers.reading import read_header
+
+
+def readable_header(path: Path) -> Header:
+    """The header of a file all of whose tensors can be read. Raises :class:`ModelUnusable` or :class:`HeaderError`."""
+    header = read_header(path)
+    for problem in check_layout(header):
+        if problem.fatal or problem.code == "compressed":
+            raise ModelUnusable(f"{path.name}: {problem.message}", problem=problem.code)
+    return header
 
 
 class Sources:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 from sdrest.registry.recognition.naming.replace import replace_each
@@ -63,47 +64,31 @@ def _middle() -> list[tuple[str, str]]:
     ]
 
 
-def _between(block: int) -> list[tuple[str, str]]:
-    """Down- and upsampling after a block."""
-    third = 1 if block == 0 else 2
-    return [
-        (f"down_blocks.{block}.downsamplers.0.conv.", f"input_blocks.{3 * (block + 1)}.0.op."),
-        (f"up_blocks.{block}.upsamplers.0.", f"output_blocks.{3 * block + 2}.{third}."),
-    ]
-
-
 @cache
 def _sd1_layers() -> tuple[tuple[str, str], ...]:
-    pairs: list[tuple[str, str]] = []
-    for block in range(4):
-        for layer in range(2):
-            place = 3 * block + layer + 1
-            pairs.append((f"down_blocks.{block}.resnets.{layer}.", f"input_blocks.{place}.0."))
-            if block < 3:
-                pairs.append((f"down_blocks.{block}.attentions.{layer}.", f"input_blocks.{place}.1."))
-        for layer in range(3):
-            place = 3 * block + layer
-            pairs.append((f"up_blocks.{block}.resnets.{layer}.", f"output_blocks.{place}.0."))
-            pairs.append((f"up_blocks.{block}.attentions.{layer}.", f"output_blocks.{place}.1."))
-        if block < 3:
-            pairs += _between(block)
-    return (*pairs, *_middle())
+    return (*_blocks(4, 3, attending_down=range(3), attending_up=range(4)), *_middle())
 
 
 @cache
 def _sdxl_layers() -> tuple[tuple[str, str], ...]:
-    pairs: list[tuple[str, str]] = []
-    for block in range(3):
+    blocks = _blocks(3, 4, attending_down=range(1, 3), attending_up=range(2))
+    return (*blocks, ("output_blocks.2.1.conv.", "output_blocks.2.2.conv."), *_middle())
+
+
+def _blocks(blocks: int, layers_up: int, *, attending_down: range, attending_up: range) -> Iterator[tuple[str, str]]:
+    """Layers of the blocks on the way down, which have two each, and on the way up; those of some blocks attend to the text."""
+    for block in range(blocks):
         for layer in range(2):
             place = 3 * block + layer + 1
-            pairs.append((f"down_blocks.{block}.resnets.{layer}.", f"input_blocks.{place}.0."))
-            if block > 0:
-                pairs.append((f"down_blocks.{block}.attentions.{layer}.", f"input_blocks.{place}.1."))
-        for layer in range(4):
+            yield f"down_blocks.{block}.resnets.{layer}.", f"input_blocks.{place}.0."
+            if block in attending_down:
+                yield f"down_blocks.{block}.attentions.{layer}.", f"input_blocks.{place}.1."
+        for layer in range(layers_up):
             place = 3 * block + layer
-            pairs.append((f"up_blocks.{block}.resnets.{layer}.", f"output_blocks.{place}.0."))
-            if block < 2:
-                pairs.append((f"up_blocks.{block}.attentions.{layer}.", f"output_blocks.{place}.1."))
-        pairs += _between(block)
-    pairs.append(("output_blocks.2.1.conv.", "output_blocks.2.2.conv."))
-    return (*pairs, *_middle())
+            yield f"up_blocks.{block}.resnets.{layer}.", f"output_blocks.{place}.0."
+            if block in attending_up:
+                yield f"up_blocks.{block}.attentions.{layer}.", f"output_blocks.{place}.1."
+        if block < 3:  # down- and upsampling after it
+            third = 1 if block == 0 else 2
+            yield f"down_blocks.{block}.downsamplers.0.conv.", f"input_blocks.{3 * (block + 1)}.0.op."
+            yield f"up_blocks.{block}.upsamplers.0.", f"output_blocks.{3 * block + 2}.{third}."
