@@ -35,20 +35,6 @@ class _Entry(msgspec.Struct):
     data_offsets: tuple[int, int]
 
 
-class _Lenient(msgspec.Struct):
-    """An entry whose members may all be absent, so that the metadata pass for one."""
-
-    dtype: str = ""
-    shape: list[int] | None = None
-    data_offsets: tuple[int, int] | None = None
-
-
-class _Rest(msgspec.Struct):
-    metadata: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"{}"), name=_METADATA)
-
-
-_entries = msgspec.json.Decoder(dict[str, _Lenient])
-_rest = msgspec.json.Decoder(_Rest)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _entry = msgspec.json.Decoder(_Entry)
 
@@ -72,41 +58,15 @@ def read_safetensors(file: BufferedReader, file_size: int) -> Header:
     raw = bytes(window.data[_LENGTH.size : data_offset])
     if raw.count(b":") > _COLON_LIMIT:
         raise HeaderError("the header has too many entries")
-    tensors = _all_at_once(raw, data_offset)
-    if tensors is not None:
-        return Header(
-            ModelFormat.SAFETENSORS, file_size, tensors, _read_metadata(_rest.decode(raw).metadata), data_offset
-        )
     try:
         members = _members.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HeaderError(f"the header is not a JSON object: {error}") from error
     metadata = _read_metadata(members.pop(_METADATA, None))
-    _check_count(len(members))
-    decoded = ((name, _decode(name, entry)) for name, entry in members.items())
-    tensors = tuple(_tensor(name, e.dtype, e.shape, e.data_offsets, data_offset) for name, e in decoded)
+    if len(members) > TENSOR_LIMIT:
+        raise HeaderError(f"lists {len(members)} tensors; at most {TENSOR_LIMIT} are accepted")
+    tensors = tuple(_tensor(name, entry, data_offset) for name, entry in members.items())
     return Header(ModelFormat.SAFETENSORS, file_size, tensors, metadata, data_offset)
-
-
-def _all_at_once(raw: bytes, data_offset: int) -> tuple[TensorInfo, ...] | None:
-    """All tensors of a header without faults; None for another one, which is then read entry by entry to name the fault."""
-    try:
-        entries = _entries.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    entries.pop(_METADATA, None)
-    _check_count(len(entries))
-    tensors = []
-    for name, entry in entries.items():
-        if entry.shape is None or entry.data_offsets is None or not entry.dtype:
-            return None
-        tensors.append(_tensor(name, entry.dtype, entry.shape, entry.data_offsets, data_offset))
-    return tuple(tensors)
-
-
-def _check_count(count: int) -> None:
-    if count > TENSOR_LIMIT:
-        raise HeaderError(f"lists {count} tensors; at most {TENSOR_LIMIT} are accepted")
 
 
 def _read_metadata(raw: msgspec.Raw | None) -> dict[str, object]:
@@ -122,17 +82,15 @@ def _read_metadata(raw: msgspec.Raw | None) -> dict[str, object]:
     }
 
 
-def _decode(name: str, raw: msgspec.Raw) -> _Entry:
+def _tensor(name: str, raw: msgspec.Raw, data_offset: int) -> TensorInfo:
     try:
-        return _entry.decode(raw)
+        entry = _entry.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HeaderError(f"the entry of tensor {name[:200]!r} is malformed: {error}") from error
-
-
-def _tensor(name: str, dtype: str, sizes: list[int], offsets: tuple[int, int], data_offset: int) -> TensorInfo:
-    if len(sizes) > DIMENSION_LIMIT or (sizes and min(sizes) < 0):
-        raise HeaderError(f"tensor {name[:200]!r} has the impossible shape {sizes[:16]}")
-    begin, end = offsets
+    if len(entry.shape) > DIMENSION_LIMIT or (entry.shape and min(entry.shape) < 0):
+        raise HeaderError(f"tensor {name[:200]!r} has the impossible shape {entry.shape[:16]}")
+    begin, end = entry.data_offsets
     if begin < 0 or end < begin:
         raise HeaderError(f"tensor {name[:200]!r} has the impossible offsets [{begin}, {end}]")
-    return TensorInfo(name, tuple(sizes), _DTYPES.get(dtype), data_offset + begin, end - begin, dtype[:32])
+    kind = _DTYPES.get(entry.dtype)
+    return TensorInfo(name, tuple(entry.shape), kind, data_offset + begin, end - begin, entry.dtype[:32])
