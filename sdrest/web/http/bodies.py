@@ -158,7 +158,8 @@ def validate(model: type[Q], value: object) -> Q:
 
 
 async def read_body(model: type[Q], request: web.Request, *, most: int | None = None) -> Q:
-    """The JSON body of a request, checked; a large one on a worker thread. ``most``: as for :func:`sdrest.web.http.reading.read_bytes`.
+    """The JSON body of a request, checked; a large one on a worker thread.
+    ``most``: as for :func:`sdrest.web.http.reading.read_bytes`.
 
     Raises:
         InvalidInput: as :func:`sdrest.web.http.reading.read_json` and :func:`validate`.

@@ -1,7 +1,8 @@
 """Pictures in requests: base64 text, ``data:`` URLs, http(s) URLs, ``job:<id>/<file>`` references to earlier outputs, and files.
 
 All pictures of a request are read together: first their headers, so that a picture or a result that is too large is refused before
-any memory is spent on it, then the pixels, as soon as the server has room for them (:mod:`sdrest.web.http.room`). All of it on threads.
+any memory is spent on it, then the pixels, as soon as the server has room for them (:mod:`sdrest.web.http.room`). All of it on
+threads.
 """
 
 from __future__ import annotations
