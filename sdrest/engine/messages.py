@@ -63,16 +63,15 @@ class Message(msgspec.Struct, kw_only=True, tag=True, omit_defaults=True):
 
 
 class Generate(Message):
-    """Make pictures, one for each seed, and write each as ``<folder>/<index>.rgb`` (rows of RGB bytes).
+    """Make pictures one by one and write each as ``<folder>/<index>.rgb`` (rows of RGB bytes).
 
-    ``pictures`` holds the input pictures by parameter name, as ``.npy`` files of height × width × channels bytes, already of the
-    sizes the library needs.
+    Picture i of the parameters' ``batch_count`` has seed ``seed`` + i. ``pictures`` holds the input pictures by parameter name, as
+    ``.npy`` files of height × width × channels bytes, already of the sizes the library needs.
     """
 
     task: str
     context: ContextSpec
     parameters: GenerationParameters
-    seeds: tuple[int, ...]
     folder: str
     pictures: dict[str, tuple[str, ...]] = {}
     loras: tuple[LoraFile, ...] = ()
@@ -82,16 +81,10 @@ class Generate(Message):
     demand: Demand = NO_DEMAND
 
 
-class GenerateVideo(Message):
+class GenerateVideo(Generate):
     """Make a video and write its frames as ``<folder>/<index>.rgb``."""
 
-    task: str
-    context: ContextSpec
     parameters: VideoParameters
-    folder: str
-    pictures: dict[str, tuple[str, ...]] = {}
-    loras: tuple[LoraFile, ...] = ()
-    demand: Demand = NO_DEMAND
 
 
 class Upscale(Message):
@@ -144,13 +137,13 @@ Command = Task | Cancel | Ping | Shutdown
 
 
 class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One device as ggml registered it; memory in bytes."""
+    """One device as ggml registered it (``ggml_backend_dev_*``); memory in bytes."""
 
-    name: str
-    description: str
-    type: str
-    backend: str
-    memory_free: int
+    name: str  #: such as ``CPU`` or ``CUDA0``
+    description: str  #: the device's own name
+    type: str  #: cpu, gpu, igpu (shares the host's memory), accel
+    backend: str  #: such as ``CPU``, ``CUDA``, ``Vulkan``
+    memory_free: int  #: 0 where the backend does not tell
     memory_total: int
 
 

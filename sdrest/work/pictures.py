@@ -35,7 +35,6 @@ class GenerationExecutor:
                 task=job.id,
                 context=planned.context.spec,
                 parameters=cleaned(parameters, planned.adapters),
-                seeds=tuple(parameters.seed + index for index in range(parameters.batch_count)),
                 folder=str(folder),
                 pictures=pictures,
                 loras=planned.adapters.loras,

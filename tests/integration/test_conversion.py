@@ -28,8 +28,9 @@ from sdrest.conversion.run import Progress, convert
 from sdrest.conversion.verify import ConversionFailed, verify_structure
 from sdrest.core.errors import Cancelled, InsufficientStorage, InvalidInput, ModelUnusable
 from sdrest.core.model import Component
+from sdrest.core.parameters import GenerationParameters
 from sdrest.core.tensor_types import LAYOUTS, WRITABLE, TensorType
-from sdrest.engine.child.binding import ContextParams, ImageParams, NativeLibrary, SampleParams
+from sdrest.engine.child.binding import ContextParams, NativeLibrary
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 from tests.model_files import safetensors_header, write_safetensors, write_torch_zip
@@ -236,8 +237,8 @@ def generated(model: str) -> dict[str, Any]:
     """A picture by a model; runs in a child."""
     library = NativeLibrary.load()
     with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
-        params = ImageParams(prompt="a red circle", width=64, height=64, seed=7, sample=SampleParams(steps=4))
-        return {"pixels": context.generate_image(params)[0].reshape(-1).tolist()}
+        params = GenerationParameters(prompt="a red circle", width=64, height=64, seed=7, steps=4)
+        return {"pixels": context.generate(params)[0].reshape(-1).tolist()}
 
 
 def test_converted_models_paint_nearly_the_same_picture(tmp_path: Path) -> None:

@@ -13,20 +13,13 @@ import numpy as np
 import psutil
 import pytest
 
-from sdrest.engine.child.binding import (
-    Cancelled,
-    Context,
-    ContextParams,
-    ImageParams,
-    Lora,
-    NativeError,
-    NativeLibrary,
-    SampleParams,
-)
+from sdrest.core.parameters import GenerationParameters
+from sdrest.engine.child.binding import Cancelled, Context, ContextParams, Inputs, NativeError, NativeLibrary
+from sdrest.engine.messages import LoraFile
 from tests.native_child import in_child
 from tests.tiny.fixtures import cached
 
-SMALL = ImageParams(prompt="a red circle", width=64, height=64, seed=7, sample=SampleParams(steps=2))
+SMALL = GenerationParameters(prompt="a red circle", width=64, height=64, seed=7, steps=2)
 LARGE = replace(SMALL, width=512, height=512)
 #: A loose bound for a shared machine; the measured milliseconds are printed.
 SOON_MS = 2000
@@ -69,7 +62,7 @@ class Canceller:
 
 
 def same(context: Context, reference: np.ndarray) -> bool:
-    return bool((context.generate_image(SMALL)[0] == reference).all())
+    return bool((context.generate(SMALL)[0] == reference).all())
 
 
 def _places(model: str) -> dict[str, Any]:
@@ -78,21 +71,21 @@ def _places(model: str) -> dict[str, Any]:
     took: dict[str, list[float]] = {}
     intact = []
     with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
-        reference = context.generate_image(SMALL)[0]
-        cases: list[tuple[str, Callable[[float], None], ImageParams]] = [
+        reference = context.generate(SMALL)[0]
+        cases: list[tuple[str, Callable[[float], None], GenerationParameters]] = [
             ("encoding", lambda _: canceller.after_message("sampling using"), SMALL),
             ("first step", lambda _: canceller.after_message("get_learned_condition completed"), SMALL),
             (
                 "inside a step",
                 lambda delay: canceller.after_step(1, delay / 10),
-                replace(LARGE, sample=SampleParams(steps=50)),
+                replace(LARGE, steps=50),
             ),
             ("VAE decode", lambda delay: canceller.after_message("decoding", delay), LARGE),
         ]
         for place, arrange, params in cases:
             for delay in (0.2, 0.5, 0.9):
                 arrange(delay)
-                took.setdefault(place, []).append(canceller.outcome(lambda: context.generate_image(params)))  # noqa: B023
+                took.setdefault(place, []).append(canceller.outcome(lambda: context.generate(params)))  # noqa: B023
                 intact.append(same(context, reference))
     return {"took": took, "intact": intact}
 
@@ -111,20 +104,20 @@ def _requests(model: str) -> dict[str, Any]:
         graphs = library.graphs_computed
         library.cancel()
         with pytest.raises(Cancelled):
-            context.generate_image(SMALL)
+            context.generate(SMALL)
         early = library.graphs_computed - graphs
-        honoured = len(context.generate_image(SMALL))
+        honoured = len(context.generate(SMALL))
         library.cancel()
         library.arm()
-        forgotten = len(context.generate_image(SMALL))
+        forgotten = len(context.generate(SMALL))
         # After the last graph the picture is whole: it is delivered, and the request waits for the next call.
         library.on_log(
             lambda _level, text: library.cancel() if text.startswith("decode_first_stage completed") else None
         )
-        late = len(context.generate_image(SMALL))
+        late = len(context.generate(SMALL))
         library.on_log(None)
         with pytest.raises(Cancelled):
-            context.generate_image(SMALL)
+            context.generate(SMALL)
     return {"early": early, "honoured": honoured, "forgotten": forgotten, "late": late}
 
 
@@ -137,16 +130,16 @@ def _many(model: str) -> dict[str, Any]:
     canceller = Canceller(library)
     process = psutil.Process()
     with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
-        reference = context.generate_image(SMALL)[0]
+        reference = context.generate(SMALL)[0]
         memory = []
         for i in range(60):
             if i % 2:
                 canceller.after_step(1, 0.0)
-                params = replace(SMALL, sample=SampleParams(steps=50))
+                params = replace(SMALL, steps=50)
             else:
                 canceller.after_message("decoding", 0.02)
-                params = replace(LARGE, sample=SampleParams(steps=1), width=256, height=256)
-            canceller.outcome(lambda: context.generate_image(params))  # noqa: B023
+                params = replace(LARGE, steps=1, width=256, height=256)
+            canceller.outcome(lambda: context.generate(params))  # noqa: B023
             if i >= 9:
                 memory.append(process.memory_info().rss)
         return {"first": memory[0], "last": memory[-1], "peak": max(memory), "intact": same(context, reference)}
@@ -163,15 +156,15 @@ def test_fifty_cancels_do_not_grow_memory() -> None:
 def _lora_merge(model: str, lora: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     canceller = Canceller(library)
-    styled = replace(SMALL, loras=(Lora(path=Path(lora), multiplier=0.8),))
+    style = Inputs(loras=(LoraFile(path=lora, multiplier=0.8),))
     how = ContextParams(model=Path(model), vae_decode_only=True, threads=2, lora_apply_mode="immediately")
     with library.open_context(how) as context:
-        plain = context.generate_image(SMALL)[0]
-        reference = context.generate_image(styled)[0]
+        plain = context.generate(SMALL)[0]
+        reference = context.generate(SMALL, style)[0]
     with library.open_context(how) as context:
         canceller.after_message("apply lora immediately")
-        canceller.outcome(lambda: context.generate_image(styled))
-        after = context.generate_image(styled)[0]
+        canceller.outcome(lambda: context.generate(SMALL, style))
+        after = context.generate(SMALL, style)[0]
         return {"same": bool((after == reference).all()), "styled": not bool((plain == reference).all())}
 
 
@@ -211,9 +204,9 @@ def _without_interposition(model: str) -> dict[str, Any]:
     canceller = Canceller(library)
     refused = ""
     with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
-        reference = context.generate_image(SMALL)[0]
+        reference = context.generate(SMALL)[0]
         canceller.after_step(2, 0.0)
-        took = canceller.outcome(lambda: context.generate_image(replace(SMALL, sample=SampleParams(steps=200))))
+        took = canceller.outcome(lambda: context.generate(replace(SMALL, steps=200)))
         try:
             with library.dry_run():
                 pass

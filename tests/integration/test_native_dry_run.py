@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sdrest.engine.child.binding import BufferReport, ContextParams, ImageParams, Lora, NativeLibrary, SampleParams
+from sdrest.core.parameters import GenerationParameters
+from sdrest.engine.child.binding import BufferReport, ContextParams, Inputs, NativeLibrary
+from sdrest.engine.messages import LoraFile
 from tests.native_child import in_child
 from tests.tiny.fixtures import cached
 
-SMALL = ImageParams(prompt="a red circle on white", width=128, height=128, seed=7, sample=SampleParams(steps=2))
+SMALL = GenerationParameters(prompt="a red circle on white", width=128, height=128, seed=7, steps=2)
 
 
 def _dry(model: str, lora: str) -> dict[str, Any]:
@@ -20,25 +22,23 @@ def _dry(model: str, lora: str) -> dict[str, Any]:
     real = BufferReport()
     with library.open_context(how) as context:
         library.on_log(lambda _level, text: real.feed(text))
-        reference = context.generate_image(SMALL)[0]
+        reference = context.generate(SMALL)[0]
         library.on_log(None)
         graphs = library.graphs_computed
         with library.dry_run() as dry:
             started = time.perf_counter()
-            nothing = context.generate_image(SMALL)
+            nothing = context.generate(SMALL)
             seconds = time.perf_counter() - started
         computed = library.graphs_computed - graphs
         with library.dry_run() as large:
-            context.generate_image(
-                replace(SMALL, width=1024, height=1024, batch_count=2, sample=SampleParams(steps=20))
-            )
-        same = bool((context.generate_image(SMALL)[0] == reference).all())
-        styled = replace(SMALL, loras=(Lora(path=Path(lora)),))
+            context.generate(replace(SMALL, width=1024, height=1024, batch_count=2, steps=20))
+        same = bool((context.generate(SMALL)[0] == reference).all())
+        style = Inputs(loras=(LoraFile(path=lora, multiplier=1.0),))
         with library.dry_run():
-            context.generate_image(styled)
-        merged = context.generate_image(styled)[0]
+            context.generate(SMALL, style)
+        merged = context.generate(SMALL, style)[0]
     with library.open_context(how) as context:
-        same_merge = bool((context.generate_image(styled)[0] == merged).all())
+        same_merge = bool((context.generate(SMALL, style)[0] == merged).all())
     return {
         "real": [(buffer.part, buffer.bytes) for buffer in real.compute],
         "dry": [(buffer.part, buffer.bytes) for buffer in dry.compute],

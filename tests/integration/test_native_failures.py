@@ -10,20 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sdrest.engine.child.binding import (
-    ContextParams,
-    FailureKind,
-    HiresParams,
-    ImageParams,
-    Lora,
-    NativeError,
-    NativeLibrary,
-    SampleParams,
-)
+from sdrest.core.parameters import GenerationParameters, Hires, VideoParameters
+from sdrest.engine.child.binding import ContextParams, FailureKind, Inputs, NativeError, NativeLibrary
+from sdrest.engine.messages import LoraFile
 from tests.native_child import ChildDied, in_child
 from tests.tiny.fixtures import cached
 
-PARAMS = ImageParams(prompt="a red circle", width=64, height=64, seed=7, sample=SampleParams(steps=2))
+PARAMS = GenerationParameters(prompt="a red circle", width=64, height=64, seed=7, steps=2)
 
 
 def failure(call: Callable[[], object]) -> dict[str, Any]:
@@ -53,9 +46,9 @@ def _broken_files(model: str, folder: str) -> dict[str, Any]:
         "upscaler": failure(lambda: library.open_upscaler(missing)),
     }
     with library.open_context(good) as context:
-        found["after"] = {"pictures": len(context.generate_image(PARAMS))}
+        found["after"] = {"pictures": len(context.generate(PARAMS))}
         context.close()
-        found["closed"] = failure(lambda: context.generate_image(PARAMS))
+        found["closed"] = failure(lambda: context.generate(PARAMS))
     return found
 
 
@@ -77,9 +70,9 @@ def _assertion(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     picture = np.zeros((64, 64, 3), np.uint8)
     with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
-        before = context.generate_image(PARAMS)[0]
-        found = failure(lambda: context.generate_image(replace(PARAMS, init_image=picture)))
-        after = context.generate_image(PARAMS)[0]
+        before = context.generate(PARAMS)[0]
+        found = failure(lambda: context.generate(PARAMS, Inputs(pictures={"init_image": [picture]})))
+        after = context.generate(PARAMS)[0]
         return {**found, "same": bool((before == after).all())}
 
 
@@ -97,15 +90,15 @@ def _loras(model: str, folder: str, wrong_width: str) -> dict[str, Any]:
     garbage.write_bytes(b"\x10\0\0\0\0\0\0\0not json at all!")
     how = ContextParams(model=Path(model), vae_decode_only=True, threads=2, lora_apply_mode="immediately")
 
-    def with_lora(path: Path) -> ImageParams:
-        return replace(PARAMS, loras=(Lora(path=path),))
+    def with_lora(path: Path) -> Inputs:
+        return Inputs(loras=(LoraFile(path=str(path), multiplier=1.0),))
 
     with library.open_context(how) as context:
-        before = context.generate_image(PARAMS)[0]
-        missing = failure(lambda: context.generate_image(with_lora(Path(folder) / "none.safetensors")))
-        broken = failure(lambda: context.generate_image(with_lora(garbage)))
-        same = bool((context.generate_image(PARAMS)[0] == before).all())
-        spoiling = failure(lambda: context.generate_image(with_lora(Path(wrong_width))))
+        before = context.generate(PARAMS)[0]
+        missing = failure(lambda: context.generate(PARAMS, with_lora(Path(folder) / "none.safetensors")))
+        broken = failure(lambda: context.generate(PARAMS, with_lora(garbage)))
+        same = bool((context.generate(PARAMS)[0] == before).all())
+        spoiling = failure(lambda: context.generate(PARAMS, with_lora(Path(wrong_width))))
     return {"missing": missing, "broken": broken, "same": same, "spoiling": spoiling}
 
 
@@ -125,26 +118,46 @@ def _deadly_values(model: str) -> dict[str, Any]:
         for name, params in {
             "width": replace(PARAMS, width=0),
             "height": replace(PARAMS, height=-64),
-            "steps": replace(PARAMS, sample=SampleParams(steps=0)),
+            "steps": replace(PARAMS, steps=0),
             "batch_count": replace(PARAMS, batch_count=0),
             "seed": replace(PARAMS, seed=-1),
             "strength": replace(PARAMS, strength=float("nan")),
-            "sampler": replace(PARAMS, sample=SampleParams(sampler="eulr")),
-            "scheduler": replace(PARAMS, sample=SampleParams(scheduler="karas")),
-            "custom_sigmas": replace(PARAMS, sample=SampleParams(custom_sigmas=(1.0,))),
-            "hires upscaler": replace(PARAMS, hires=HiresParams(enabled=True, upscaler="magic")),
+            "sampler": replace(PARAMS, sampler="eulr"),  # type: ignore[arg-type]
+            "scheduler": replace(PARAMS, scheduler="karas"),  # type: ignore[arg-type]
+            "custom_sigmas": replace(PARAMS, custom_sigmas=(1.0,)),
+            "hires upscaler": replace(PARAMS, hires=Hires(enabled=True, upscaler="magic")),  # type: ignore[arg-type]
             "prompt": replace(PARAMS, prompt="a\0b"),
-            "init_image": replace(PARAMS, init_image=np.zeros((64, 64, 4), np.uint8)),
-            "ref_images": replace(PARAMS, ref_images=(np.zeros((0, 64, 3), np.uint8),)),
         }.items():
             with pytest.raises(ValueError, match=name):
-                context.generate_image(params)
+                context.generate(params)
             refused.append(name)
-        return {"refused": len(refused), "after": len(context.generate_image(PARAMS))}
+        for name, shape in {"init_image": (64, 64, 4), "ref_images": (0, 64, 3)}.items():
+            with pytest.raises(ValueError, match=name):
+                context.generate(PARAMS, Inputs(pictures={name: [np.zeros(shape, np.uint8)]}))
+            refused.append(name)
+        return {"refused": len(refused), "after": len(context.generate(PARAMS))}
 
 
 def test_values_that_would_end_the_process_are_refused_by_name() -> None:
     assert in_child(_deadly_values, cached("ernie")) == {"refused": 13, "after": 1}
+
+
+def _other_kind(picture_model: str, video_model: str, tae: str) -> dict[str, Any]:
+    library = NativeLibrary.load()
+    video = VideoParameters(width=32, height=32, video_frames=1, seed=7, steps=1)
+    with library.open_context(ContextParams(model=Path(picture_model), vae_decode_only=True, threads=2)) as context:
+        pictures = failure(lambda: context.generate(video))
+    how = ContextParams(diffusion_model=Path(video_model), taesd=Path(tae), threads=2)
+    with library.open_context(how) as context:
+        videos = failure(lambda: context.generate(PARAMS))
+    return {"pictures": pictures["text"], "videos": videos["text"]}
+
+
+def test_what_a_model_does_not_make_is_refused() -> None:
+    assert in_child(_other_kind, cached("ernie"), cached("wan"), cached("taehv")) == {
+        "pictures": "this model makes pictures, not videos",
+        "videos": "this model makes videos, not pictures",
+    }
 
 
 def _wrong_shim(path: str) -> dict[str, Any]:

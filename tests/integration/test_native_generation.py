@@ -12,18 +12,12 @@ import numpy as np
 import psutil
 import pytest
 
-from sdrest.engine.child.binding import (
-    ContextParams,
-    ImageParams,
-    NativeLibrary,
-    Picture,
-    SampleParams,
-    Tiling,
-)
+from sdrest.core.parameters import GenerationParameters, Tiling
+from sdrest.engine.child.binding import ContextParams, Inputs, NativeLibrary, Picture
 from tests.native_child import in_child
 from tests.tiny.fixtures import cached
 
-PARAMS = ImageParams(prompt="a red circle", width=64, height=64, seed=7, sample=SampleParams(steps=4))
+PARAMS = GenerationParameters(prompt="a red circle", width=64, height=64, seed=7, steps=4)
 
 
 def digest(picture: Picture) -> str:
@@ -33,18 +27,18 @@ def digest(picture: Picture) -> str:
 def _pictures(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
-        first = context.generate_image(PARAMS)[0]
-        pair = context.generate_image(replace(PARAMS, batch_count=2))
+        first = context.generate(PARAMS)[0]
+        pair = context.generate(replace(PARAMS, batch_count=2))
         return {
             "shape": first.shape,
             "type": str(first.dtype),
             "deviation": float(first.std()),
             "first": digest(first),
-            "again": digest(context.generate_image(PARAMS)[0]),
-            "next_seed": digest(context.generate_image(replace(PARAMS, seed=8))[0]),
+            "again": digest(context.generate(PARAMS)[0]),
+            "next_seed": digest(context.generate(replace(PARAMS, seed=8))[0]),
             "pair": [digest(picture) for picture in pair],
-            "other_prompt": digest(context.generate_image(replace(PARAMS, prompt="two blue squares"))[0]),
-            "wide": context.generate_image(replace(PARAMS, width=96))[0].shape,
+            "other_prompt": digest(context.generate(replace(PARAMS, prompt="two blue squares"))[0]),
+            "wide": context.generate(replace(PARAMS, width=96))[0].shape,
             "graphs": library.graphs_computed,
         }
 
@@ -98,10 +92,10 @@ def _callbacks(model: str) -> dict[str, Any]:
     with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
         library.on_progress(lambda step, count, seconds: steps.append((step, count)))
         library.on_preview(lambda step, pictures, noisy: frames.append((step, *pictures[0].shape)), mode="proj")
-        context.generate_image(PARAMS)
+        context.generate(PARAMS)
         library.on_preview(None)
         library.on_progress(None)
-        context.generate_image(PARAMS)
+        context.generate(PARAMS)
     return {"steps": steps, "logged": sorted(levels), "frames": frames}
 
 
@@ -122,9 +116,9 @@ def _callback_error(model: str) -> dict[str, Any]:
     with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
         library.on_progress(fail)
         with pytest.raises(LookupError, match="at step 0"):
-            context.generate_image(PARAMS)
+            context.generate(PARAMS)
         library.on_progress(None)
-        return {"after": len(context.generate_image(PARAMS))}
+        return {"after": len(context.generate(PARAMS))}
 
 
 def test_an_exception_in_a_callback_ends_the_call_and_comes_out_of_it() -> None:
@@ -133,16 +127,16 @@ def test_an_exception_in_a_callback_ends_the_call_and_comes_out_of_it() -> None:
 
 def _results(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
-    large = replace(PARAMS, width=512, height=512, batch_count=4, sample=SampleParams(steps=1))
+    large = replace(PARAMS, width=512, height=512, batch_count=4, steps=1)
     with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
-        kept = context.generate_image(PARAMS)[0]
+        kept = context.generate(PARAMS)[0]
         before = digest(kept)
         view = kept[10:20]
         del kept
         rss = 0
         with library.dry_run():  # the library allocates the same results, only their bytes are undefined
             for i in range(15):
-                context.generate_image(large)
+                context.generate(large)
                 rss = rss or (psutil.Process().memory_info().rss if i == 2 else 0)
         grown = psutil.Process().memory_info().rss - rss
         return {"grown": grown, "kept": before == digest(np.asarray(view.base))}
@@ -159,7 +153,7 @@ def _path(model: str) -> dict[str, Any]:
     with NativeLibrary.load().open_context(
         ContextParams(model=Path(model), vae_decode_only=True, threads=1)
     ) as context:
-        return {"sha256": digest(context.generate_image(PARAMS)[0])}
+        return {"sha256": digest(context.generate(PARAMS)[0])}
 
 
 def test_paths_with_spaces_and_accents(tmp_path: Path) -> None:
@@ -176,17 +170,19 @@ def _from_pictures(ovis: str, tae: str) -> dict[str, Any]:
     mask = np.zeros((64, 64), np.uint8)
     mask[:, 32:] = 255
     with library.open_context(ContextParams(model=Path(ovis), taesd=Path(tae), threads=2)) as context:
-        asked = replace(PARAMS, init_image=start, strength=0.5)
-        plain = context.generate_image(asked)[0]
-        masked = context.generate_image(replace(asked, mask_image=mask))[0]
-        tiled = context.generate_image(replace(asked, vae_tiling=Tiling(enabled=True, tile_size_x=4, tile_size_y=4)))[0]
+        asked = replace(PARAMS, strength=0.5)
+        pictures = {"init_image": [start]}
+        plain = context.generate(asked, Inputs(pictures=pictures))[0]
+        masked = context.generate(asked, Inputs(pictures={**pictures, "mask_image": [mask]}))[0]
+        tiling = Tiling(enabled=True, tile_size_x=4, tile_size_y=4)
+        tiled = context.generate(replace(asked, vae_tiling=tiling), Inputs(pictures=pictures))[0]
         sizes = []
         for field, wrong in (("init_image", start[:32]), ("mask_image", mask[:, :8]), ("control_image", mask)):
             with pytest.raises(ValueError, match=field):
-                context.generate_image(replace(asked, **{field: wrong}))  # type: ignore[arg-type]
+                context.generate(asked, Inputs(pictures={**pictures, field: [wrong]}))
             sizes.append(field)
         return {
-            "prompt_only": digest(context.generate_image(PARAMS)[0]),
+            "prompt_only": digest(context.generate(PARAMS)[0]),
             "plain": digest(plain),
             "masked": digest(masked),
             "tiled": digest(tiled),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sdrest.engine.child.binding import ContextParams, ImageParams, NativeError, NativeLibrary, SampleParams
+from sdrest.core.parameters import GenerationParameters
+from sdrest.engine.child.binding import ContextParams, NativeError, NativeLibrary
 from tests.native_child import in_child
 from tests.tiny.fixtures import cached
 
@@ -22,7 +23,7 @@ def _convert(model: str, folder: str) -> dict[str, Any]:
     with pytest.raises(NativeError, match="absent"):
         library.convert(Path(folder) / "absent.gguf", target.with_name("x.gguf"), "q8_0")
     with library.open_context(ContextParams(model=target, vae_decode_only=True, threads=2)) as context:
-        picture = context.generate_image(ImageParams(width=64, height=64, sample=SampleParams(steps=2)))[0]
+        picture = context.generate(GenerationParameters(width=64, height=64, seed=0, steps=2))[0]
     return {"size": target.stat().st_size, "deviation": float(picture.std())}
 
 

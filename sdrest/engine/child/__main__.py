@@ -67,17 +67,7 @@ def _ready(library: NativeLibrary) -> messages.Ready:
         system_info=library.system_info,
         physical_cores=library.physical_cores,
         soft_cancel=library.soft_cancel_available,
-        devices=tuple(
-            messages.DeviceInfo(
-                name=device.name,
-                description=device.description,
-                type=device.type,
-                backend=device.backend,
-                memory_free=device.memory_free,
-                memory_total=device.memory_total,
-            )
-            for device in library.devices()
-        ),
+        devices=tuple(library.devices()),
     )
 
 

@@ -7,12 +7,14 @@ import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import psutil
 
 from sdrest.engine import messages
 from sdrest.engine.child import binding
-from sdrest.engine.child.translate import context_params
+from sdrest.engine.child.phases import Phases
 
 
 class OutOfBudget(Exception):
@@ -48,8 +50,11 @@ def trim() -> None:
 class Contexts:
     """Loaded contexts by their spec, the least recently used first."""
 
-    def __init__(self, library: binding.NativeLibrary, changed: Callable[[messages.ContextChanged], None]) -> None:
+    def __init__(
+        self, library: binding.NativeLibrary, phases: Phases, changed: Callable[[messages.ContextChanged], None]
+    ) -> None:
         self._library = library
+        self._phases = phases
         self._changed = changed
         self._held: dict[messages.ContextSpec, _Held] = {}
 
@@ -57,10 +62,6 @@ class Contexts:
     def loaded(self) -> tuple[str, ...]:
         """Main files of the held contexts, the least recently used first."""
         return tuple(spec.main for spec in tuple(self._held))
-
-    def holds(self, spec: messages.ContextSpec) -> bool:
-        """Whether a context is loaded."""
-        return spec in self._held
 
     def get(self, spec: messages.ContextSpec, demand: messages.Demand) -> tuple[binding.Context, float]:
         """The context of ``spec``, loaded if need be, and the seconds that loading took.
@@ -75,10 +76,11 @@ class Contexts:
             held = self._held[spec] = self._held.pop(spec)  # now the most recently used
             self.make_room(demand, spec)
             return held.context, 0.0
+        self._phases.enter("load")
         self._make_room(demand.budget, demand.weights + demand.compute + messages.CONTEXT_OVERHEAD_BYTES)
         before = memory_bytes()
         started_at = time.monotonic()
-        context = self._library.open_context(context_params(spec))
+        context = self._library.open_context(_params(spec))
         seconds = time.monotonic() - started_at
         weights = sum(buffer.bytes for buffer in context.weights.weights)
         self._held[spec] = _Held(context, max(weights, memory_bytes() - before), weights)
@@ -128,6 +130,13 @@ class Contexts:
         self._changed(
             messages.ContextChanged(path=spec.main, loaded=loaded, seconds=seconds, memory_bytes=memory_bytes())
         )
+
+
+def _params(spec: messages.ContextSpec) -> binding.ContextParams:
+    values: dict[str, Any] = {field: Path(path) for field, path in spec.files}
+    values |= dict(spec.options)
+    embeddings = tuple(binding.Embedding(name=name, path=Path(path)) for name, path in spec.embeddings)
+    return binding.ContextParams(**values, embeddings=embeddings)
 
 
 def _mib(nbytes: int) -> int:

@@ -29,12 +29,12 @@ class Runner:
     def __init__(self, library: binding.NativeLibrary, send: Send) -> None:
         self._library = library
         self._send = send
-        self._contexts = Contexts(library, send)
         self._lock = threading.Lock()
         self._current = ""
         self._cancelled: set[str] = set()
         self._words: deque[str] = deque(maxlen=_LAST_WORDS_LINES)
         self._phases = Phases(self._progressed)
+        self._contexts = Contexts(library, self._phases, send)
         self._upscalers = Upscalers(library)
         self._painter = Painter(library, self._contexts, self._upscalers, self._phases, send)
         library.on_log(self._log_line)
@@ -98,9 +98,7 @@ class Runner:
     def _dispatch(self, task: messages.Task) -> messages.Done:
         match task:
             case messages.Generate():
-                return self._painter.image(task)
-            case messages.GenerateVideo():
-                return self._painter.video(task)
+                return self._painter.paint(task)
             case messages.Upscale():
                 return self._painter.upscale(task)
             case messages.Load():
@@ -109,8 +107,6 @@ class Runner:
                 return self._unload(task)
 
     def _load(self, task: messages.Load) -> messages.Done:
-        if not self._contexts.holds(task.context):
-            self._phases.enter("load")
         before = memory_bytes()
         _, seconds = self._contexts.get(task.context, task.demand)
         return messages.Done(

@@ -11,48 +11,23 @@ some failures still end the process.
 """
 
 from sdrest.engine.child.binding.context import Context
-from sdrest.engine.child.binding.devices import Device
 from sdrest.engine.child.binding.errors import Cancelled, FailureKind, NativeError
 from sdrest.engine.child.binding.library import NativeLibrary
 from sdrest.engine.child.binding.logs import Buffer, BufferReport
-from sdrest.engine.child.binding.parameters import (
-    SLG,
-    CacheParams,
-    ContextParams,
-    Embedding,
-    Guidance,
-    HiresParams,
-    ImageParams,
-    Lora,
-    PhotoMaker,
-    Picture,
-    SampleParams,
-    Tiling,
-    VideoParams,
-)
+from sdrest.engine.child.binding.parameters import ContextParams, Embedding, Inputs, Picture
 from sdrest.engine.child.binding.upscaler import Upscaler
 
 __all__ = [
-    "SLG",
     "Buffer",
     "BufferReport",
-    "CacheParams",
     "Cancelled",
     "Context",
     "ContextParams",
-    "Device",
     "Embedding",
     "FailureKind",
-    "Guidance",
-    "HiresParams",
-    "ImageParams",
-    "Lora",
+    "Inputs",
     "NativeError",
     "NativeLibrary",
-    "PhotoMaker",
     "Picture",
-    "SampleParams",
-    "Tiling",
     "Upscaler",
-    "VideoParams",
 ]

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 from typing import Final
 
 from sdrest.engine.child.binding.foreign import Foreign
+from sdrest.engine.messages import DeviceInfo
 
 #: ``enum ggml_backend_dev_type``.
 _TYPES: Final = ("cpu", "gpu", "igpu", "accel")
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One device (``ggml_backend_dev_*``)."""
-
-    name: str  #: such as ``CPU`` or ``CUDA0``
-    description: str  #: the device's own name
-    type: str  #: cpu, gpu, igpu (shares the host's memory), accel
-    memory_free: int  #: bytes; 0 where the backend does not tell
-    memory_total: int
-    backend: str  #: such as ``CPU``, ``CUDA``, ``Vulkan``
-
-
-def registered(foreign: Foreign) -> list[Device]:
+def registered(foreign: Foreign) -> list[DeviceInfo]:
     """All devices, in the library's order (it computes on the first GPU unless told otherwise)."""
     lib = foreign.lib
     found = []
@@ -34,7 +22,7 @@ def registered(foreign: Foreign) -> list[Device]:
         lib.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
         kind = lib.ggml_backend_dev_type(device)
         found.append(
-            Device(
+            DeviceInfo(
                 name=_text(lib.ggml_backend_dev_name(device)),
                 description=_text(lib.ggml_backend_dev_description(device)),
                 type=_TYPES[kind] if 0 <= kind < len(_TYPES) else "other",

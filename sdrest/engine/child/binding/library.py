@@ -12,7 +12,6 @@ import numpy as np
 
 from sdrest.engine.child.binding import devices, images
 from sdrest.engine.child.binding.context import Context
-from sdrest.engine.child.binding.devices import Device
 from sdrest.engine.child.binding.errors import NativeError
 from sdrest.engine.child.binding.foreign import CANCEL_GRAPH, Foreign
 from sdrest.engine.child.binding.logs import BufferReport
@@ -22,6 +21,7 @@ from sdrest.engine.child.binding.session import LogFunction, PreviewFunction, Pr
 from sdrest.engine.child.binding.sources import PACKAGE, commit_of
 from sdrest.engine.child.binding.structures import Structures
 from sdrest.engine.child.binding.upscaler import Upscaler
+from sdrest.engine.messages import DeviceInfo
 
 
 class NativeLibrary:
@@ -88,7 +88,7 @@ class NativeLibrary:
         """Graphs computed to their end since the library was loaded."""
         return int(self._foreign.shim.sdrest_shim_graphs_computed())
 
-    def devices(self) -> list[Device]:
+    def devices(self) -> list[DeviceInfo]:
         """What the library can compute on."""
         return devices.registered(self._foreign)
 

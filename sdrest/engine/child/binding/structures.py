@@ -1,4 +1,4 @@
-"""From the dataclasses of :mod:`.parameters` to the library's structures.
+"""From the parameters to the library's structures.
 
 A :class:`Structures` object owns everything that its structures point at (strings, arrays, pictures): keep it until the
 call returns. Values that would end the process (see the checks) raise ValueError here; the layers above have better
@@ -10,29 +10,20 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from sdrest.core.parameters import Cache, GenerationParameters, HighNoise, Hires, Tiling, VideoParameters
 from sdrest.engine.child.binding import images
 from sdrest.engine.child.binding.errors import NativeError
 from sdrest.engine.child.binding.foreign import Foreign
 from sdrest.engine.child.binding.names import Names, number_of
-from sdrest.engine.child.binding.parameters import (
-    CacheParams,
-    ContextParams,
-    HiresParams,
-    ImageParams,
-    Lora,
-    PhotoMaker,
-    Picture,
-    SampleParams,
-    Tiling,
-    VideoParams,
-)
+from sdrest.engine.child.binding.parameters import ContextParams, Inputs, Picture
+from sdrest.engine.messages import LoraFile
 
 #: Fields of ContextParams whose C name is ``<field>_path``.
 _FILES = (
@@ -46,15 +37,6 @@ _PLAIN = (
     "vae_conv_direct", "circular_x", "circular_y", "force_sdxl_vae_conv_scale", "chroma_use_dit_mask",
     "chroma_use_t5_mask", "chroma_t5_mask_pad", "qwen_image_zero_cond_t", "max_vram",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class SampleDefaults:
-    """What a context uses when nothing is named: a ``sample_method_t``, and a ``scheduler_t`` for each."""
-
-    sampler: int
-    scheduler: Callable[[int], int]
-
 
 _T = TypeVar("_T")
 _Number = TypeVar("_Number", bool, int, float)
@@ -101,39 +83,34 @@ class Structures:
         )
         return made
 
-    def image(self, given: ImageParams, defaults: SampleDefaults) -> Any:
-        """``sd_img_gen_params_t``."""
+    def image(self, given: GenerationParameters, inputs: Inputs) -> Any:
+        """``sd_img_gen_params_t``. Picture i of the batch has seed ``seed`` + i."""
         made = self._initialised("img_gen", self._sd.sd_img_gen_params_t)
-        self._common(made, given)
-        self._sample(made.sample_params, given.sample, defaults)
+        self._common(made, given, inputs)
         made.batch_count = _at_least(1, given.batch_count, "batch_count")
         size = (given.height, given.width)
-        self._picture(made.init_image, given.init_image, "init_image", size=size)
-        self._picture(made.mask_image, given.mask_image, "mask_image", size=size, channels=1)
-        self._picture(made.control_image, given.control_image, "control_image", size=size)
+        self._single(made.mask_image, inputs, "mask_image", size, channels=1)
+        self._single(made.control_image, inputs, "control_image", size)
         made.control_strength = _finite(given.control_strength, "control_strength")
-        made.ref_images, made.ref_images_count = self._pictures(given.ref_images, "ref_images")
+        made.ref_images, made.ref_images_count = self._several(inputs, "ref_images")
         made.auto_resize_ref_image = given.auto_resize_ref_images
         made.increase_ref_index = given.increase_ref_index
-        self._photo_maker(made.pm_params, given.photo_maker)
-        self._hires(made.hires, given.hires)
+        made.pm_params.id_images, made.pm_params.id_images_count = self._several(inputs, "pm_id_images")
+        made.pm_params.style_strength = _finite(given.pm_style_strength, "pm_style_strength")
+        self._hires(made.hires, given.hires, inputs.hires_model)
         return made
 
-    def video(self, given: VideoParams, defaults: SampleDefaults) -> Any:
+    def video(self, given: VideoParameters, inputs: Inputs) -> Any:
         """``sd_vid_gen_params_t``."""
         made = self._initialised("vid_gen", self._sd.sd_vid_gen_params_t)
-        self._common(made, given)
-        self._sample(made.sample_params, given.sample, defaults)
-        self._sample(made.high_noise_sample_params, given.high_noise_sample, defaults, least_steps=-1)
+        self._common(made, given, inputs)
+        self._sample(made.high_noise_sample_params, given.high_noise, least_steps=-1)
         made.video_frames = _at_least(1, given.video_frames, "video_frames")
         made.moe_boundary = _finite(given.moe_boundary, "moe_boundary")
         made.vace_strength = _finite(given.vace_strength, "vace_strength")
         size = (given.height, given.width)
-        self._picture(made.init_image, given.init_image, "init_image", size=size)
-        self._picture(made.end_image, given.end_image, "end_image", size=size)
-        made.control_frames, made.control_frames_size = self._pictures(
-            given.control_frames, "control_frames", size=size
-        )
+        self._single(made.end_image, inputs, "end_image", size)
+        made.control_frames, made.control_frames_size = self._several(inputs, "control_frames", size)
         return made
 
     def picture(self, pixels: Picture, what: str) -> Any:
@@ -148,43 +125,47 @@ class Structures:
             raise ValueError(f"{what} must not contain a NUL character")
         return self._keep(text.encode())
 
-    def _common(self, made: Any, given: ImageParams | VideoParams) -> None:
+    def _common(self, made: Any, given: GenerationParameters, inputs: Inputs) -> None:
+        """What pictures and videos have in common."""
         made.prompt = self.text(given.prompt, "prompt")
         made.negative_prompt = self.text(given.negative_prompt, "negative_prompt")
         made.width = _at_least(1, given.width, "width")
         made.height = _at_least(1, given.height, "height")
-        made.clip_skip = given.clip_skip
+        # 1 is the model's own for our clients; the library reads it as a demand (blank pictures on some models).
+        made.clip_skip = given.clip_skip if given.clip_skip > 1 else -1
         made.strength = _finite(given.strength, "strength")
+        # For a negative one the library would draw its own and not tell which.
         made.seed = _at_least(0, given.seed, "seed")
-        made.lora_count = len(given.loras)
-        made.loras = self._array(self._sd.sd_lora_t, [self._lora(lora) for lora in given.loras])
+        self._single(made.init_image, inputs, "init_image", (given.height, given.width))
+        self._sample(made.sample_params, given)
+        self._sample_more(made.sample_params, given)
+        made.lora_count = len(inputs.loras)
+        made.loras = self._array(self._sd.sd_lora_t, [self._lora(lora) for lora in inputs.loras])
         self._tiling(made.vae_tiling_params, given.vae_tiling)
         self._cache(made.cache, given.cache)
 
-    def _sample(self, made: Any, given: SampleParams, defaults: SampleDefaults, *, least_steps: int = 1) -> None:
-        guidance = given.guidance
-        made.guidance.txt_cfg = _finite(guidance.cfg_scale, "cfg_scale")
-        made.guidance.img_cfg = _finite_or_default(guidance.img_cfg_scale, "img_cfg_scale")
-        made.guidance.distilled_guidance = _finite(guidance.distilled, "distilled guidance")
-        slg = guidance.slg
-        made.guidance.slg.layers = self._array(ctypes.c_int, slg.layers)
-        made.guidance.slg.layer_count = len(slg.layers)
-        made.guidance.slg.layer_start = _finite(slg.start, "slg.start")
-        made.guidance.slg.layer_end = _finite(slg.end, "slg.end")
-        made.guidance.slg.scale = _finite(slg.scale, "slg.scale")
+    def _sample(self, made: Any, given: GenerationParameters | HighNoise, *, least_steps: int = 1) -> None:
+        """``sd_sample_params_t``, as far as it can be chosen for the high-noise model too."""
+        made.guidance.txt_cfg = _finite(given.cfg_scale, "cfg_scale")
+        made.guidance.distilled_guidance = _finite(given.guidance, "guidance")
         # Both are always named: the hires pass looks its scheduler up without resolving the library's mark for a
         # default.
-        if given.sampler is None:
-            made.sample_method = defaults.sampler
-        else:
-            made.sample_method = number_of(self._names.samplers, given.sampler, "sampler")
-        if given.scheduler is None:
-            made.scheduler = defaults.scheduler(made.sample_method)
-        else:
-            made.scheduler = number_of(self._names.schedulers, given.scheduler, "scheduler")
+        made.sample_method = number_of(self._names.samplers, given.sampler, "sampler")
+        made.scheduler = number_of(self._names.schedulers, given.scheduler, "scheduler")
         made.sample_steps = _at_least(least_steps, given.steps, "steps")
         made.eta = _finite_or_default(given.eta, "eta")
         made.flow_shift = _finite_or_default(given.flow_shift, "flow_shift")
+
+    def _sample_more(self, made: Any, given: GenerationParameters) -> None:
+        """The rest of ``sd_sample_params_t``; the high-noise model has the library's defaults."""
+        made.guidance.img_cfg = _finite_or_default(given.img_cfg_scale, "img_cfg_scale")
+        skip = given.skip_layers
+        layers = skip.layers if skip.scale else ()
+        made.guidance.slg.layers = self._array(ctypes.c_int, layers)
+        made.guidance.slg.layer_count = len(layers)
+        made.guidance.slg.layer_start = _finite(skip.start, "skip_layers.start")
+        made.guidance.slg.layer_end = _finite(skip.end, "skip_layers.end")
+        made.guidance.slg.scale = _finite(skip.scale, "skip_layers.scale")
         made.shifted_timestep = _at_least(0, given.shifted_timestep, "shifted_timestep")
         if len(given.custom_sigmas) == 1:
             raise ValueError("custom_sigmas must have at least 2 values: n + 1 noise levels make n steps")
@@ -192,14 +173,9 @@ class Structures:
         made.custom_sigmas = self._array(ctypes.c_float, sigmas)
         made.custom_sigmas_count = len(sigmas)
 
-    def _lora(self, given: Lora) -> Any:
-        path = self._file(given.path, "LoRA")
+    def _lora(self, given: LoraFile) -> Any:
+        path = self._file(Path(given.path), "LoRA")
         return self._sd.sd_lora_t(given.high_noise, _finite(given.multiplier, "LoRA multiplier"), path)
-
-    def _photo_maker(self, made: Any, given: PhotoMaker) -> None:
-        made.id_images, made.id_images_count = self._pictures(given.id_images, "id_images")
-        made.id_embed_path = self._file(given.id_embed, "id_embed")
-        made.style_strength = _finite(given.style_strength, "style_strength")
 
     def _tiling(self, made: Any, given: Tiling) -> None:
         made.enabled = given.enabled
@@ -209,7 +185,7 @@ class Structures:
         made.rel_size_x = _finite(given.rel_size_x, "rel_size_x")
         made.rel_size_y = _finite(given.rel_size_y, "rel_size_y")
 
-    def _cache(self, made: Any, given: CacheParams) -> None:
+    def _cache(self, made: Any, given: Cache) -> None:
         made.mode = number_of(self._names.cache_modes, given.mode, "cache mode")
         made.scm_mask = self.text(given.scm_mask, "scm_mask") if given.scm_mask else None
         c_names = {"fn_compute_blocks": "Fn_compute_blocks", "bn_compute_blocks": "Bn_compute_blocks"}
@@ -219,10 +195,10 @@ class Structures:
                 continue
             setattr(made, c_names.get(item.name, item.name), _finite(value, item.name))
 
-    def _hires(self, made: Any, given: HiresParams) -> None:
+    def _hires(self, made: Any, given: Hires, model: Path | None) -> None:
         made.enabled = given.enabled
         made.upscaler = number_of(self._names.hires_upscalers, given.upscaler, "hires upscaler")
-        made.model_path = self._file(given.model, "hires model")
+        made.model_path = self._file(model, "hires model")
         made.scale = _finite(given.scale, "hires scale")
         made.target_width = _at_least(0, given.target_width, "hires target_width")
         made.target_height = _at_least(0, given.target_height, "hires target_height")
@@ -243,10 +219,8 @@ class Structures:
         return self._keep(os.fsencode(path))
 
     def _picture(
-        self, made: Any, given: Picture | None, what: str, *, size: tuple[int, int] | None = None, channels: int = 3
+        self, made: Any, given: Picture, what: str, size: tuple[int, int] | None = None, *, channels: int = 3
     ) -> None:
-        if given is None:
-            return
         pixels = self._keep(images.as_pixels(given, what, channels=channels))
         if size is not None and pixels.shape[:2] != size:
             raise ValueError(
@@ -254,11 +228,17 @@ class Structures:
             )
         images.fill(made, pixels)
 
-    def _pictures(self, given: Sequence[Picture], what: str, *, size: tuple[int, int] | None = None) -> tuple[Any, int]:
+    def _single(self, made: Any, inputs: Inputs, name: str, size: tuple[int, int], *, channels: int = 3) -> None:
+        """The picture of that name, if it was given."""
+        if found := inputs.pictures.get(name):
+            self._picture(made, found[0], name, size, channels=channels)
+
+    def _several(self, inputs: Inputs, name: str, size: tuple[int, int] | None = None) -> tuple[Any, int]:
+        """A pointer to the pictures of that name, and how many they are."""
         made = []
-        for pixels in given:
+        for pixels in inputs.pictures.get(name, ()):
             image = self._sd.sd_image_t()
-            self._picture(image, pixels, what, size=size)
+            self._picture(image, pixels, name, size)
             made.append(image)
         return self._array(self._sd.sd_image_t, made), len(made)
 
