@@ -26,20 +26,79 @@ _SHIM_FILE: Final = {"win32": "libsdrest_shim.dll", "darwin": "libsdrest_shim.dy
     sys.platform, "libsdrest_shim.so"
 )
 
-#: Enumerations that the library can name.
-_NAMED: Final = (
-    "type",
-    "rng_type",
-    "sample_method",
-    "scheduler",
-    "prediction",
-    "preview",
-    "lora_apply_mode",
-    "hires_upscaler",
-)
-
+#: ``void (*sdrest_log_callback)(int level, const char* text, void* data)``
 LogCallback = ctypes.CFUNCTYPE(None, c_int, c_char_p, c_void_p)
+#: ``void (*sdrest_progress_callback)(int step, int steps, float seconds, void* data)``
 ProgressCallback = ctypes.CFUNCTYPE(None, c_int, c_int, c_float, c_void_p)
+
+#: A C function: its declaration, and what ctypes makes of it, the type of the result and those of the arguments.
+Prototype = tuple[str, Any, list[Any]]
+
+
+def shim_functions(image: type[ctypes.Structure]) -> list[Prototype]:
+    """The functions of ``native/sdrest_shim.h`` that are called here; ``image`` is ``sd_image_t``."""
+    images = POINTER(image)
+    return [
+        ("int sdrest_shim_abi(void)", c_int, []),
+        ("int sdrest_shim_attach(void* library, bool interpose)", c_int, [c_void_p, c_bool]),
+        ("void sdrest_shim_set_log_callback(sdrest_log_callback callback, void* data)", None, [c_void_p, c_void_p]),
+        ("void sdrest_shim_set_progress_callback(sdrest_progress_callback callback, void* data)",
+         None, [c_void_p, c_void_p]),
+        ("void sdrest_shim_cancel(void)", None, []),
+        ("void sdrest_shim_arm(void)", None, []),
+        ("void sdrest_shim_set_dry_run(bool on)", None, [c_bool]),
+        ("int sdrest_shim_new_context(const void* params, void** context)", c_int, [c_void_p, POINTER(c_void_p)]),
+        ("int sdrest_shim_generate_image(void* context, const void* params, int count, sdrest_image** images)",
+         c_int, [c_void_p, c_void_p, c_int, POINTER(images)]),
+        ("int sdrest_shim_generate_video(void* context, const void* params, sdrest_image** images, int* count)",
+         c_int, [c_void_p, c_void_p, POINTER(images), POINTER(c_int)]),
+        (("int sdrest_shim_new_upscaler("
+          "const char* path, bool offload_params_to_cpu, bool direct, int threads, int tile_size, void** upscaler)"),
+         c_int, [c_char_p, c_bool, c_bool, c_int, c_int, POINTER(c_void_p)]),
+        ("int sdrest_shim_upscale(void* upscaler, sdrest_image image, uint32_t factor, sdrest_image* result)",
+         c_int, [c_void_p, image, c_uint32, images]),
+        (("int sdrest_shim_convert("
+          "const char* input, const char* vae, const char* output, int type, const char* rules, bool convert_names)"),
+         c_int, [c_char_p, c_char_p, c_char_p, c_int, c_char_p, c_bool]),
+        ("void sdrest_shim_free_images(sdrest_image* images, int count, bool array)", None, [images, c_int, c_bool]),
+        ("const char* sdrest_shim_error(void)", c_char_p, []),
+        ("int sdrest_shim_phase(void)", c_int, []),
+        ("uint64_t sdrest_shim_graphs_computed(void)", c_uint64, []),
+    ]  # fmt: skip
+
+
+#: Functions of ``stable-diffusion.h`` and ``ggml-backend.h``. The low-level module declares only a part, and some with
+#: typed pointers; handles are plain addresses here.
+LIBRARY_FUNCTIONS: Final[list[Prototype]] = [
+    ("void free_sd_ctx(sd_ctx_t* sd_ctx)", None, [c_void_p]),
+    ("void free_upscaler_ctx(upscaler_ctx_t* upscaler_ctx)", None, [c_void_p]),
+    ("int get_upscale_factor(upscaler_ctx_t* upscaler_ctx)", c_int, [c_void_p]),
+    ("bool sd_ctx_supports_image_generation(const sd_ctx_t* sd_ctx)", c_bool, [c_void_p]),
+    ("bool sd_ctx_supports_video_generation(const sd_ctx_t* sd_ctx)", c_bool, [c_void_p]),
+    ("void sd_ctx_params_init(sd_ctx_params_t* sd_ctx_params)", None, [c_void_p]),
+    ("void sd_sample_params_init(sd_sample_params_t* sample_params)", None, [c_void_p]),
+    ("void sd_img_gen_params_init(sd_img_gen_params_t* sd_img_gen_params)", None, [c_void_p]),
+    ("void sd_vid_gen_params_init(sd_vid_gen_params_t* sd_vid_gen_params)", None, [c_void_p]),
+    ("void sd_cache_params_init(sd_cache_params_t* cache_params)", None, [c_void_p]),
+    ("void sd_hires_params_init(sd_hires_params_t* hires_params)", None, [c_void_p]),
+    ("const char* sd_type_name(enum sd_type_t type)", c_char_p, [c_int]),
+    ("const char* sd_rng_type_name(enum rng_type_t rng_type)", c_char_p, [c_int]),
+    ("const char* sd_sample_method_name(enum sample_method_t sample_method)", c_char_p, [c_int]),
+    ("const char* sd_scheduler_name(enum scheduler_t scheduler)", c_char_p, [c_int]),
+    ("const char* sd_prediction_name(enum prediction_t prediction)", c_char_p, [c_int]),
+    ("const char* sd_preview_name(enum preview_t preview)", c_char_p, [c_int]),
+    ("const char* sd_lora_apply_mode_name(enum lora_apply_mode_t mode)", c_char_p, [c_int]),
+    ("const char* sd_hires_upscaler_name(enum sd_hires_upscaler_t upscaler)", c_char_p, [c_int]),
+    ("size_t ggml_backend_dev_count(void)", c_size_t, []),
+    ("ggml_backend_dev_t ggml_backend_dev_get(size_t index)", c_void_p, [c_size_t]),
+    ("const char* ggml_backend_dev_name(ggml_backend_dev_t device)", c_char_p, [c_void_p]),
+    ("const char* ggml_backend_dev_description(ggml_backend_dev_t device)", c_char_p, [c_void_p]),
+    ("void ggml_backend_dev_memory(ggml_backend_dev_t device, size_t* free, size_t* total)",
+     None, [c_void_p, POINTER(c_size_t), POINTER(c_size_t)]),
+    ("enum ggml_backend_dev_type ggml_backend_dev_type(ggml_backend_dev_t device)", c_int, [c_void_p]),
+    ("ggml_backend_reg_t ggml_backend_dev_backend_reg(ggml_backend_dev_t device)", c_void_p, [c_void_p]),
+    ("const char* ggml_backend_reg_name(ggml_backend_reg_t reg)", c_char_p, [c_void_p]),
+]  # fmt: skip
 
 
 def shim_candidates() -> list[Path]:
@@ -75,65 +134,14 @@ class Foreign:
             raise NativeError(f"the native library cannot be loaded: {error}") from error
         self.sd: Any = sd
         self.lib: ctypes.CDLL = sd._lib
-        self._declare_shim()
+        _declare(self.shim, shim_functions(sd.sd_image_t))
         if self.shim.sdrest_shim_abi() != SHIM_ABI:
             raise NativeError(f"{self.shim_path} is of another version of sdrest; build it again")
-        self._declare_library()
+        _declare(self.lib, LIBRARY_FUNCTIONS)
         self._check_structures()
         self.cancel_mode: int = self.shim.sdrest_shim_attach(self.lib._handle, interpose)
         if self.cancel_mode == CANCEL_NONE:
             raise NativeError(f"{self.lib._name} lacks functions of libstable-diffusion")
-
-    def _declare_shim(self) -> None:
-        images = POINTER(self.sd.sd_image_t)
-        prototypes: dict[str, tuple[Any, list[Any]]] = {
-            "abi": (c_int, []),
-            "attach": (c_int, [c_void_p, c_bool]),
-            "set_log_callback": (None, [c_void_p, c_void_p]),
-            "set_progress_callback": (None, [c_void_p, c_void_p]),
-            "cancel": (None, []),
-            "arm": (None, []),
-            "cancel_requested": (c_bool, []),
-            "set_dry_run": (None, [c_bool]),
-            "new_context": (c_int, [c_void_p, POINTER(c_void_p)]),
-            "generate_image": (c_int, [c_void_p, c_void_p, c_int, POINTER(images)]),
-            "generate_video": (c_int, [c_void_p, c_void_p, POINTER(images), POINTER(c_int)]),
-            "new_upscaler": (c_int, [c_char_p, c_bool, c_bool, c_int, c_int, POINTER(c_void_p)]),
-            "upscale": (c_int, [c_void_p, self.sd.sd_image_t, c_uint32, images]),
-            "convert": (c_int, [c_char_p, c_char_p, c_char_p, c_int, c_char_p, c_bool]),
-            "free_images": (None, [images, c_int, c_bool]),
-            "error": (c_char_p, []),
-            "phase": (c_int, []),
-            "graphs_computed": (c_uint64, []),
-            "graphs_skipped": (c_uint64, []),
-        }
-        _declare(self.shim, {f"sdrest_shim_{name}": prototype for name, prototype in prototypes.items()})
-
-    def _declare_library(self) -> None:
-        # The low-level module declares only a part, and some with typed pointers; handles are plain addresses here.
-        sizes = [POINTER(c_size_t), POINTER(c_size_t)]
-        prototypes: dict[str, tuple[Any, list[Any]]] = {
-            "free_sd_ctx": (None, [c_void_p]),
-            "free_upscaler_ctx": (None, [c_void_p]),
-            "get_upscale_factor": (c_int, [c_void_p]),
-            "sd_ctx_supports_image_generation": (c_bool, [c_void_p]),
-            "sd_ctx_supports_video_generation": (c_bool, [c_void_p]),
-            "sd_get_default_sample_method": (c_int, [c_void_p]),
-            "sd_get_default_scheduler": (c_int, [c_void_p, c_int]),
-            "ggml_backend_dev_count": (c_size_t, []),
-            "ggml_backend_dev_get": (c_void_p, [c_size_t]),
-            "ggml_backend_dev_name": (c_char_p, [c_void_p]),
-            "ggml_backend_dev_description": (c_char_p, [c_void_p]),
-            "ggml_backend_dev_memory": (None, [c_void_p, *sizes]),
-            "ggml_backend_dev_type": (c_int, [c_void_p]),
-            "ggml_backend_dev_backend_reg": (c_void_p, [c_void_p]),
-            "ggml_backend_reg_name": (c_char_p, [c_void_p]),
-        }
-        for kind in ("ctx", "sample", "img_gen", "vid_gen", "cache", "hires"):
-            prototypes[f"sd_{kind}_params_init"] = (None, [c_void_p])
-        for kind in _NAMED:
-            prototypes[f"sd_{kind}_name"] = (c_char_p, [c_int])
-        _declare(self.lib, prototypes)
 
     def _check_structures(self) -> None:
         """Let the library fill its structures with their defaults, between guard bytes: another layout shows itself."""
@@ -162,8 +170,9 @@ class Foreign:
                 )
 
 
-def _declare(library: ctypes.CDLL, prototypes: dict[str, tuple[Any, list[Any]]]) -> None:
-    for name, (result, arguments) in prototypes.items():
+def _declare(library: ctypes.CDLL, prototypes: list[Prototype]) -> None:
+    for declaration, result, arguments in prototypes:
+        name = declaration.partition("(")[0].split()[-1]
         try:
             function = getattr(library, name)
         except AttributeError as error:
