@@ -47,9 +47,10 @@ def _make(task: messages.Task, send: Callable[[messages.Report], None]) -> None:
     if isinstance(task, messages.Load):
         send(messages.ContextChanged(path=task.context.main, loaded=True, seconds=0, memory_bytes=1))
     elif isinstance(task, messages.Generate):
-        width, height = task.parameters.width, task.parameters.height
-        send(messages.Progressed(task=task.task, phase="sample", step=1, steps=1, image=1, images=len(task.seeds)))
-        for index, seed in enumerate(task.seeds):
+        width, height, count = task.parameters.width, task.parameters.height, task.parameters.batch_count
+        send(messages.Progressed(task=task.task, phase="sample", step=1, steps=1, image=1, images=count))
+        for index in range(count):
+            seed = task.parameters.seed + index
             path = Path(task.folder) / f"{index}.rgb"
             path.write_bytes(bytes((seed + place) % 251 for place in range(width * height * 3)))
             send(
