@@ -202,7 +202,7 @@ async def test_what_nobody_thought_of_while_reading_a_body_is_the_clients_mistak
     async def broken(_self: StreamReader) -> bytes:
         raise MemoryError("surprise")
 
-    monkeypatch.setattr("sdrest.web.http.reading.log.exception", seen := _Seen())
+    monkeypatch.setattr("sdrest.web.http.bodies.log.exception", seen := _Seen())
     with monkeypatch.context() as patch:
         patch.setattr(StreamReader, "readany", broken)
         body = await _raw(client, b"POST /api/validate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")

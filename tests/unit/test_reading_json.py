@@ -8,7 +8,7 @@ import pytest
 
 from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
-from sdrest.web.http.reading import parse_json
+from sdrest.web.http.bodies import parse_json
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]") -> str:

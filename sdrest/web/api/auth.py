@@ -15,10 +15,9 @@ from sdrest.core.errors import Unauthorized
 from sdrest.core.principal import Permission, Principal
 from sdrest.web.http.access import requires
 from sdrest.web.http.auth import Bearer, client_address, credentials_in
-from sdrest.web.http.bodies import Body, read_body, validate
+from sdrest.web.http.bodies import Body, read_body, read_json, validate
 from sdrest.web.http.keys import ACCESS, CALLER, PRINCIPAL
 from sdrest.web.http.operations import operation
-from sdrest.web.http.reading import read_json
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.job_views import timestamp

@@ -20,13 +20,13 @@ from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.jobs.submission import Submission
-from sdrest.web.http.bodies import Body, body_model, to_parameters
+from sdrest.web.http.bodies import Body, idempotency_key, read_json
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL, SETTINGS, WEBHOOK_GUARD
 from sdrest.web.http.operations import operation
-from sdrest.web.http.reading import idempotency_key, read_json
 from sdrest.web.http.replies import big_reply, json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.job_views import Links, ProgressView, links, progress_view, timestamp
+from sdrest.web.requests.parameter_bodies import body_model, to_parameters
 from sdrest.web.requests.pictures import read_pictures, submit_job
 from sdrest.web.requests.presets import PRESET_FIELD, SAVED_FIELDS, checked, read_checked
 from sdrest.web.requests.submission import may_reuse

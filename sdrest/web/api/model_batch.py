@@ -17,10 +17,9 @@ from sdrest.core.principal import Permission
 from sdrest.web.api.model_files import hashes_of, verdict_on
 from sdrest.web.api.models import is_loaded, named
 from sdrest.web.http.access import requires
-from sdrest.web.http.bodies import Body, parse_query, validate
+from sdrest.web.http.bodies import Body, parse_query, read_json, validate
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL, RESIDENCY
 from sdrest.web.http.operations import operation
-from sdrest.web.http.reading import read_json
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 

@@ -15,10 +15,9 @@ from sdrest.core.principal import Permission
 from sdrest.registry.folders import Folders
 from sdrest.registry.presets import save_preset, save_template
 from sdrest.web.http.access import requires
-from sdrest.web.http.bodies import Body, read_body, validate
+from sdrest.web.http.bodies import Body, read_body, read_json, validate
 from sdrest.web.http.keys import MODELS
 from sdrest.web.http.operations import operation
-from sdrest.web.http.reading import read_json
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.presets import PresetParameters, canonical, saved_as_model

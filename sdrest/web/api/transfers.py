@@ -13,10 +13,9 @@ from sdrest.core.job import JobState
 from sdrest.core.principal import Permission
 from sdrest.web.api.model_views import ModelView, model_view
 from sdrest.web.http.access import requires
-from sdrest.web.http.bodies import Body, validate
+from sdrest.web.http.bodies import Body, read_json, validate
 from sdrest.web.http.keys import DOWNLOADS, PRINCIPAL
 from sdrest.web.http.operations import FORM, operation
-from sdrest.web.http.reading import read_json
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.job_views import Links, links

@@ -14,10 +14,9 @@ from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.timings import estimate_seconds
 from sdrest.web.api.generate import MODES, SUBMIT_ERRORS, TEXT2IMG, route_names
-from sdrest.web.http.bodies import Body, validate
+from sdrest.web.http.bodies import Body, read_json, validate
 from sdrest.web.http.keys import ENGINE, JOBS, TIMINGS, WORKSHOP
 from sdrest.web.http.operations import operation
-from sdrest.web.http.reading import read_json
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 

@@ -26,12 +26,12 @@ from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.submission import Submission
-from sdrest.web.http.bodies import body_model, to_parameters, validate
+from sdrest.web.http.bodies import read_file, read_parts, validate
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import FORM, Reply, operation
-from sdrest.web.http.reading import read_file, read_parts
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
+from sdrest.web.requests.parameter_bodies import body_model, to_parameters
 from sdrest.web.requests.pictures import Sent, read_pictures, submit_job
 from sdrest.web.requests.submission import may_reuse
 from sdrest.work.progress import LOAD_SHARE

@@ -1,33 +1,36 @@
-"""Request bodies, built from the parameter tables of the core: one table validates, documents and draws the forms.
+"""What clients send, read within bounds and checked: bodies, JSON, forms, queries.
 
-A body model has the table's fields under the names of its route (``sampling_method`` for ``sampler``), refuses unknown names, takes
-digits in strings for numbers and ``"random"`` or null for seeds, and reports everything that is wrong at once.
+What cannot be read is the client's mistake, never a 500. A checked body tells everything that is wrong with it at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import functools
 import types
 import typing
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
 
 import msgspec
+import structlog
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import MultiDictProxy
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean
-from sdrest.core.names import Sampler, Scheduler, parse_sampler, parse_scheduler
-from sdrest.core.parameters import RANDOM_SEED, Limits, limits_of
-from sdrest.web.http.reading import INLINE_BYTES, parse_json, read_bytes
+from sdrest.core import bounds
+from sdrest.core.errors import FieldProblem, InvalidInput, SdrestError, did_you_mean
+from sdrest.web.http.keys import HELD, REQUEST_ID, SETTINGS
 
-#: Longest picture field: base64 of the largest body that the server may be told to take.
-_MAX_PICTURE_CHARACTERS: Final = 2**31
+log = structlog.get_logger(__name__)
 
-P = TypeVar("P")
+#: Bodies up to this size are read at once: a worker thread would cost more than it spares the event loop.
+INLINE_BYTES: Final = 64 * 1024
+_LARGEST_NUMBER: Final = 10**bounds.JSON_DIGITS
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
 Q = TypeVar("Q", bound="Body")
 
 
@@ -37,110 +40,168 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, use_enum_values=False)
 
 
-def _seed(value: object) -> object:
-    if value is None or (isinstance(value, str) and value.strip().lower() in {"", "random", "-1"}):
-        return RANDOM_SEED
+class LooseBody(BaseModel):
+    """Any object: fields that are not known are ignored."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+@contextmanager
+def readable(request: web.Request, what: str = "the body") -> Iterator[None]:
+    """Turn whatever goes wrong while a body is read into an error of the client's; what nobody thought of is logged with its trace.
+
+    Raises:
+        InvalidInput: the block failed.
+    """
+    try:
+        yield
+    except (SdrestError, web.HTTPException, ConnectionError):
+        raise
+    except (HttpProcessingError, ValueError, LookupError, AssertionError) as error:
+        reason = error.message if isinstance(error, HttpProcessingError) else str(error)
+        raise InvalidInput(f"{what} cannot be read: {reason or type(error).__name__}") from None
+    except Exception as error:
+        log.exception("a body could not be read", path=request.path)
+        raise InvalidInput(f"{what} cannot be read (request {request[REQUEST_ID]})") from error
+
+
+async def read_bytes(request: web.Request, *, most: int | None = None) -> bytes:
+    """The body. It is not kept by the request: it goes when the caller lets it go.
+
+    Args:
+        request: Whose body.
+        most: Bytes that it may have; None: what the server's setting says.
+
+    Raises:
+        InvalidInput: it does not come as its head says.
+        TooManyRequests: the server works on as many bodies as it may.
+        web.HTTPRequestEntityTooLarge: it is larger than it may be.
+    """
+    largest = most or request.app[SETTINGS].max_body_bytes
+    body = bytearray()
+    with readable(request):
+        while chunk := await request.content.readany():
+            body += chunk
+            if len(body) > largest:
+                raise web.HTTPRequestEntityTooLarge(largest)
+            request[HELD].take_bytes(len(chunk))
+    return bytes(body)
+
+
+async def read_json(request: web.Request, *, most: int | None = None) -> Any:
+    """The value of a JSON body; a large one is parsed on a worker thread. An empty body is None.
+
+    Raises:
+        InvalidInput, TooManyRequests, web.HTTPRequestEntityTooLarge: as :func:`read_bytes` and :func:`parse_json`.
+    """
+    text = await read_bytes(request, most=most)
+    if not text.strip():
+        return None
+    return parse_json(text) if len(text) <= INLINE_BYTES else await asyncio.to_thread(parse_json, text)
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """The JSON object in the body; an empty body is an empty object.
+
+    Raises:
+        InvalidInput: as :func:`read_json`, or it is no object.
+    """
+    value = await read_json(request)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidInput("the body must be a JSON object")
     return value
 
 
-def _sampler(value: object) -> object:
-    known = parse_sampler(value) if isinstance(value, str) else None
-    if known is None:
-        name = str(value)
-        raise ValueError(f"unknown sampler {name!r}{did_you_mean(name, Sampler)}; known: {', '.join(Sampler)}")
-    return known[0]
-
-
-def _scheduler(value: object) -> object:
-    known = parse_scheduler(value) if isinstance(value, str) else None
-    if known is None:
-        name = str(value)
-        raise ValueError(f"unknown scheduler {name!r}{did_you_mean(name, Scheduler)}; known: {', '.join(Scheduler)}")
-    return known
-
-
-def _choice(kind: type[StrEnum], value: object) -> object:
-    try:
-        return kind(str(value).strip().lower())
-    except ValueError:
-        raise ValueError(f"must be one of: {', '.join(kind)}{did_you_mean(str(value), kind)}") from None
-
-
-@functools.cache
-def body_model(
-    name: str,
-    table: type,
-    *,
-    only: frozenset[str] | None = None,
-    rename: tuple[tuple[str, str], ...] = (),
-    required: frozenset[str] = frozenset(),
-    extra: tuple[tuple[str, Any, Any], ...] = (),
-) -> type[Body]:
-    """A body with the fields of a parameter table.
+def parse_json(text: bytes | str, *, what: str = "the body", field: str = "body") -> Any:
+    """The value of a JSON text in UTF-8. Numbers that are none (NaN, infinities, 1e999) and halves of characters are refused.
 
     Args:
-        name: Class name, shown in the OpenAPI document.
-        table: A dataclass whose fields were made with ``param``.
-        only: Fields to take; None: all.
-        rename: Pairs (field, name on this route).
-        required: Fields (by table name) without which the request makes no sense.
-        extra: Further fields as (name, annotation, pydantic field).
+        text: The JSON text.
+        what: What it is, for messages.
+        field: Where it stands in the request.
+
+    Raises:
+        InvalidInput: it is not JSON (says where), or passes a bound of :mod:`sdrest.core.bounds`.
     """
-    names = dict(rename)
-    hints = typing.get_type_hints(table)
-    fields: dict[str, Any] = {}
-    for item in dataclasses.fields(table):
-        if only is None or item.name in only:
-            annotation, info = _field(item, hints[item.name], required=item.name in required)
-            fields[names.get(item.name, item.name)] = (annotation, info)
-    fields |= {key: (annotation, info) for key, annotation, info in extra}
-    return create_model(name, __base__=Body, **fields)
+    try:
+        data = (text.encode() if isinstance(text, str) else text).removeprefix(_BYTE_ORDER_MARK)
+        if data.count(b",") + data.count(b"[") + data.count(b"{") > bounds.JSON_VALUES:
+            raise InvalidInput(f"{what} has more than {bounds.JSON_VALUES} values", field=field)
+        value = msgspec.json.decode(data)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise InvalidInput(f"{what} is not JSON: {error}", field=field) from None
+    except RecursionError:
+        raise InvalidInput(_too_deep(what), field=field) from None
+    _check(value, what, field)
+    return value
 
 
-def _field(item: dataclasses.Field[Any], hint: Any, *, required: bool) -> tuple[Any, Any]:
-    limits = limits_of(item)
-    default: Any = item.default
-    if item.default_factory is not dataclasses.MISSING:
-        default = item.default_factory()
-    if required:
-        default = ...
-    arguments: dict[str, Any] = {"description": limits.help}
-    if limits.ge is not None:
-        arguments["ge"] = limits.ge
-    if limits.le is not None:
-        arguments["le"] = limits.le
-    if limits.picture:
-        return _picture(hint, limits, default, arguments)
-    if limits.max_length is not None:
-        arguments["max_length"] = limits.max_length
-    if item.name == "seed":
-        number = Annotated[int, Field(ge=arguments.pop("ge"), le=arguments.pop("le"))]
-        shown = number | Literal["random"] | None
-        return Annotated[number, BeforeValidator(_seed, json_schema_input_type=shown)], Field(default, **arguments)
-    if hint is Sampler:
-        return Annotated[Sampler, BeforeValidator(_sampler)], Field(default, **arguments)
-    if hint is Scheduler:
-        return Annotated[Scheduler, BeforeValidator(_scheduler)], Field(default, **arguments)
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return Annotated[hint, BeforeValidator(functools.partial(_choice, hint))], Field(default, **arguments)
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        nested = body_model(hint.__name__, typing.cast("type", hint))
-        return nested, Field(default_factory=nested, description=limits.help)
-    if typing.get_origin(hint) is tuple:
-        inner = typing.get_args(hint)[0]
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-            inner = body_model(inner.__name__, typing.cast("type", inner), required=frozenset({"name"}))
-        return list[inner], Field(default_factory=list if default == () else lambda: list(default), **arguments)  # type: ignore[valid-type]
-    return hint, Field(default, **arguments)
+def _check(value: Any, what: str, field: str) -> None:
+    """Level by level, so that depth costs no stack."""
+    level: list[Any] = [[value]]
+    for _ in range(bounds.JSON_DEPTH + 1):
+        within: list[Any] = []
+        for item in level:
+            for child in item.values() if isinstance(item, dict) else item:
+                if isinstance(child, dict | list):
+                    within.append(child)
+                elif isinstance(child, int) and not -_LARGEST_NUMBER < child < _LARGEST_NUMBER:
+                    raise InvalidInput(f"{what} holds a number of more than {bounds.JSON_DIGITS} digits", field=field)
+        if not within:
+            return
+        level = within
+    raise InvalidInput(_too_deep(what), field=field)
 
 
-def _picture(hint: Any, limits: Limits, default: Any, arguments: dict[str, Any]) -> tuple[Any, Any]:
-    arguments["description"] += " Base64, a data: URL, an http(s) URL, or job:<id>/<file>."
-    if typing.get_origin(hint) is tuple:
-        return list[str], Field(
-            default_factory=list, max_length=limits.max_length, description=arguments["description"]
-        )
-    return str, Field(default, max_length=_MAX_PICTURE_CHARACTERS, description=arguments["description"])
+def _too_deep(what: str) -> str:
+    return f"{what} has lists and objects more than {bounds.JSON_DEPTH} deep"
+
+
+Parts = MultiDictProxy[str | bytearray | bytes | web.FileField]
+
+
+async def read_parts(request: web.Request, *, most: int | None = None) -> Parts:
+    """The fields and files of a form; large files lie in temporary files. ``most`` is as for :func:`read_bytes`.
+
+    Raises:
+        InvalidInput: the body is not the form that its content type says, or a text holds halves of characters.
+        web.HTTPRequestEntityTooLarge: it is larger than a body may be.
+    """
+    if most is not None and request.content_length is None:
+        raise web.HTTPLengthRequired
+    if most is not None and (request.content_length or 0) > most:
+        raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
+    with readable(request, "the form"):
+        parts = await request.post()
+        for value in parts.values():
+            if isinstance(value, str):
+                value.encode()
+    return parts
+
+
+async def read_file(request: web.Request, part: web.FileField) -> bytes:
+    """What an uploaded file holds.
+
+    Raises:
+        TooManyRequests: the server works on as many bodies as it may.
+    """
+    data = await asyncio.to_thread(part.file.read)
+    request[HELD].take_bytes(len(data))
+    return data
+
+
+def idempotency_key(request: web.Request) -> str:
+    """The ``Idempotency-Key`` header; empty without one.
+
+    Raises:
+        InvalidInput: it is too long, or no text.
+    """
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > bounds.IDEMPOTENCY_KEY or not key.isprintable():
+        raise InvalidInput(f"must have at most {bounds.IDEMPOTENCY_KEY} printable characters", field="Idempotency-Key")
+    return key
 
 
 def validate(model: type[Q], value: object) -> Q:
@@ -159,10 +220,10 @@ def validate(model: type[Q], value: object) -> Q:
 
 async def read_body(model: type[Q], request: web.Request, *, most: int | None = None) -> Q:
     """The JSON body of a request, checked; a large one on a worker thread.
-    ``most``: as for :func:`sdrest.web.http.reading.read_bytes`.
+    ``most``: as for :func:`read_bytes`.
 
     Raises:
-        InvalidInput: as :func:`sdrest.web.http.reading.read_json` and :func:`validate`.
+        InvalidInput: as :func:`read_json` and :func:`validate`.
     """
     text = await read_bytes(request, most=most)
 
@@ -214,36 +275,3 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> Iterable[
         while not (isinstance(current, type) and not isinstance(current, types.GenericAlias)):
             current = typing.get_args(current)[0]
     return current.model_fields.keys() if issubclass(current, BaseModel) else ()
-
-
-def to_parameters(
-    body: Body, table: type[P], *, rename: Mapping[str, str] | None = None
-) -> tuple[P, frozenset[str], dict[str, list[str]]]:
-    """A body's values as a parameter dataclass, the names the client set itself, and the picture fields' texts.
-
-    Fields of the body that the table does not have are left to the caller.
-    """
-    back = {there: here for here, there in (rename or {}).items()}
-    fields = {item.name: item for item in dataclasses.fields(table)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    pictures: dict[str, list[str]] = {}
-    for name in body.model_fields_set:
-        field = fields.get(back.get(name, name))
-        if field is None:
-            continue
-        value = getattr(body, name)
-        if limits_of(field).picture:
-            texts = [value] if isinstance(value, str) else list(value)
-            if any(texts):
-                pictures[field.name] = texts
-        else:
-            values[field.name] = _plain(value)
-    return msgspec.convert(values, table), frozenset(values), pictures
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in value.model_fields_set}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value

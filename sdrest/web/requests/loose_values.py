@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sdrest.core.errors import InvalidInput
 from sdrest.core.names import parse_sampler, parse_scheduler
-from sdrest.web.http.reading import parse_json
+from sdrest.web.http.bodies import parse_json
 
 _EXTRA_ARGS: Final = re.compile(r"<sd_cpp_extra_args>(.*?)</sd_cpp_extra_args>", re.DOTALL)
 #: Words by which clients leave the choice to the server.

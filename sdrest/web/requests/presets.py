@@ -18,9 +18,9 @@ from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.folders import Folders
 from sdrest.registry.presets import Preset, Template, find_preset, find_template
 from sdrest.registry.registry import Registry
-from sdrest.web.http.bodies import Body, body_model, validate
+from sdrest.web.http.bodies import INLINE_BYTES, Body, parse_json, read_bytes, validate
 from sdrest.web.http.keys import MODELS
-from sdrest.web.http.reading import INLINE_BYTES, parse_json, read_bytes
+from sdrest.web.requests.parameter_bodies import body_model
 
 B = TypeVar("B", bound=Body)
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from aiohttp import web
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
 
 from sdrest.core.errors import FieldProblem, InvalidInput
 from sdrest.core.files import confined
@@ -22,11 +21,11 @@ from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.jobs.submission import Submission
 from sdrest.registry.defaults import defaults_of
-from sdrest.web.http.bodies import Body, body_model, to_parameters, validate
+from sdrest.web.http.bodies import Body, idempotency_key, validate
 from sdrest.web.http.keys import DEFAULT_MODEL, MODELS, PRINCIPAL, SETTINGS
-from sdrest.web.http.reading import idempotency_key, read_json
 from sdrest.web.requests.job_views import public_output_url
 from sdrest.web.requests.loose_values import loosened
+from sdrest.web.requests.parameter_bodies import body_model, to_parameters
 from sdrest.web.requests.pictures import submit_job
 
 Table = type[GenerationParameters] | type[UpscaleParameters]
@@ -35,12 +34,6 @@ _BODIES: Final[Mapping[type, type[Body]]] = {
     table: body_model(f"Dialect{table.__name__}", table)
     for table in (GenerationParameters, VideoParameters, UpscaleParameters)
 }
-
-
-class LooseBody(BaseModel):
-    """Any object: fields that are not known are ignored."""
-
-    model_config = ConfigDict(extra="allow")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,20 +48,6 @@ class Wanted:
     names: Mapping[str, str] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-
-
-async def read_object(request: web.Request) -> dict[str, Any]:
-    """The JSON object in the body; an empty body is an empty object.
-
-    Raises:
-        InvalidInput: as :func:`sdrest.web.http.reading.read_json`, or it is no object.
-    """
-    value = await read_json(request)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InvalidInput("the body must be a JSON object")
-    return value
 
 
 def chosen_model(request: web.Request, name: str) -> Model:

@@ -8,9 +8,9 @@ from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.principal import Permission, Role
 from sdrest.settings import AuthMode
 from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import ACCESS, SETTINGS
-from sdrest.web.http.reading import read_parts
 from sdrest.web.ui.page_contexts import AccountsPage
 from sdrest.web.ui.rendering import is_htmx, page, see
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from PIL import Image
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, ModelUnusable, SdrestError
-from sdrest.web.http.reading import read_file, read_parts
+from sdrest.web.http.bodies import read_file, read_parts
 from sdrest.web.requests.pictures import Sent, read_pictures
 from sdrest.web.ui.fields import Kind, drawn_as, leaf_fields
 from sdrest.web.ui.modes import Mode

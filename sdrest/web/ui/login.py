@@ -10,9 +10,9 @@ from sdrest.core.principal import Permission
 from sdrest.settings import AuthMode
 from sdrest.web.http.access import requires
 from sdrest.web.http.auth import log_in_browser, log_out_browser
+from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import SETTINGS
-from sdrest.web.http.reading import read_parts
 from sdrest.web.ui.page_contexts import LoginPage
 from sdrest.web.ui.rendering import page
 

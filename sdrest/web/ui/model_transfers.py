@@ -7,9 +7,9 @@ from aiohttp import web
 from sdrest.core.errors import SdrestError
 from sdrest.core.principal import Permission
 from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import DOWNLOADS, PRINCIPAL
-from sdrest.web.http.reading import read_parts
 from sdrest.web.requests.uploads import Upload, receive
 from sdrest.web.ui.job_cards import card_of
 from sdrest.web.ui.models import show_all

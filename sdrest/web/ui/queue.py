@@ -14,8 +14,8 @@ from sdrest.core.job import TERMINAL_STATES, JobState, JobType
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.keys import JOBS, PRINCIPAL
-from sdrest.web.http.reading import read_parts
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.generate import available_modes
 from sdrest.web.ui.job_cards import card_of, cards_of, parameter_rows

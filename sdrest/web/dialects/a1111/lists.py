@@ -16,11 +16,11 @@ from sdrest.web.dialects.a1111.options import title_of
 from sdrest.web.dialects.a1111.replies import model_hash
 from sdrest.web.dialects.sdcpp.fields import HIRES_UPSCALERS
 from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import LooseBody
 from sdrest.web.http.keys import MODELS, REFRESHER
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.submission import LooseBody
 
 _ERROR: Final = dict[str, Any]
 _CONTROLNET_VERSION: Final = 2

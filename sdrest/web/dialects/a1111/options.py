@@ -11,11 +11,12 @@ from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.principal import Permission
 from sdrest.web.dialects.a1111.replies import model_hash
 from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import LooseBody, read_object
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, RESIDENCY
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.submission import LooseBody, chosen_model, read_object
+from sdrest.web.requests.submission import chosen_model
 
 #: What is there before anybody sets anything.
 _DEFAULTS: Final = {"sd_vae": "Automatic", "CLIP_stop_at_last_layers": 1}

@@ -16,11 +16,11 @@ from aiohttp import web
 from sdrest.core.errors import Conflict
 from sdrest.core.job import Job, JobState, JobType, Phase
 from sdrest.jobs.store import JobFilter
+from sdrest.web.http.bodies import LooseBody, read_object
 from sdrest.web.http.keys import JOBS, PRINCIPAL
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.submission import LooseBody, read_object
 
 _TASK_FIELDS: Final = ("force_task_id", "task_id", "id_task")
 _LOOKED_AT: Final = 500

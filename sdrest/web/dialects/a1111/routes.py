@@ -19,12 +19,13 @@ from sdrest.outputs.pictures import png_bytes
 from sdrest.web.dialects.a1111 import replies
 from sdrest.web.dialects.a1111.options import stored_options
 from sdrest.web.dialects.a1111.request import wanted_from
+from sdrest.web.http.bodies import LooseBody, read_object
 from sdrest.web.http.keys import ALLOWANCES, HELD, JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import big_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.pictures import Size, read_picture
-from sdrest.web.requests.submission import LooseBody, Wanted, pictures_of, read_object, read_output, submit
+from sdrest.web.requests.submission import Wanted, pictures_of, read_output, submit
 from sdrest.web.requests.waiting import JobEnded, wait_until_completed
 
 ERROR: Final = dict[str, Any]

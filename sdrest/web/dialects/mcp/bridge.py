@@ -15,7 +15,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
 from sdrest.web.dialects.mcp.tools import REQUEST, make_server
-from sdrest.web.http.reading import parse_json, read_bytes
+from sdrest.web.http.bodies import parse_json, read_bytes
 
 Message = MutableMapping[str, Any]
 

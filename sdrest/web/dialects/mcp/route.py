@@ -14,9 +14,9 @@ from aiohttp import web
 
 from sdrest.core.principal import Permission
 from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import LooseBody
 from sdrest.web.http.keys import SETTINGS
 from sdrest.web.http.operations import Reply, operation
-from sdrest.web.requests.submission import LooseBody
 
 if TYPE_CHECKING:
     from sdrest.web.dialects.mcp.bridge import Bridge

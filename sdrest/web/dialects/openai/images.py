@@ -20,12 +20,13 @@ from sdrest.core.parameters import GenerationParameters, limits_of
 from sdrest.web.dialects.openai import replies
 from sdrest.web.dialects.openai.inputs import Request, read_request, repaint_mask, repeated, transparency
 from sdrest.web.dialects.sdcpp.fields import parameters_from
+from sdrest.web.http.bodies import LooseBody
 from sdrest.web.http.keys import JOBS, MODELS
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.loose_values import take_extra_args
-from sdrest.web.requests.submission import LooseBody, Wanted, chosen_model, submit
+from sdrest.web.requests.submission import Wanted, chosen_model, submit
 from sdrest.web.requests.waiting import wait_until_completed
 
 #: Names that clients send by habit and that mean no file: the caller's default model is used for them.

@@ -17,10 +17,9 @@ from PIL import Image, ImageChops
 from sdrest.core.errors import InvalidInput
 from sdrest.core.job import Job, JobState
 from sdrest.jobs.store import JobFilter
+from sdrest.web.http.bodies import parse_json, read_file, read_object, read_parts
 from sdrest.web.http.keys import JOBS, PRINCIPAL
-from sdrest.web.http.reading import parse_json, read_file, read_parts
 from sdrest.web.requests.pictures import Sent, read_pictures
-from sdrest.web.requests.submission import read_object
 
 #: The parts and fields that hold pictures, and what they are here.
 _PICTURE_FIELDS: Final = {

@@ -17,11 +17,12 @@ from sdrest.core.parameters import VideoParameters
 from sdrest.jobs.store import JobFilter
 from sdrest.web.dialects.openai.images import plain_values
 from sdrest.web.dialects.openai.inputs import read_request, repeated
+from sdrest.web.http.bodies import LooseBody
 from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.submission import LooseBody, Wanted, submit
+from sdrest.web.requests.submission import Wanted, submit
 
 _ERROR: Final = dict[str, dict[str, Any]]
 _STATES: Final = {

@@ -16,12 +16,13 @@ from sdrest.core.parameters import GenerationParameters, VideoParameters
 from sdrest.outputs.pictures import reencoded
 from sdrest.web.dialects.sdcpp.capabilities import IMAGE_FORMATS, VIDEO_FORMATS, capabilities
 from sdrest.web.dialects.sdcpp.fields import PICTURES, parameters_from
+from sdrest.web.http.bodies import LooseBody, read_object
 from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import big_reply, json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.pictures import read_pictures
-from sdrest.web.requests.submission import LooseBody, Wanted, pictures_of, read_object, read_output, submit
+from sdrest.web.requests.submission import Wanted, pictures_of, read_output, submit
 
 _STATES: Final = {JobState.PENDING: "queued", JobState.RUNNING: "generating"}
 _CANCEL_MARGIN_SECONDS: Final = 2.0
