@@ -20,7 +20,7 @@ from sdrest.storage.sqlite.database import Database
 from sdrest.web.http.auth import authenticate, log_in_browser, log_out_browser
 from sdrest.web.http.errors import Problems
 from sdrest.web.http.keys import ACCESS, PRINCIPAL, SETTINGS
-from sdrest.web.requests.job_views import public_output_url
+from sdrest.web.requests.results import public_output_url
 from tests.integration.conftest import SMALL, ClientFactory, SettingsFactory
 from tests.integration.test_authentication import PASSWORD, access, add_user, basic, bearer, key_of, log_in
 

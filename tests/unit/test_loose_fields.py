@@ -9,8 +9,8 @@ from PIL import Image
 
 from sdrest.core.errors import InvalidInput
 from sdrest.web.dialects.openai.inputs import repaint_mask
-from sdrest.web.dialects.sdcpp.fields import parameters_from
-from sdrest.web.requests.loose_values import loosened, loras, take_extra_args
+from sdrest.web.dialects.sdcpp.fields import parameters_from, take_extra_args
+from sdrest.web.requests.submission import loosened, loras
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ from typing_extensions import TypedDict
 from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.timings import estimate_seconds
-from sdrest.web.api.generate import MODES, SUBMIT_ERRORS, TEXT2IMG, route_names
+from sdrest.web.api.generate import MODES, SUBMIT_ERRORS, TEXT2IMG
 from sdrest.web.http.bodies import Body, read_json, validate
 from sdrest.web.http.keys import ENGINE, JOBS, TIMINGS, WORKSHOP
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
+from sdrest.web.requests.submission import submission
 
 
 class ValidateBody(Body):
@@ -80,15 +81,14 @@ async def check(request: web.Request) -> web.Response:
     mode = MODES[validate(ValidateBody, value).type]
     value.pop("type", None)
     try:
-        submission = await mode.submission(request, value)
-        with route_names(mode.names):
-            prepared = await request.app[JOBS].check(submission)
+        asked = await submission(request, mode, value)
+        with mode.naming():
+            prepared = await request.app[JOBS].check(asked)
     except InvalidInput as error:
         return json_reply(_invalid([{"field": item.field, "message": item.message} for item in error.problems]))
     except SdrestError as error:
         return json_reply(_invalid([{"field": "model", "message": error.message}]))
-    names = dict(mode.names)
-    normalized = {names.get(name, name): item for name, item in to_json(prepared.parameters).items()}
+    normalized = {mode.names.get(name, name): item for name, item in to_json(prepared.parameters).items()}
     if prepared.model is not None and "model" in normalized:
         normalized["model"] = prepared.model.name
     reply: Validation = {"valid": True, "errors": [], "warnings": list(prepared.warnings), "normalized": normalized}
@@ -102,9 +102,9 @@ def _invalid(problems: list[Problem]) -> Validation:
 @operation("discovery", body=TEXT2IMG.body, reply=EstimateView, errors=SUBMIT_ERRORS)
 async def estimate(request: web.Request) -> web.Response:
     """Estimate the time, from what this machine has measured, and the memory of a generation."""
-    submission = await TEXT2IMG.submission(request, await read_json(request))
-    with route_names(TEXT2IMG.names):
-        prepared = await request.app[JOBS].check(submission)
+    asked = await submission(request, TEXT2IMG, await read_json(request))
+    with TEXT2IMG.naming():
+        prepared = await request.app[JOBS].check(asked)
     parameters, model = prepared.parameters, prepared.model
     assert isinstance(parameters, GenerationParameters)
     assert model is not None

@@ -25,32 +25,37 @@ from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import GenerationParameters, to_json
-from sdrest.jobs.submission import Submission
-from sdrest.web.http.bodies import read_file, read_parts, validate
+from sdrest.web.http.bodies import read_file, read_parts
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.parameter_bodies import body_model, to_parameters
-from sdrest.web.requests.pictures import Sent, read_pictures, submit_job
-from sdrest.web.requests.submission import may_reuse
+from sdrest.web.requests.parameter_bodies import body_model
+from sdrest.web.requests.pictures import Sent, read_pictures
+from sdrest.web.requests.submission import Mode, stored, submission
 from sdrest.work.progress import LOAD_SHARE
 
 _DIALECT: Final = "server_b"
 _SIZE_STEP_PX: Final = 32
-_NAMES: Final = {"guidanceScale": "cfg_scale"}
-_PARAMETERS: Final = body_model("ServerBParameters", GenerationParameters)
+#: What the forms call parameters, where that is another name.
+_NAMES: Final = {"cfg_scale": "guidanceScale", "init_image": "image", "mask_image": "mask"}
+_BODY: Final = body_model("ServerB", GenerationParameters, rename=tuple(_NAMES.items()))
 _SUBMIT_ERRORS: Final = (404, 409, 422, 507)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One of the three endpoints."""
+    """One of the three endpoints; ``pictures`` are the parameters that its form brings."""
 
     path: str
     job_type: JobType
     defaults: Mapping[str, str]
-    pictures: tuple[tuple[str, str], ...] = ()
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def mode(self) -> Mode:
+        """The way in."""
+        return Mode(dialect=_DIALECT, table=GenerationParameters, body=_BODY, names=_NAMES, job_type=self.job_type)
 
 
 _COMMON: Final = {"seed": "42", "iterations": "1", "batchSize": "1", "guidanceScale": "7.5"}
@@ -60,13 +65,13 @@ KINDS: Final = (
         "/image-to-image",
         JobType.IMG2IMG,
         {**_COMMON, "steps": "24", "strength": "0.75"},
-        (("image", "init_image"),),
+        ("init_image",),
     ),
     Kind(
         "/inpaint-image",
         JobType.INPAINT,
         {"seed": "42", "steps": "32"},
-        (("image", "init_image"), ("mask", "mask_image")),
+        ("init_image", "mask_image"),
     ),
 )
 
@@ -134,9 +139,15 @@ class Endpoint:
     async def submit(self, request: web.Request) -> web.Response:
         """Queue the job of a form, or find the one that was posted before."""
         fields, pictures = await _read_form(request, self._kind)
-        submission, model = self._submission(request, fields, pictures)
+        settings, mode = request.app[SETTINGS], self._kind.mode
+        inpainting = self._kind.job_type is JobType.INPAINT
+        model = _model(request, settings.inpaint_image_model if inpainting else settings.text_to_image_model)
+        values = {**parameter_values(self._kind, fields, pictures.get("init_image")), "model": model.id}
+        by_name = {name: [picture] for name, picture in pictures.items()}
+        asked = await submission(request, mode, values, pictures=by_name)
         jobs = request.app[JOBS]
-        complete = (await jobs.check(submission)).parameters
+        with mode.naming():
+            complete = (await jobs.check(asked)).parameters
         task_id = await asyncio.to_thread(digest, self._kind, to_json(complete), model, pictures)
         key = f"{_DIALECT}:{task_id}"
         job = await jobs.by_key(key, request[PRINCIPAL])
@@ -144,8 +155,8 @@ class Endpoint:
             await jobs.store.forget_key(job.id)
             job = None
         if job is None:
-            origin = {"dialect": _DIALECT, "id": task_id, "path": self._kind.path}
-            job = await submit_job(request, dataclasses.replace(submission, idempotency_key=key, origin=origin))
+            origin = {**asked.origin, "id": task_id, "path": self._kind.path}
+            job = await stored(request, mode, dataclasses.replace(asked, idempotency_key=key, origin=origin))
         return json_reply(self._view(request, job), status=302, headers={"Location": self._url(job)})
 
     @operation("server B", reply=TaskStatus)
@@ -171,35 +182,6 @@ class Endpoint:
         if job is None or job.origin.get("path") != self._kind.path:
             raise NotFound(f"no job {task_id}")
         return job
-
-    def _submission(
-        self, request: web.Request, fields: Mapping[str, str], pictures: Mapping[str, Image.Image]
-    ) -> tuple[Submission, Model]:
-        settings = request.app[SETTINGS]
-        inpainting = self._kind.job_type is JobType.INPAINT
-        model = _model(request, settings.inpaint_image_model if inpainting else settings.text_to_image_model)
-        values = parameter_values(self._kind, fields)
-        if "init_image" in pictures:
-            source = pictures["init_image"]
-            values["width"] = max(_SIZE_STEP_PX, source.width - source.width % _SIZE_STEP_PX)
-            values["height"] = max(_SIZE_STEP_PX, source.height - source.height % _SIZE_STEP_PX)
-        values["model"] = model.id
-        try:
-            parameters, given, _ = to_parameters(validate(_PARAMETERS, values), GenerationParameters)
-        except InvalidInput as error:
-            back = {there: here for here, there in _NAMES.items()}
-            raise InvalidInput(
-                FieldProblem(back.get(item.field, item.field), item.message) for item in error.problems
-            ) from None
-        submission = Submission(
-            type=self._kind.job_type,
-            parameters=parameters,
-            given=given,
-            pictures={name: [picture] for name, picture in pictures.items()},
-            principal=request[PRINCIPAL],
-            reuse=may_reuse(request),
-        )
-        return submission, model
 
     def _url(self, job: Job) -> str:
         return f"{self._kind.path}/{job.origin['id']}"
@@ -236,7 +218,7 @@ async def _read_form(request: web.Request, kind: Kind) -> tuple[dict[str, str], 
     sent: dict[str, list[Sent]] = {}
     pictures: dict[str, Image.Image] = {}
     problems: list[FieldProblem] = []
-    for name, _ in kind.pictures:
+    for name in (_NAMES[parameter] for parameter in kind.pictures):
         part = form.get(name)
         if not isinstance(part, web.FileField):
             problems.append(FieldProblem(name, "a picture file is required"))
@@ -244,7 +226,7 @@ async def _read_form(request: web.Request, kind: Kind) -> tuple[dict[str, str], 
         sent[name] = [await read_file(request, part)]
     try:
         read = await read_pictures(request, sent)
-        pictures = {parameter: read[name][0] for name, parameter in kind.pictures if name in read}
+        pictures = {name: read[_NAMES[name]][0] for name in kind.pictures if _NAMES[name] in read}
     except InvalidInput as error:
         problems.extend(error.problems)
     if kind.job_type is not JobType.INPAINT and not fields.get("prompt", "").strip():
@@ -257,8 +239,8 @@ async def _read_form(request: web.Request, kind: Kind) -> tuple[dict[str, str], 
     return fields, pictures
 
 
-def parameter_values(kind: Kind, fields: Mapping[str, str]) -> dict[str, Any]:
-    """The form's values in the core's names, its defaults filled in.
+def parameter_values(kind: Kind, fields: Mapping[str, str], source: Image.Image | None = None) -> dict[str, Any]:
+    """The form's values, its defaults filled in; the size is that of the picture to start from.
 
     Raises:
         InvalidInput: iterations or batchSize are not numbers.
@@ -271,7 +253,10 @@ def parameter_values(kind: Kind, fields: Mapping[str, str]) -> dict[str, Any]:
             raise InvalidInput("must be a whole number from 1 to 64", field=name)
         count *= int(text)
     wanted = ("prompt", "steps", "seed", "guidanceScale", "eta", "strength", "width", "height")
-    values: dict[str, Any] = {_NAMES.get(name, name): given[name] for name in wanted if name in given}
+    values: dict[str, Any] = {name: given[name] for name in wanted if name in given}
+    if source is not None:
+        values["width"] = max(_SIZE_STEP_PX, source.width - source.width % _SIZE_STEP_PX)
+        values["height"] = max(_SIZE_STEP_PX, source.height - source.height % _SIZE_STEP_PX)
     return {**values, "batch_count": count}
 
 

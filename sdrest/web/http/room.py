@@ -73,6 +73,11 @@ class Held:
         self._pictures: list[Image.Image] = []
 
     @property
+    def body_bytes(self) -> int:
+        """What the request has sent so far, as far as it was counted."""
+        return self._bytes
+
+    @property
     def most_pixels(self) -> int:
         """The most that one request can hold."""
         return self._rooms.pixels.capacity

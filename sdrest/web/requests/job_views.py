@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from datetime import datetime
 from typing import Any, NotRequired
-from urllib.parse import quote, urlencode
 
 import msgspec
 from aiohttp import web
@@ -13,8 +12,8 @@ from typing_extensions import TypedDict
 
 from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job, JobState, JobType, Output, Phase, Progress
-from sdrest.settings import AuthMode
-from sdrest.web.http.keys import ACCESS, JOBS, SETTINGS
+from sdrest.web.http.keys import JOBS
+from sdrest.web.requests.results import output_url
 
 
 class ProgressView(TypedDict):
@@ -109,11 +108,6 @@ def timestamp(when: datetime | None) -> str | None:
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z") if when else None
 
 
-def output_url(job_id: str, file: str) -> str:
-    """Path of an output file on this server."""
-    return f"/api/v1/jobs/{job_id}/output/{quote(file)}"
-
-
 def image_view(job_id: str, output: Output) -> ImageView:
     """One output of a job."""
     url = output_url(job_id, output.file)
@@ -206,11 +200,3 @@ def links(job_id: str) -> Links:
 def webhook_body(job: Job) -> bytes:
     """What a webhook is told of an ended job: ``{"event": "job.completed", "job": {…}}``."""
     return msgspec.json.encode({"event": f"job.{job.state}", "job": job_view(job, Progress(fraction=1.0))})
-
-
-def public_output_url(request: web.Request, job_id: str, file: str) -> str:
-    """Path of an output that can be fetched without credentials: signed, for a while, when authentication is on."""
-    url = output_url(job_id, file)
-    if request.app[SETTINGS].auth is AuthMode.NONE:
-        return url
-    return f"{url}?{urlencode(request.app[ACCESS].signer.query(job_id, file), quote_via=quote)}"

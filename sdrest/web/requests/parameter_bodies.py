@@ -9,12 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import typing
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
-import msgspec
-from pydantic import BaseModel, BeforeValidator, Field, create_model
+from pydantic import BeforeValidator, Field, create_model
 
 from sdrest.core.errors import did_you_mean
 from sdrest.core.names import Sampler, Scheduler, parse_sampler, parse_scheduler
@@ -23,8 +21,6 @@ from sdrest.web.http.bodies import Body
 
 #: Longest picture field: base64 of the largest body that the server may be told to take.
 _MAX_PICTURE_CHARACTERS: Final = 2**31
-
-P = TypeVar("P")
 
 
 def _seed(value: object) -> object:
@@ -131,36 +127,3 @@ def _picture(hint: Any, limits: Limits, default: Any, arguments: dict[str, Any])
             default_factory=list, max_length=limits.max_length, description=arguments["description"]
         )
     return str, Field(default, max_length=_MAX_PICTURE_CHARACTERS, description=arguments["description"])
-
-
-def to_parameters(
-    body: Body, table: type[P], *, rename: Mapping[str, str] | None = None
-) -> tuple[P, frozenset[str], dict[str, list[str]]]:
-    """A body's values as a parameter dataclass, the names the client set itself, and the picture fields' texts.
-
-    Fields of the body that the table does not have are left to the caller.
-    """
-    back = {there: here for here, there in (rename or {}).items()}
-    fields = {item.name: item for item in dataclasses.fields(table)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    pictures: dict[str, list[str]] = {}
-    for name in body.model_fields_set:
-        field = fields.get(back.get(name, name))
-        if field is None:
-            continue
-        value = getattr(body, name)
-        if limits_of(field).picture:
-            texts = [value] if isinstance(value, str) else list(value)
-            if any(texts):
-                pictures[field.name] = texts
-        else:
-            values[field.name] = _plain(value)
-    return msgspec.convert(values, table), frozenset(values), pictures
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in value.model_fields_set}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value

@@ -21,8 +21,6 @@ from PIL import Image
 from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput, NotFound
 from sdrest.core.files import existing
-from sdrest.core.job import Job
-from sdrest.jobs.submission import Submission
 from sdrest.outputs.pictures import decode_picture, picture_size
 from sdrest.web.http.keys import FETCHER, HELD, JOBS, PRINCIPAL, SETTINGS
 
@@ -137,19 +135,6 @@ async def read_picture(
     """
     pictures = await read_pictures(request, {field: [sent]}, made=lambda sizes: made(sizes[field][0]))
     return pictures[field][0]
-
-
-async def submit_job(request: web.Request, submission: Submission) -> Job:
-    """Store a job, and let the request's pictures go: they lie on the disk now, and a client may wait long for the job.
-
-    Raises:
-        SdrestError: as :meth:`sdrest.jobs.service.JobService.submit`.
-    """
-    job = await request.app[JOBS].submit(submission)
-    # Those that were made of the sent ones go too.
-    request[HELD].keep([picture for items in submission.pictures.values() for picture in items])
-    request[HELD].done_with_pictures()
-    return job
 
 
 async def _open(request: web.Request, sent: Sent, name: str) -> _Opened:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
-from aiohttp import web
 from pydantic import Field
 
 from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean
@@ -18,8 +17,7 @@ from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.folders import Folders
 from sdrest.registry.presets import Preset, Template, find_preset, find_template
 from sdrest.registry.registry import Registry
-from sdrest.web.http.bodies import INLINE_BYTES, Body, parse_json, read_bytes, validate
-from sdrest.web.http.keys import MODELS
+from sdrest.web.http.bodies import Body, validate
 from sdrest.web.requests.parameter_bodies import body_model
 
 B = TypeVar("B", bound=Body)
@@ -65,25 +63,13 @@ PresetParameters: Final = body_model(
 )
 
 
-async def read_checked(body: type[B], request: web.Request, names: Iterable[tuple[str, str]]) -> B:
-    """The body of a request with its preset and templates in it; on a worker thread when files are to be read or it is large.
-
-    Raises:
-        InvalidInput, ModelUnusable: as :func:`checked`.
-    """
-    text = await read_bytes(request)
-    if len(text) > INLINE_BYTES:
-        return await asyncio.to_thread(
-            lambda: checked(body, parse_json(text), request.app[MODELS].catalogue, dict(names))
-        )
-    value = parse_json(text)
-    if not (isinstance(value, Mapping) and value.keys() & _NAMES):
-        return validate(body, value)
-    return await asyncio.to_thread(checked, body, value, request.app[MODELS].catalogue, dict(names))
+def names_saved(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether what a client sent names a preset or a template."""
+    return isinstance(value, Mapping) and bool(value.keys() & _NAMES)
 
 
-def checked(body: type[B], value: object, catalogue: Catalogue, names: Mapping[str, str]) -> B:
-    """A parsed body with its preset and templates in it, validated. Reads files.
+def with_saved(body: type[B], value: Mapping[str, Any], catalogue: Catalogue, names: Mapping[str, str]) -> B:
+    """What a client sent, with its preset and templates in it, validated. Reads files.
 
     Args:
         body: The route's body, with :data:`SAVED_FIELDS` (or :data:`PRESET_FIELD` alone).
@@ -95,8 +81,6 @@ def checked(body: type[B], value: object, catalogue: Catalogue, names: Mapping[s
         InvalidInput: all that is wrong; what a preset brought in is said to be so.
         ModelUnusable: the file of a preset or template cannot be read.
     """
-    if not isinstance(value, Mapping):
-        return validate(body, value)
     own = frozenset(value)
     merged = dict(value)
     preset_name = _name(value, "preset")

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -23,11 +23,10 @@ from sdrest.jobs.submission import Submission
 from sdrest.outputs.infotext import parse_infotext
 from sdrest.registry.defaults import defaults_of
 from sdrest.web.api.system import engine_problem
-from sdrest.web.http.bodies import read_bytes, validate
+from sdrest.web.http.bodies import read_bytes
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
-from sdrest.web.requests.parameter_bodies import body_model, to_parameters
-from sdrest.web.requests.pictures import submit_job
+from sdrest.web.requests.submission import Pictures, stored, submission
 from sdrest.web.ui.fields import Field, Kind, Option, field_text, form_fields, texts_of
 from sdrest.web.ui.forms import Posted, body_values, field_errors, read_form, read_form_pictures
 from sdrest.web.ui.infotext_form import form_texts_of_infotext
@@ -65,7 +64,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
     mode = _mode(request)
     posted = await read_form(request)
     try:
-        job = await submit_job(request, await _submission(request, mode, posted))
+        job = await stored(request, mode.asks, await _asked(request, mode, posted))
     except SdrestError as error:
         return await _refused(request, mode, posted, error)
     if is_htmx(request):
@@ -105,37 +104,29 @@ def _mode(request: web.Request) -> Mode:
     return mode
 
 
-async def _submission(request: web.Request, mode: Mode, posted: Posted) -> Submission:
-    """Raises InvalidInput with everything that is wrong, pictures and values together."""
-    problems: list[FieldProblem] = []
-    stale: Mapping[str, str] = {}
+async def _asked(request: web.Request, mode: Mode, posted: Posted) -> Submission:
+    """What a form asks for.
+
+    Raises:
+        InvalidInput: everything that is wrong, pictures and values together.
+    """
     drawn_for, chosen = posted.texts.get(_MODEL_FIELD, ""), posted.texts.get("model", "")
-    if mode.has_prompt and drawn_for != chosen:
-        stale = (await _note(request, drawn_for)).defaults
-    pictures: dict[str, Any] = {}
-    parameters, given = mode.table(), frozenset[str]()
+    stale = (await _note(request, drawn_for)).defaults if mode.has_prompt and drawn_for != chosen else {}
+    problems: list[FieldProblem] = []
+    pictures: Pictures = {}
     try:
         pictures = await read_form_pictures(request, mode, posted)
     except InvalidInput as error:
         problems.extend(error.problems)
-    try:
-        model = body_model(f"{mode.table.__name__}Form", cast("type", mode.table))
-        body = await asyncio.to_thread(validate, model, body_values(mode, posted, stale))
-        parameters, given, _ = to_parameters(body, mode.table)
-    except InvalidInput as error:
-        problems.extend(error.problems)
     if "prompt" in mode.required and not posted.texts.get("prompt", "").strip():
         problems.append(FieldProblem("prompt", "say what the picture should show"))
+    try:
+        asked = await submission(request, mode.asks, body_values(mode, posted, stale), pictures=pictures)
+    except InvalidInput as error:
+        raise InvalidInput([*problems, *error.problems]) from None
     if problems:
         raise InvalidInput(problems)
-    return Submission(
-        type=mode.job_type,
-        parameters=parameters,
-        given=given,
-        pictures=pictures,
-        principal=request[PRINCIPAL],
-        origin={"dialect": "ui"},
-    )
+    return asked
 
 
 async def _refused(request: web.Request, mode: Mode, posted: Posted, error: SdrestError) -> web.Response:

@@ -12,7 +12,7 @@ from sdrest.core.job import TERMINAL_STATES, Job, JobState, Output
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.web.http.keys import JOBS, PRINCIPAL
-from sdrest.web.requests.job_views import output_url
+from sdrest.web.requests.results import output_url
 from sdrest.web.ui.fields import texts_of
 from sdrest.web.ui.filters import progress_text
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS, field_label

@@ -21,7 +21,8 @@ from sdrest.core.events import (
 )
 from sdrest.web.http.keys import JOBS, PRINCIPAL, STREAMS
 from sdrest.web.http.replies import json_text
-from sdrest.web.requests.job_views import output_url, preview_view
+from sdrest.web.requests.job_views import preview_view
+from sdrest.web.requests.results import output_url
 from sdrest.web.ui.filters import progress_text
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS
 

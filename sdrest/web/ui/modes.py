@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from sdrest.core.architecture import Family
 from sdrest.core.job import JobType
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
+from sdrest.web.requests import submission
+from sdrest.web.requests.parameter_bodies import body_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,12 @@ class Mode:
     families: frozenset[Family] = frozenset()
     has_prompt: bool = True
     has_loras: bool = True
+
+    @property
+    def asks(self) -> submission.Mode:
+        """The way in for what the tab asks for."""
+        body = body_model(f"{self.table.__name__}Form", cast("type", self.table))
+        return submission.Mode(dialect="ui", table=self.table, body=body, job_type=self.job_type)
 
     @property
     def field_names(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from sdrest.core.model import Model
 from sdrest.core.names import SAMPLER_LABELS, Sampler
 from sdrest.web.http.keys import MODELS
 from sdrest.web.http.replies import big_reply, json_reply, json_text
-from sdrest.web.requests.submission import pictures_of, read_output
+from sdrest.web.requests.results import pictures_of, read_output
 
 #: Pictures in a request, which would make the echo of it as large as the request.
 _BULKY: Final = ("init_images", "mask", "image", "imageList", "extra_images", "alwayson_scripts")

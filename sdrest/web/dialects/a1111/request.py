@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,24 +13,26 @@ from PIL import Image, ImageFilter, ImageOps
 from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput, Unsupported
 from sdrest.core.names import Scheduler, parse_sampler
-from sdrest.core.parameters import MAX_SIDE_PX, MIN_SIDE_PX
-from sdrest.web.dialects.sdcpp.fields import hires_upscaler, parameters_from
+from sdrest.core.parameters import MAX_SIDE_PX, MIN_SIDE_PX, GenerationParameters
+from sdrest.web.dialects.sdcpp.fields import hires_upscaler, parameters_from, take_extra_args
 from sdrest.web.http.keys import ALLOWANCES, PRINCIPAL
-from sdrest.web.requests.loose_values import take_extra_args
 from sdrest.web.requests.pictures import Size, read_pictures
-from sdrest.web.requests.submission import Wanted
+from sdrest.web.requests.submission import Mode
 
-#: The dialect's names of parameters, for messages.
-NAMES: Final = {
-    "sampler": "sampler_name",
-    "strength": "denoising_strength",
-    "batch_count": "batch_size",
-    "init_image": "init_images",
-    "mask_image": "mask",
-    "hires": "enable_hr",
-    "control_net_model": "alwayson_scripts",
-    "control_image": "alwayson_scripts",
-}
+GENERATION: Final = Mode.loose(
+    "a1111",
+    GenerationParameters,
+    {
+        "sampler": "sampler_name",
+        "strength": "denoising_strength",
+        "batch_count": "batch_size",
+        "init_image": "init_images",
+        "mask_image": "mask",
+        "hires": "enable_hr",
+        "control_net_model": "alwayson_scripts",
+        "control_image": "alwayson_scripts",
+    },
+)
 _PLAIN: Final = ("negative_prompt", "seed", "steps", "cfg_scale", "width", "height", "clip_skip", "scheduler")
 #: The dialect's fields of pictures, and the parameters that they are.
 _PICTURES: Final = {
@@ -43,9 +46,19 @@ _NO_NAME: Final = frozenset({"", "none", "automatic"})
 _STRETCH, _CUT, _BORDER = range(3)
 
 
-async def wanted_from(
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """What a body asks for: parameters, pictures by parameter, what to keep for later, and what was passed over."""
+
+    values: dict[str, Any]
+    pictures: dict[str, list[Image.Image]] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+async def asked_by(
     request: web.Request, body: Mapping[str, Any], options: Mapping[str, Any], *, from_picture: bool = False
-) -> Wanted:
+) -> Asked:
     """What the body asks for, and its pictures.
 
     Args:
@@ -59,16 +72,16 @@ async def wanted_from(
         Forbidden: the caller may not make pictures of that size.
         Unsupported: the body asks for a script or a ControlNet feature that is not there.
     """
-    wanted = _values_from(body, options)
+    asked = _values_from(body, options)
     sent: dict[str, list[str]] = {}
     if unit := _control_unit(body.get("alwayson_scripts") or {}):
-        sent["alwayson_scripts"] = [_control(unit, wanted)]
+        sent["alwayson_scripts"] = [_control(unit, asked)]
     if body.get("extra_images"):
         sent["extra_images"] = _list(body, "extra_images")
     if not from_picture:
         pictures = await read_pictures(request, sent)
-        wanted.pictures |= {_PICTURES[field]: items for field, items in pictures.items()}
-        return wanted
+        asked.pictures |= {_PICTURES[field]: items for field, items in pictures.items()}
+        return asked
     sent["init_images"] = _list(body, "init_images")[:1]
     if body.get("mask"):
         sent["mask"] = [str(body["mask"])]
@@ -80,20 +93,20 @@ async def wanted_from(
         return fit.width * fit.height * (len(sizes["init_images"]) + len(sizes.get("mask", ())))
 
     pictures = await read_pictures(request, sent, made=made)
-    wanted.values |= {"strength": body.get("denoising_strength", 0.75), "width": fit.width, "height": fit.height}
-    wanted.pictures |= await asyncio.to_thread(_arranged, pictures, fit)
-    return wanted
+    asked.values |= {"strength": body.get("denoising_strength", 0.75), "width": fit.width, "height": fit.height}
+    asked.pictures |= await asyncio.to_thread(_arranged, pictures, fit)
+    return asked
 
 
-def _values_from(body: Mapping[str, Any], options: Mapping[str, Any]) -> Wanted:
+def _values_from(body: Mapping[str, Any], options: Mapping[str, Any]) -> Asked:
     """Everything but the pictures."""
     prompt, extra = take_extra_args(_text(body.get("prompt")))
     overriding = body.get("override_settings") or {}
     if not isinstance(overriding, dict):
         raise InvalidInput("must be an object of option names and values", field="override_settings")
     settings = {**options, **overriding}
-    wanted = Wanted(dialect="a1111", names=NAMES, values={"prompt": prompt})
-    values = wanted.values
+    asked = Asked(values={"prompt": prompt})
+    values = asked.values
     values |= {name: body[name] for name in _PLAIN if body.get(name) is not None}
     values["batch_count"] = _number(body, "batch_size", 1) * _number(body, "n_iter", 1)
     values["model"] = settings.get("sd_model_checkpoint") or body.get("model") or None
@@ -108,17 +121,17 @@ def _values_from(body: Mapping[str, Any], options: Mapping[str, Any]) -> Wanted:
     # 1.0 is what clients send when nobody chose anything; it is right for some samplers and wrong for others.
     if body.get("eta") not in (None, 1):
         values["eta"] = body["eta"]
-    _sampler(body, wanted)
+    _sampler(body, asked)
     if body.get("enable_hr"):
         values["hires"] = _hires(body)
     if task := _text(body.get("force_task_id")):
         if len(task) > bounds.TASK_ID:
             raise InvalidInput(f"must have at most {bounds.TASK_ID} characters", field="force_task_id")
-        wanted.origin["task_id"] = task
+        asked.origin["task_id"] = task
     values |= parameters_from(extra)
     if body.get("script_name"):
         raise Unsupported(f"there is no script {body['script_name']!r} here")
-    return wanted
+    return asked
 
 
 class _Fit:
@@ -180,16 +193,16 @@ def _mask(picture: Image.Image) -> Image.Image:
     return picture.convert("L")
 
 
-def _sampler(body: Mapping[str, Any], wanted: Wanted) -> None:
+def _sampler(body: Mapping[str, Any], asked: Asked) -> None:
     """The sampler; one that is not there is replaced by the model's own with a warning: clients send the names of their day."""
     name = _text(body.get("sampler_name") or body.get("sampler_index"))
     if not name or name.lower() in _NO_NAME or parse_sampler(name) is not None:
-        wanted.values["sampler"] = name or None
+        asked.values["sampler"] = name or None
         return
-    wanted.warnings.append(f"the sampler {name!r} is not known here; the model's own is used")
+    asked.warnings.append(f"the sampler {name!r} is not known here; the model's own is used")
     last = name.split()[-1].lower()
     if last in set(Scheduler) and not body.get("scheduler"):
-        wanted.values["scheduler"] = last
+        asked.values["scheduler"] = last
 
 
 def _hires(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,8 +239,8 @@ def _control_unit(scripts: Any) -> Mapping[str, Any] | None:
     return found
 
 
-def _control(unit: Mapping[str, Any], wanted: Wanted) -> str:
-    """Put a ControlNet unit's values into ``wanted``; its picture as it was sent."""
+def _control(unit: Mapping[str, Any], asked: Asked) -> str:
+    """Put a ControlNet unit's values into ``asked``; its picture as it was sent."""
     module = _text(unit.get("module")).lower()
     if module not in _NO_NAME and module != "canny":
         raise Unsupported(f"there is no ControlNet preprocessor {module!r} here; there are none and canny")
@@ -236,13 +249,13 @@ def _control(unit: Mapping[str, Any], wanted: Wanted) -> str:
         text = text.get("image")
     if not text:
         raise InvalidInput("an enabled ControlNet unit needs an image", field="alwayson_scripts")
-    wanted.values |= {
+    asked.values |= {
         "control_net_model": _text(unit.get("model")),
         "control_strength": unit.get("weight"),
         "canny": module == "canny",
     }
     if unit.get("guidance_start") or unit.get("guidance_end") not in (None, 1):
-        wanted.warnings.append("guidance_start and guidance_end are not supported: the ControlNet works in every step")
+        asked.warnings.append("guidance_start and guidance_end are not supported: the ControlNet works in every step")
     return str(text)
 
 

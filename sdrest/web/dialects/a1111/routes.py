@@ -12,21 +12,21 @@ from PIL import Image
 
 from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
-from sdrest.core.job import JobState
+from sdrest.core.job import Job, JobState
 from sdrest.core.parameters import UpscaleParameters
 from sdrest.outputs.infotext import parse_infotext
 from sdrest.outputs.pictures import png_bytes
 from sdrest.web.dialects.a1111 import replies
 from sdrest.web.dialects.a1111.options import stored_options
-from sdrest.web.dialects.a1111.request import wanted_from
+from sdrest.web.dialects.a1111.request import GENERATION, asked_by
 from sdrest.web.http.bodies import LooseBody, read_object
 from sdrest.web.http.keys import ALLOWANCES, HELD, JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import big_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.pictures import Size, read_picture
-from sdrest.web.requests.submission import Wanted, pictures_of, read_output, submit
-from sdrest.web.requests.waiting import JobEnded, wait_until_completed
+from sdrest.web.requests.results import JobEnded, pictures_of, read_output, wait_until_completed
+from sdrest.web.requests.submission import Mode, submitted
 
 ERROR: Final = dict[str, Any]
 SUBMIT_ERRORS: Final = (404, 409, 422, 507)
@@ -36,6 +36,9 @@ RESAMPLING: Final = {
     "lanczos": Image.Resampling.LANCZOS,
     "nearest": Image.Resampling.NEAREST,
 }
+_UPSCALING: Final = Mode.loose(
+    "a1111", UpscaleParameters, {"upscale_model": "upscaler_1", "upscale_factor": "upscaling_resize"}
+)
 _BY_FACTOR: Final = 0
 _MAX_FACTOR: Final = 16
 _MAX_SIDE_PX: Final = 16_384
@@ -44,21 +47,26 @@ _MAX_SIDE_PX: Final = 16_384
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
 async def txt2img(request: web.Request) -> web.Response:
     """Make pictures from a prompt, with the hires fix and ControlNet if asked."""
-    body = await read_object(request)
-    wanted = await wanted_from(request, body, await stored_options(request))
-    return await _made(request, replies.echo_of(body), wanted)
+    return await _made(request, *await _submitted(request, from_picture=False))
 
 
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
 async def img2img(request: web.Request) -> web.Response:
     """Make pictures from a picture, with a mask if given."""
+    return await _made(request, *await _submitted(request, from_picture=True))
+
+
+async def _submitted(request: web.Request, *, from_picture: bool) -> tuple[Job, Mapping[str, Any]]:
+    """The job, and what the reply repeats of the request; the body and its pictures are let go with this."""
     body = await read_object(request)
-    wanted = await wanted_from(request, body, await stored_options(request), from_picture=True)
-    return await _made(request, replies.echo_of(body), wanted)
+    asked = await asked_by(request, body, await stored_options(request), from_picture=from_picture)
+    job = await submitted(
+        request, GENERATION, asked.values, pictures=asked.pictures, origin=asked.origin, warnings=asked.warnings
+    )
+    return job, replies.echo_of(body)
 
 
-async def _made(request: web.Request, body: Mapping[str, Any], wanted: Wanted) -> web.Response:
-    job = await submit(request, wanted)
+async def _made(request: web.Request, job: Job, echo: Mapping[str, Any]) -> web.Response:
     try:
         job = await wait_until_completed(request, job)
         outputs = pictures_of(job)
@@ -68,7 +76,7 @@ async def _made(request: web.Request, body: Mapping[str, Any], wanted: Wanted) -
         outputs = pictures_of(job)
         if job.state is not JobState.CANCELLED or not outputs:
             raise
-    return await replies.images_reply(request, job, body, outputs)
+    return await replies.images_reply(request, job, echo, outputs)
 
 
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
@@ -109,14 +117,9 @@ async def _enlarged(request: web.Request, body: Mapping[str, Any], field: str, s
         request[HELD].done_with_pictures()
         return text
     factor = min(float(_MAX_FACTOR), max(1.0, width / picture.width, height / picture.height))
-    wanted = Wanted(
-        dialect="a1111",
-        table=UpscaleParameters,
-        values={"upscale_model": upscaler, "upscale_factor": factor},
-        pictures={"image": [await asyncio.to_thread(picture.convert, "RGB")]},
-        names={"upscale_model": "upscaler_1", "upscale_factor": "upscaling_resize"},
-    )
-    job = await wait_until_completed(request, await submit(request, wanted))
+    values = {"upscale_model": upscaler, "upscale_factor": factor}
+    pictures = {"image": [await asyncio.to_thread(picture.convert, "RGB")]}
+    job = await wait_until_completed(request, await submitted(request, _UPSCALING, values, pictures=pictures))
     return await asyncio.to_thread(lambda: _base64(read_output(request, job, pictures_of(job)[0])))
 
 

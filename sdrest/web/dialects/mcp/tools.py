@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
@@ -22,7 +22,7 @@ from sdrest.core.errors import Forbidden, InvalidInput, SdrestError
 from sdrest.core.events import JobChanged, JobProgressed
 from sdrest.core.job import Job, JobState, Output
 from sdrest.core.model import MAIN_TYPES, parse_model_types
-from sdrest.core.parameters import UpscaleParameters
+from sdrest.core.parameters import GenerationParameters, UpscaleParameters
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.registry.catalogue import Query
@@ -30,8 +30,8 @@ from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL
 from sdrest.web.http.replies import json_text
 from sdrest.web.requests.job_views import job_reply
 from sdrest.web.requests.pictures import read_picture, read_pictures
-from sdrest.web.requests.submission import Wanted, absolute_url, chosen_model, pictures_of, read_output, submit
-from sdrest.web.requests.waiting import ending_as_error
+from sdrest.web.requests.results import absolute_url, ending_as_error, pictures_of, read_output
+from sdrest.web.requests.submission import Mode, Pictures, chosen_model, submitted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,6 +39,8 @@ R = TypeVar("R")
 #: The HTTP request that is being answered; the package hands no request to the functions behind fixed resources.
 REQUEST: Final[ContextVar[web.Request]] = ContextVar("mcp_request")
 _LISTED: Final = 50
+_GENERATION: Final = Mode.loose("mcp", GenerationParameters)
+_UPSCALING: Final = Mode.loose("mcp", UpscaleParameters)
 
 Picture = Annotated[
     str, Field(description="Base64, a data: URL, an http(s) URL, or job:<id>/<file> of an earlier job.")
@@ -79,7 +81,7 @@ async def generate_image(
         "batch_count": count,
         "loras": loras,
     }
-    return await _made(context, Wanted(dialect="mcp", values=values), wait=wait)
+    return await _made(context, _GENERATION, values, {}, wait=wait)
 
 
 async def edit_image(
@@ -98,11 +100,7 @@ async def edit_image(
     modes = (("init_image", "image", "RGB"), ("mask_image", "mask", "L"))
     pictures = {name: [await _converted(item, mode) for item in read[field]] for name, field, mode in modes}
     values = {"prompt": prompt, "strength": strength, "model": model or None, "steps": steps, "seed": seed}
-    return await _made(
-        context,
-        Wanted(dialect="mcp", values=values, pictures={name: items for name, items in pictures.items() if items}),
-        wait=wait,
-    )
+    return await _made(context, _GENERATION, values, pictures, wait=wait)
 
 
 async def upscale_image(
@@ -115,8 +113,7 @@ async def upscale_image(
     """Enlarge a picture with an ESRGAN model."""
     picture = await _converted(await read_picture(REQUEST.get(), image, field="image"), "RGB")
     values = {"upscale_model": upscaler or None, "upscale_factor": factor}
-    wanted = Wanted(dialect="mcp", table=UpscaleParameters, values=values, pictures={"image": [picture]})
-    return await _made(context, wanted, wait=wait)
+    return await _made(context, _UPSCALING, values, {"image": [picture]}, wait=wait)
 
 
 async def list_models(
@@ -213,9 +210,11 @@ async def _converted(picture: Image.Image, mode: str) -> Image.Image:
     return await asyncio.to_thread(picture.convert, mode)
 
 
-async def _made(context: Context[Any], wanted: Wanted, *, wait: bool) -> CallToolResult:
+async def _made(
+    context: Context[Any], mode: Mode, values: Mapping[str, Any], pictures: Pictures, *, wait: bool
+) -> CallToolResult:
     request = REQUEST.get()
-    job = await submit(request, wanted)
+    job = await submitted(request, mode, values, pictures=pictures)
     if wait:
         job = await _followed(context, request, job)
     if job.state in {JobState.FAILED, JobState.CANCELLED}:

@@ -1,10 +1,12 @@
-"""Reading requests of the OpenAI image API: JSON or forms, pictures as files or data URLs, and both kinds of mask."""
+"""Reading requests of the OpenAI API: JSON or forms, parameters under many names, pictures as files or URLs, both kinds of mask."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,11 +16,15 @@ import msgspec
 from aiohttp import web
 from PIL import Image, ImageChops
 
-from sdrest.core.errors import InvalidInput
+from sdrest.core import bounds
+from sdrest.core.errors import InvalidInput, ModelNotFound
 from sdrest.core.job import Job, JobState
+from sdrest.core.model import MAIN_TYPES
+from sdrest.core.parameters import GenerationParameters, limits_of
 from sdrest.jobs.store import JobFilter
+from sdrest.web.dialects.sdcpp.fields import parameters_from, take_extra_args
 from sdrest.web.http.bodies import parse_json, read_file, read_object, read_parts
-from sdrest.web.http.keys import JOBS, PRINCIPAL
+from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.requests.pictures import Sent, read_pictures
 
 #: The parts and fields that hold pictures, and what they are here.
@@ -29,6 +35,26 @@ _PICTURE_FIELDS: Final = {
     "image_urls": "image",
     "input_reference": "image",
     "mask": "mask",
+}
+#: Names that clients send by habit and that mean no file: the caller's default model is used for them.
+_PRODUCT_NAMES: Final = re.compile(
+    r"(dall-e|gpt-image|chatgpt-image|gpt-4|gpt-5|sora|sd-cpp-local|stable-diffusion)\b.*", re.IGNORECASE
+)
+_SIZE: Final = re.compile(r"(\d{1,5})\s*[xX×]\s*(\d{1,5})")
+#: Every plain parameter may be sent beside OpenAI's own fields (``extra_body`` of the SDK), under its own name or one of these.
+_PARAMETERS: Final = frozenset(
+    item.name for item in dataclasses.fields(GenerationParameters) if not limits_of(item).picture
+)
+_ALSO_KNOWN_AS: Final = {
+    "sampling_method": "sampler",
+    "sample_method": "sampler",
+    "sampler_name": "sampler",
+    "num_inference_steps": "steps",
+    "cfg": "cfg_scale",
+    "guidance_scale": "cfg_scale",
+    "denoising_strength": "strength",
+    "lora": "loras",
+    "n": "batch_count",
 }
 #: How long after its submission a job is still taken for the same request sent again.
 _RETRY_WINDOW: Final = timedelta(hours=1)
@@ -132,6 +158,56 @@ def transparency(picture: Image.Image) -> Image.Image | None:
     alpha = picture.getchannel("A")
     lowest, _ = alpha.getextrema()
     return ImageChops.invert(alpha) if lowest < 255 else None  # type: ignore[operator]  # one band gives two numbers
+
+
+def plain_values(request: web.Request, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters among a request's fields.
+
+    Raises:
+        InvalidInput: ``n``, ``size`` or the prompt's embedded extras are not right.
+        ModelNotFound: ``model`` is neither a file nor a name that OpenAI's clients send by habit.
+    """
+    values = {name: fields[name] for name in _PARAMETERS if name in fields}
+    values |= {there: fields[here] for here, there in _ALSO_KNOWN_AS.items() if fields.get(here) is not None}
+    values["prompt"], extra = take_extra_args(str(fields.get("prompt") or ""))
+    values |= parameters_from(extra)
+    values["model"] = model_name(request, str(values.get("model") or ""))
+    count = str(values.get("batch_count") or 1)
+    if not count.isdecimal() or not 1 <= int(count) <= bounds.OPENAI_PICTURES:
+        raise InvalidInput(f"must be a whole number from 1 to {bounds.OPENAI_PICTURES}", field="n")
+    values["batch_count"] = int(count)
+    if size := asked_size(fields):
+        values["width"], values["height"] = size
+    return values
+
+
+def model_name(request: web.Request, name: str) -> str:
+    """The model to ask for; empty (the default one) for product names of OpenAI that no file or alias has.
+
+    Raises:
+        ModelNotFound: no such model.
+    """
+    try:
+        return request.app[MODELS].resolve(name, MAIN_TYPES).id if name else ""
+    except ModelNotFound:
+        if _PRODUCT_NAMES.fullmatch(name):
+            return ""
+        raise
+
+
+def asked_size(fields: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height in pixels; None for ``auto``.
+
+    Raises:
+        InvalidInput: it is not written as ``WIDTHxHEIGHT``.
+    """
+    text = str(fields.get("size") or "auto").strip()
+    if text.lower() == "auto":
+        return None
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise InvalidInput("must be auto or WIDTHxHEIGHT in pixels, for example 512x512", field="size")
+    return int(match[1]), int(match[2])
 
 
 async def repeated(request: web.Request, digest: str) -> Job | None:

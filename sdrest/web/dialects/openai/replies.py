@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sdrest.core.errors import InvalidInput, SdrestError
+from sdrest.core.errors import FieldProblem, InvalidInput, SdrestError
 from sdrest.core.events import Event, JobChanged, JobPreviewed
 from sdrest.core.job import Job, JobState, Output
 from sdrest.jobs.events import Subscription
@@ -20,9 +20,9 @@ from sdrest.outputs.pictures import reencoded
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import JOBS, PRINCIPAL
 from sdrest.web.http.replies import big_reply, json_reply, json_text
-from sdrest.web.requests.submission import absolute_url, pictures_of, read_output
-from sdrest.web.requests.waiting import ending_as_error
+from sdrest.web.requests.results import absolute_url, ending_as_error, pictures_of, read_output
 
+_FORMATS: Final = ("png", "jpeg", "webp")
 #: ``code`` of errors whose name there is not the slug here.
 _CODES: Final = {"unauthorized": "invalid_api_key", "queue_full": "rate_limit_exceeded"}
 #: Statuses after which the same request may succeed later. The SDK would repeat others too, and make a failing picture thrice.
@@ -45,6 +45,42 @@ class Format:
         if self.output_format != "png" or size is not None:
             data = reencoded(data, self.output_format, self.compression, size)
         return base64.b64encode(data).decode()
+
+
+def asked_format(fields: Mapping[str, Any]) -> Format:
+    """How the client wants its pictures.
+
+    Raises:
+        InvalidInput: a value is none of those that there are.
+    """
+    problems = []
+    output_format = str(fields.get("output_format") or "png").lower().replace("jpg", "jpeg")
+    if output_format not in _FORMATS:
+        problems.append(FieldProblem("output_format", f"must be one of: {', '.join(_FORMATS)}"))
+    response_format = str(fields.get("response_format") or "")
+    if response_format not in {"", "url", "b64_json"}:
+        problems.append(FieldProblem("response_format", "must be url or b64_json"))
+    compression = str(fields.get("output_compression") or 100)
+    if not compression.isdecimal() or int(compression) > 100:
+        problems.append(FieldProblem("output_compression", "must be a whole number from 0 to 100"))
+    if problems:
+        raise InvalidInput(problems)
+    quality = str(fields.get("quality") or "auto")
+    return Format(output_format, int(compression), response_format, quality)
+
+
+def asked_partial_images(fields: Mapping[str, Any]) -> int | None:
+    """How many partial pictures a stream is to have; None when no stream is asked for.
+
+    Raises:
+        InvalidInput: it is not from 0 to 3.
+    """
+    if str(fields.get("stream") or "").lower() not in {"true", "1"}:
+        return None
+    partial = str(fields.get("partial_images") or 0)
+    if not partial.isdecimal() or int(partial) > 3:
+        raise InvalidInput("must be a whole number from 0 to 3", field="partial_images")
+    return int(partial)
 
 
 async def images_reply(request: web.Request, job: Job, form: Format) -> web.Response:

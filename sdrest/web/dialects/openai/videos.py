@@ -15,14 +15,13 @@ from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import VideoParameters
 from sdrest.jobs.store import JobFilter
-from sdrest.web.dialects.openai.images import plain_values
-from sdrest.web.dialects.openai.inputs import read_request, repeated
+from sdrest.web.dialects.openai.inputs import plain_values, read_request, repeated
 from sdrest.web.http.bodies import LooseBody
 from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.submission import Wanted, submit
+from sdrest.web.requests.submission import Mode, submitted
 
 _ERROR: Final = dict[str, dict[str, Any]]
 _STATES: Final = {
@@ -33,6 +32,7 @@ _STATES: Final = {
     JobState.CANCELLED: "failed",
 }
 _VIDEO_FIELDS: Final = ("fps", "video_frames", "moe_boundary", "vace_strength", "video_format")
+_MODE: Final = Mode.loose("openai", VideoParameters, {"width": "size", "height": "size", "video_frames": "seconds"})
 _LIST_LIMIT: Final = 100
 
 
@@ -57,15 +57,8 @@ async def create(request: web.Request) -> web.Response:
     if job is None:
         first = incoming.pictures.get("image", ())[:1]
         pictures = {"init_image": [await asyncio.to_thread(item.convert, "RGB") for item in first]}
-        wanted = Wanted(
-            dialect="openai",
-            table=VideoParameters,
-            values=values,
-            pictures={name: items for name, items in pictures.items() if items},
-            names={"width": "size", "height": "size", "video_frames": "seconds"},
-            origin={"request": incoming.digest},
-        )
-        job = await submit(request, wanted)
+        origin = {"request": incoming.digest}
+        job = await submitted(request, _MODE, values, pictures=pictures, origin=origin)
     return json_reply(_view(request, job))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sdrest.core.errors import InvalidInput
 from sdrest.core.names import HiresUpscaler
 from sdrest.core.parameters import RANDOM_SEED
+from sdrest.web.http.bodies import parse_json
 
 _PLAIN: Final = (
     "prompt", "negative_prompt", "clip_skip", "width", "height", "strength", "seed", "batch_count", "increase_ref_index",
@@ -70,6 +73,8 @@ _CACHE_OPTIONS: Final = {
     "stop": "spectrum_stop_percent",
 }
 
+_EXTRA_ARGS: Final = re.compile(r"<sd_cpp_extra_args>(.*?)</sd_cpp_extra_args>", re.DOTALL)
+
 #: Picture fields; the parameters have the same names.
 PICTURES: Final = ("init_image", "mask_image", "control_image", "ref_images", "end_image", "control_frames")
 
@@ -94,6 +99,23 @@ def parameters_from(body: Mapping[str, Any]) -> dict[str, Any]:
     if (mode := body.get("cache_mode")) and mode != "disabled":
         values["cache"] = _cache(body, str(mode))
     return values
+
+
+def take_extra_args(prompt: str) -> tuple[str, dict[str, Any]]:
+    """A prompt without its ``<sd_cpp_extra_args>{…}</sd_cpp_extra_args>`` block, and the block's fields (sdcpp names).
+
+    Clients of stable-diffusion.cpp's own server put fields there that the OpenAI and A1111 bodies have no place for.
+
+    Raises:
+        InvalidInput: the block is not a JSON object.
+    """
+    match = _EXTRA_ARGS.search(prompt)
+    if match is None:
+        return prompt, {}
+    extra = parse_json(match[1], what="sd_cpp_extra_args", field="prompt")
+    if not isinstance(extra, dict):
+        raise InvalidInput("sd_cpp_extra_args must be a JSON object", field="prompt")
+    return (prompt[: match.start()] + prompt[match.end() :]).strip(), extra
 
 
 def hires_upscaler(name: str) -> dict[str, Any]:

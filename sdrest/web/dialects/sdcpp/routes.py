@@ -22,26 +22,32 @@ from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import big_reply, json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.pictures import read_pictures
-from sdrest.web.requests.submission import Wanted, pictures_of, read_output, submit
+from sdrest.web.requests.results import pictures_of, read_output
+from sdrest.web.requests.submission import Mode, submitted
 
 _STATES: Final = {JobState.PENDING: "queued", JobState.RUNNING: "generating"}
 _CANCEL_MARGIN_SECONDS: Final = 2.0
 _SUBMIT_ERRORS: Final = (404, 409, 422, 507)
+_NAMES: Final = {"loras": "lora", "sampler": "sample_params.sample_method", "steps": "sample_params.sample_steps"}
+_MODES: Final = {
+    "img_gen": Mode.loose("sdcpp", GenerationParameters, _NAMES),
+    "vid_gen": Mode.loose("sdcpp", VideoParameters, _NAMES),
+}
 
 
 @operation("sdcpp", reply=dict[str, Any], status=202, body=LooseBody, errors=_SUBMIT_ERRORS)
 async def img_gen(request: web.Request) -> web.Response:
     """Queue pictures."""
-    return await _submitted(request, "img_gen")
+    return await _queued(request, "img_gen")
 
 
 @operation("sdcpp", reply=dict[str, Any], status=202, body=LooseBody, errors=_SUBMIT_ERRORS)
 async def vid_gen(request: web.Request) -> web.Response:
     """Queue a video."""
-    return await _submitted(request, "vid_gen")
+    return await _queued(request, "vid_gen")
 
 
-async def _submitted(request: web.Request, kind: str) -> web.Response:
+async def _queued(request: web.Request, kind: str) -> web.Response:
     body = await read_object(request)
     if not body:
         raise InvalidInput("empty body")
@@ -56,19 +62,12 @@ async def _submitted(request: web.Request, kind: str) -> web.Response:
         values["video_format"] = output_format
         for name in ("batch_count", "hires"):  # passed over by the peer too
             values.pop(name, None)
-    wanted = Wanted(
-        dialect="sdcpp",
-        values=values,
-        pictures=await _pictures(request, body),
-        table=VideoParameters if video else GenerationParameters,
-        names={"loras": "lora", "sampler": "sample_params.sample_method", "steps": "sample_params.sample_steps"},
-        origin={
-            "kind": kind,
-            "output_format": output_format,
-            "compression": compression if isinstance(compression, int) else 100,
-        },
-    )
-    job = await submit(request, wanted)
+    origin = {
+        "kind": kind,
+        "output_format": output_format,
+        "compression": compression if isinstance(compression, int) else 100,
+    }
+    job = await submitted(request, _MODES[kind], values, pictures=await _pictures(request, body), origin=origin)
     view = {"id": job.id, "kind": kind, "status": "queued", "created": _seconds(job.created_at)}
     return json_reply({**view, "poll_url": f"/sdcpp/v1/jobs/{job.id}"}, status=202)
 

@@ -1,13 +1,17 @@
-"""Waiting for a job in a synchronous request, and what a client is told when the job did not end well."""
+"""What comes of a job, for whoever asked for it: waiting for it in a synchronous request, why it gave nothing, and its files."""
 
 from __future__ import annotations
+
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
 from sdrest.core.errors import SdrestError, Unavailable
-from sdrest.core.job import Job, JobState
+from sdrest.core.files import confined
+from sdrest.core.job import Job, JobState, Output
 from sdrest.jobs.worker import ENGINE_WORKER
-from sdrest.web.http.keys import ENGINE, JOBS, PRINCIPAL, SETTINGS, WORKERS
+from sdrest.settings import AuthMode
+from sdrest.web.http.keys import ACCESS, ENGINE, JOBS, PRINCIPAL, SETTINGS, WORKERS
 from sdrest.web.http.public import without_folders
 
 
@@ -46,3 +50,31 @@ def ending_as_error(job: Job) -> SdrestError:
     error.slug = job.failure.slug if job.failure else "cancelled"
     error.log_tail = job.failure.log_tail if job.failure else ()
     return error
+
+
+def pictures_of(job: Job) -> list[Output]:
+    """The finished pictures of a job, in order."""
+    return [output for output in job.outputs if output.media_type.startswith("image/")]
+
+
+def read_output(request: web.Request, job: Job, output: Output) -> bytes:
+    """The bytes of a finished file; blocks, so call it on a thread."""
+    return confined(request.app[SETTINGS].output_dir, job.id, output.file).read_bytes()
+
+
+def output_url(job_id: str, file: str) -> str:
+    """Path of an output file on this server."""
+    return f"/api/v1/jobs/{job_id}/output/{quote(file)}"
+
+
+def public_output_url(request: web.Request, job_id: str, file: str) -> str:
+    """Path of an output that can be fetched without credentials: signed, for a while, when authentication is on."""
+    url = output_url(job_id, file)
+    if request.app[SETTINGS].auth is AuthMode.NONE:
+        return url
+    return f"{url}?{urlencode(request.app[ACCESS].signer.query(job_id, file), quote_via=quote)}"
+
+
+def absolute_url(request: web.Request, job: Job, output: Output) -> str:
+    """Where the client that asked can fetch a finished file; with authentication on, without credentials for a while."""
+    return str(request.url.origin()) + public_output_url(request, job.id, output.file)
