@@ -23,12 +23,13 @@ from sdrest.core.parameters import (
     limits_of,
 )
 from sdrest.core.principal import Permission
-from sdrest.web.api.system import backend_name, device_view
+from sdrest.web.api.system import device_view
 from sdrest.web.http.access import requires
 from sdrest.web.http.keys import ENGINE, LIFECYCLE, SETTINGS, WORKERS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
+from sdrest.web.requests.engine_views import backend_name
 
 _PLAIN_TYPES: Final = (str, int, float, bool)
 

@@ -11,9 +11,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from sdrest.core import bounds
-from sdrest.core.errors import Forbidden, InvalidInput
+from sdrest.core.errors import InvalidInput
 from sdrest.core.job import Job, JobType
-from sdrest.core.model import MAIN_TYPES, Model
+from sdrest.core.model import Model
 from sdrest.core.principal import Permission
 from sdrest.registry.registry import Registry
 from sdrest.registry.validate import validate as validate_model
@@ -23,6 +23,7 @@ from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
+from sdrest.web.requests.load_tests import may_test_loading, queue_load_test
 from sdrest.work.model_files import plan_conversion
 
 
@@ -134,26 +135,6 @@ async def validate_file(request: web.Request) -> web.Response:
     job = await queue_load_test(request, model)
     tested: Tested = {**verdict, "job_id": job.id, "status": job.state}
     return json_reply(tested, status=202)
-
-
-def may_test_loading(request: web.Request, model: Model) -> None:
-    """Check that the caller may have this model loaded for trial.
-
-    Raises:
-        Forbidden: it takes memory, so it needs the permission to manage models.
-        InvalidInput: it is no main model.
-    """
-    if not request[PRINCIPAL].may(Permission.MANAGE_MODELS):
-        raise Forbidden("loading a model for trial needs the permission 'manage_models'")
-    if not model.type & MAIN_TYPES:
-        raise InvalidInput(f"{model.name} is of type {model.type.slug}; only main models are loaded", field="load_test")
-
-
-async def queue_load_test(request: web.Request, model: Model) -> Job:
-    """The job that loads a main model for trial."""
-    return await request.app[JOBS].submit_task(
-        JobType.LOAD_TEST, {}, request[PRINCIPAL], model_id=model.id, model_name=model.name
-    )
 
 
 async def hashes_of(request: web.Request, models: list[Model]) -> tuple[list[HashResult], Job | None]:

@@ -20,6 +20,7 @@ from sdrest.web.http.operations import operation
 from sdrest.web.http.public import without_folders
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
+from sdrest.web.requests.engine_views import backend_name, engine_problem
 
 
 class LoopView(TypedDict):
@@ -65,12 +66,6 @@ async def health(request: web.Request) -> web.Response:
         "loops": [loop_view(loop) for loop in loops],
     }
     return json_reply(view, status=503 if status == "stopped" else 200)
-
-
-def engine_problem(app: web.Application) -> str:
-    """Why the engine cannot start, told to everybody; empty when it can."""
-    problem = app[ENGINE].supervisor.problem
-    return without_folders(problem.message) if problem else ""
 
 
 def loop_view(loop: Background) -> LoopView:
@@ -219,15 +214,6 @@ def _may_see(principal: Principal, job: Job) -> bool:
 def _loaded_names(app: web.Application) -> list[str]:
     loaded = app[RESIDENCY].model_ids
     return [model.name for model in app[MODELS].catalogue.models if model.id in loaded]
-
-
-def backend_name(app: web.Application) -> str | None:
-    """The backend that computes: the first device that is not the CPU, else the CPU; None before the library is loaded."""
-    info = app[ENGINE].supervisor.info
-    if info is None:
-        return None
-    others = [device.backend for device in info.devices if device.type != "cpu"]
-    return (others or [device.backend for device in info.devices] or ["unknown"])[0]
 
 
 def device_view(device: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from sdrest.core.files import confined
 from sdrest.core.job import Job, JobState, Output
 from sdrest.jobs.worker import ENGINE_WORKER
 from sdrest.settings import AuthMode
-from sdrest.web.http.keys import ACCESS, ENGINE, JOBS, PRINCIPAL, SETTINGS, WORKERS
-from sdrest.web.http.public import without_folders
+from sdrest.web.http.keys import ACCESS, JOBS, PRINCIPAL, SETTINGS, WORKERS
+from sdrest.web.requests.engine_views import engine_problem
 
 
 class JobEnded(SdrestError):
@@ -37,11 +37,11 @@ async def wait_until_completed(request: web.Request, job: Job) -> Job:
 
 def waiting_warnings(app: web.Application, job: Job) -> list[str]:
     """Why a pending job does not come to its turn for now; nothing when only others are before it."""
-    problem = app[ENGINE].supervisor.problem
+    problem = engine_problem(app)
     needs_engine = any(job.type in worker.types for worker in app[WORKERS] if worker.name == ENGINE_WORKER)
-    if problem is None or job.state is not JobState.PENDING or not needs_engine:
+    if not problem or job.state is not JobState.PENDING or not needs_engine:
         return []
-    return [f"the job waits: {without_folders(problem.message)}"]
+    return [f"the job waits: {problem}"]
 
 
 def ending_as_error(job: Job) -> SdrestError:

@@ -22,10 +22,10 @@ from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.infotext import parse_infotext
 from sdrest.registry.defaults import defaults_of
-from sdrest.web.api.system import engine_problem
 from sdrest.web.http.bodies import read_bytes
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
+from sdrest.web.requests.engine_views import engine_problem
 from sdrest.web.requests.submission import Pictures, stored, submission
 from sdrest.web.ui.fields import Field, Kind, Option, field_text, form_fields, texts_of
 from sdrest.web.ui.forms import Posted, body_values, field_errors, read_form, read_form_pictures

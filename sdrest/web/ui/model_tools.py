@@ -24,11 +24,11 @@ from sdrest.core.principal import Permission
 from sdrest.core.tensor_types import WRITABLE, TensorType
 from sdrest.registry.registry import Registry
 from sdrest.registry.validate import validate
-from sdrest.web.api.model_files import may_test_loading, queue_load_test
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL, WORKERS
+from sdrest.web.requests.load_tests import may_test_loading, queue_load_test
 from sdrest.web.ui.fields import Field, Kind, Option
 from sdrest.web.ui.forms import field_errors
 from sdrest.web.ui.model_page_contexts import ConversionPreview, ConvertForm, ModelTools

@@ -21,9 +21,9 @@ from sdrest.core.job import JobState, JobType
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.settings import AuthMode
-from sdrest.web.api.system import backend_name
 from sdrest.web.http.access import requires
 from sdrest.web.http.keys import ENGINE, JOBS, LIFECYCLE, MODELS, PRINCIPAL, RESIDENCY, SETTINGS, STARTED_AT
+from sdrest.web.requests.engine_views import backend_name
 from sdrest.web.ui.filters import number_text, seconds_text, size_text
 from sdrest.web.ui.logbook import LOGBOOK
 from sdrest.web.ui.page_contexts import Chart, Device, Fact, SystemPage
