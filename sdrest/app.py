@@ -21,10 +21,8 @@ from sdrest.core.space import FreeSpace
 from sdrest.engine.client import Engine, engine_from
 from sdrest.engine.cores import usable_cores
 from sdrest.jobs.allowance import Allowance, Allowances
-from sdrest.jobs.earlier_results import EarlierResults
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
-from sdrest.jobs.intake import Intake
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingRecorder
@@ -132,26 +130,22 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         budget_bytes=settings.memory_budget_bytes,
         engine=lambda: engine.supervisor.info,
     )
+    preparer = ModelPreparer(
+        registry,
+        default_model,
+        contexts,
+        adapters,
+        memory,
+        FreeSpace(settings.output_dir, settings.min_free_bytes),
+        ResultKeys(lambda: engine.supervisor.info, enabled=settings.reuse_results),
+    )
     jobs = app[keys.JOBS] = JobService(
         store,
         Broadcast(),
         files,
-        Intake(
-            store,
-            files,
-            ModelPreparer(
-                registry,
-                default_model,
-                contexts,
-                adapters,
-                memory,
-                FreeSpace(settings.output_dir, settings.min_free_bytes),
-                ResultKeys(lambda: engine.supervisor.info, enabled=settings.reuse_results),
-            ),
-            EarlierResults(store, files),
-            max_pending=settings.max_pending_jobs,
-            allowances=app[keys.ALLOWANCES],
-        ),
+        preparer.prepare,
+        max_pending=settings.max_pending_jobs,
+        allowances=app[keys.ALLOWANCES],
     )
     timings = app[keys.TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)

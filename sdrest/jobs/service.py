@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound, SdrestError
-from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, JobRemoved, OutputMade
-from sdrest.core.job import Job, JobState, JobType, Output, Progress
+from sdrest.core.events import JobChanged, JobPreviewed, JobRemoved
+from sdrest.core.job import Job, JobState, JobType, Progress
+from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
+from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
-from sdrest.jobs.intake import Intake
+from sdrest.jobs.running import RunningJobs
 from sdrest.jobs.store import JobFilter, JobStore
-from sdrest.jobs.submission import Prepared, Submission
+from sdrest.jobs.submission import TABLES, Prepare, Submission, with_files
 
 log = structlog.get_logger(__name__)
 
@@ -26,31 +32,45 @@ _PAUSED_KEY: Final = "queue.paused"
 _MAX_INTERRUPTIONS: Final = 30
 #: More than there are workers.
 _MAX_RUNNING: Final = 1000
+#: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
+_SEED_BOUND: Final = 2**32
+#: Work on the models themselves: for who may manage them.
+_MANAGING: Final = frozenset({JobType.CONVERT, JobType.DOWNLOAD, JobType.LOAD, JobType.LOAD_TEST})
 
 
 class JobService:
-    """The one way into and around the queue."""
+    """The one way into and around the queue.
+
+    Args:
+        store: Where the jobs are.
+        broadcast: Who hears of them.
+        files: Where their files are.
+        prepare: Checks a submission and completes it.
+        max_pending: How many jobs may wait.
+        allowances: How much each principal may ask for.
+        clock: The time.
+    """
 
     def __init__(
         self,
         store: JobStore,
         broadcast: Broadcast,
         files: JobFiles,
-        intake: Intake,
+        prepare: Prepare,
         *,
+        max_pending: int,
+        allowances: Allowances | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
         self.broadcast = broadcast
+        self.running = RunningJobs(broadcast)
+        #: What :meth:`submit` would store. Nothing is stored.
+        self.check = prepare
         self._files = files
-        self._intake = intake
+        self._max_pending = max_pending
+        self._allowances = allowances or Allowances()
         self._clock = clock
-        self._progress: dict[str, Progress] = {}
-        self._previews: dict[str, JobPreviewed] = {}
-        self._wakers: list[tuple[Collection[JobType], asyncio.Event]] = []
-        #: How running jobs are cancelled, and the running jobs that are to be.
-        self._cancellers: dict[str, Callable[[], None]] = {}
-        self._unwanted: set[str] = set()
         self.paused = False
 
     async def restore(self) -> None:
@@ -67,7 +87,7 @@ class JobService:
         spooled = await asyncio.to_thread(self._files.spooled)
         stored = await self.store.known(spooled)
         await asyncio.to_thread(self._files.sweep, stored=stored, gone=set(spooled) - stored)
-        self.wake_workers()
+        self.running.wake_workers()
 
     # ------------------------------------------------------------------ submit
 
@@ -77,34 +97,145 @@ class JobService:
         With an idempotency key that its principal has used before, the earlier job is returned.
 
         Raises:
-            Forbidden, InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, Unsupported, InsufficientStorage, QueueFull.
+            Forbidden: the principal may not generate, or not so much, or not with this priority.
+            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported, QueueFull.
         """
-        job, is_new = await self._intake.take(submission)
-        if is_new:
-            log.info("job accepted", job_id=job.id, type=job.type, model=job.model_name)
-            self._added(job)
-        return job
+        principal = submission.principal
+        _demand_permission(principal, submission.type)
+        if submission.priority > 0 and not principal.may(Permission.MANAGE_QUEUE):
+            raise Forbidden("a priority above 0 needs the permission 'manage_queue'")
+        prepared = await self.check(submission)
+        parameters, model = prepared.parameters, prepared.model
+        enlarged = submission.pictures.get("image")
+        self._allowances.of(principal).check(parameters, enlarged[0].size if enlarged else None)
+        if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
+            parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
+        job_id = str(uuid.uuid4())
+        if submission.pictures:
+            names = await asyncio.to_thread(self._files.store_inputs, job_id, submission.pictures)
+            parameters = with_files(parameters, names)
+        job = Job(
+            id=job_id,
+            type=submission.type,
+            principal=principal.name,
+            priority=submission.priority,
+            parameters=to_json(parameters),
+            model_id=model.id if model else "",
+            model_name=model.name if model else "",
+            created_at=self._clock(),
+            idempotency_key=submission.idempotency_key,
+            webhook_url=submission.webhook_url,
+            origin=dict(submission.origin),
+            warnings=(*submission.warnings, *prepared.warnings),
+            result_key=prepared.result_key,
+        )
+        async with self._files_until_stored(job_id):
+            stored = await self._add(await self._with_earlier_result(job), principal)
+        if stored.id != job_id:
+            await asyncio.to_thread(self._files.remove, job_id)
+        elif stored.reused_from:
+            await asyncio.to_thread(self._files.keep, job_id)
+        return stored
 
     async def submit_task(
         self, job_type: JobType, parameters: dict[str, Any], principal: Principal, **fields: Any
     ) -> Job:
-        """Store a job that makes no pictures (hash, convert, download …); its parameters are checked already."""
-        job = await self._intake.take_task(job_type, parameters, principal, **fields)
-        self._added(job)
-        return job
-
-    async def check(self, submission: Submission) -> Prepared:
-        """What :meth:`submit` would store. Nothing is stored.
+        """Store a job that makes no pictures (hash, convert, download …); its parameters are checked already.
 
         Raises:
-            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported: as :meth:`submit`.
+            Forbidden: the principal may not have such work done.
+            QueueFull: as the name says.
         """
-        return await self._intake.check(submission)
+        _demand_permission(principal, job_type)
+        job = Job(
+            id=str(uuid.uuid4()),
+            type=job_type,
+            principal=principal.name,
+            parameters=parameters,
+            created_at=self._clock(),
+            **fields,
+        )
+        return await self._add(job, principal)
 
-    def _added(self, job: Job) -> None:
-        """What every new job brings with it."""
-        self.broadcast.publish(JobChanged(job, None))
-        self.wake_workers(job.type)
+    async def retry(self, job_id: str, principal: Principal) -> Job:
+        """Queue an ended job again as a new job with the same parameters, seed and input pictures.
+
+        Raises:
+            NotFound: as :meth:`get`.
+            Conflict: it has not ended.
+            Forbidden, QueueFull, InsufficientStorage: as :meth:`submit`.
+        """
+        old = await self.get(job_id, principal)
+        if not old.is_finished:
+            raise Conflict("only a job that has ended can be tried again", state=str(old.state))
+        _demand_permission(principal, old.type)
+        if (table := TABLES.get(old.type)) is not None:
+            self._allowances.of(principal).check(msgspec.convert(old.parameters, table))
+        new_id = str(uuid.uuid4())
+        await asyncio.to_thread(self._files.share_inputs, old.id, new_id)
+        job = dataclasses.replace(
+            old,
+            id=new_id,
+            state=JobState.PENDING,
+            # Somebody else may have raised it.
+            priority=old.priority if principal.may(Permission.MANAGE_QUEUE) else min(0, old.priority),
+            attempt=0,
+            interruptions=0,
+            created_at=self._clock(),
+            started_at=None,
+            finished_at=None,
+            cancel_requested_at=None,
+            seconds=None,
+            outputs=(),
+            failure=None,
+            idempotency_key="",
+            reused_from="",
+        )
+        async with self._files_until_stored(new_id):
+            return await self._add(job, principal)
+
+    async def _with_earlier_result(self, job: Job) -> Job:
+        """``job``, complete, with the outputs of an earlier one of its principal; as it is when there is none, or no file of it.
+
+        :meth:`JobFiles.keep` must be called when it is stored.
+        """
+        old = await self.store.by_result(job.principal, job.result_key) if job.result_key else None
+        if old is None or not await asyncio.to_thread(self._files.share_outputs, old, job.id):
+            return job
+        now = self._clock()
+        return dataclasses.replace(
+            job,
+            state=JobState.COMPLETED,
+            started_at=now,
+            finished_at=now,
+            seconds=0.0,
+            outputs=old.outputs,
+            warnings=tuple(dict.fromkeys((*job.warnings, *old.warnings))),
+            reused_from=old.reused_from or old.id,
+        )
+
+    @asynccontextmanager
+    async def _files_until_stored(self, job_id: str) -> AsyncIterator[None]:
+        """While a job is being stored whose files are there already: an error takes them away again.
+
+        Who is cancelled cannot tell whether the job was stored, so then the files are left to the sweep of the next start.
+        """
+        try:
+            yield
+        except Exception:
+            await asyncio.to_thread(self._files.remove, job_id)
+            raise
+
+    async def _add(self, job: Job, principal: Principal) -> Job:
+        """Store a job within the principal's allowance; the job that its idempotency key was used for before, where it was."""
+        allowance = self._allowances.of(principal)
+        stored = await self.store.add(
+            job, max_pending=self._max_pending, max_pending_of_principal=allowance.max_pending
+        )
+        if stored.id == job.id:
+            log.info("job accepted", job_id=job.id, type=job.type, model=job.model_name)
+            self.running.changed(stored, None)
+        return stored
 
     # ------------------------------------------------------------------ look
 
@@ -151,12 +282,14 @@ class JobService:
     def progress(self, job: Job) -> Progress:
         """How far the job is."""
         if job.state is JobState.COMPLETED:
-            return dataclasses.replace(self._progress.get(job.id, Progress()), fraction=1.0, eta_seconds=None)
-        return self._progress.get(job.id, Progress())
+            return Progress(fraction=1.0)
+        attempt = self.running.of(job.id)
+        return attempt.progress if attempt else Progress()
 
     def preview(self, job: Job) -> JobPreviewed | None:
         """The newest preview of a running job, or None."""
-        return self._previews.get(job.id)
+        attempt = self.running.of(job.id)
+        return attempt.preview if attempt else None
 
     async def wait(self, job_id: str, principal: Principal, timeout_seconds: float | None = None) -> Job:
         """The job after it has ended, or as it is when the time is over. Going away does not stop the job.
@@ -196,10 +329,9 @@ class JobService:
         after = await self.store.request_cancel(job_id, self._clock())
         assert after is not None
         if after.state is JobState.CANCELLED and before.state is not JobState.CANCELLED:
-            self._ended(after, before.state)
+            self.running.changed(after, before.state)
         elif after.state is JobState.RUNNING:
-            self._unwanted.add(job_id)
-            self._cancellers.get(job_id, lambda: None)()
+            self.running.cancel(job_id)
         return after
 
     async def clear_pending(self, principal: Principal) -> int:
@@ -207,23 +339,8 @@ class JobService:
         owner = None if principal.may(Permission.MANAGE_QUEUE) else principal.name
         jobs = await self.store.clear_pending(self._clock(), owner)
         for job in jobs:
-            self._ended(job, JobState.PENDING)
+            self.running.changed(job, JobState.PENDING)
         return len(jobs)
-
-    async def retry(self, job_id: str, principal: Principal) -> Job:
-        """Queue an ended job again as a new job with the same parameters and seed.
-
-        Raises:
-            NotFound: as :meth:`get`.
-            Conflict: it has not ended.
-            Forbidden, QueueFull, InsufficientStorage: as :meth:`submit`.
-        """
-        old = await self.get(job_id, principal)
-        if not old.is_finished:
-            raise Conflict("only a job that has ended can be tried again", state=str(old.state))
-        job = await self._intake.take_again(old, principal)
-        self._added(job)
-        return job
 
     async def prioritise(self, job_id: str, priority: int, principal: Principal) -> Job:
         """Change the priority of a pending job.
@@ -238,7 +355,7 @@ class JobService:
         job = await self.store.prioritise(job_id, priority)
         if job is None:
             raise Conflict(f"the job is {before.state}, not pending", state=str(before.state))
-        self.broadcast.publish(JobChanged(job, before.state))
+        self.running.changed(job, before.state)
         return job
 
     async def set_paused(self, paused: bool, principal: Principal) -> None:
@@ -251,7 +368,7 @@ class JobService:
             raise Forbidden("pausing needs the permission 'manage_queue'")
         await self.store.set_value(_PAUSED_KEY, paused)
         self.paused = paused
-        self.wake_workers()
+        self.running.wake_workers()
 
     async def remove(self, job_id: str, principal: Principal) -> Job:
         """Delete an ended job with all its files.
@@ -272,63 +389,11 @@ class JobService:
         await asyncio.to_thread(self._files.remove, job_id)
         if not removed:
             raise NotFound(f"no job {job_id}")  # somebody else was quicker
-        self._progress.pop(job_id, None)
         self.broadcast.publish(JobRemoved(job_id, job.principal))
         return job
 
-    # ------------------------------------------------------------------ called by workers
 
-    def new_waker(self, types: Collection[JobType]) -> asyncio.Event:
-        """An event of the worker's own that is set whenever a job of these types may have become claimable."""
-        waker = asyncio.Event()
-        self._wakers.append((types, waker))
-        return waker
-
-    def wake_workers(self, job_type: JobType | None = None) -> None:
-        """Let every worker look at the queue, or those that take jobs of one type."""
-        for types, waker in self._wakers:
-            if job_type is None or job_type in types:
-                waker.set()
-
-    def attend(self, job: Job, cancel: Callable[[], None]) -> bool:
-        """Call ``cancel`` when the running job is to be cancelled; False when it is already."""
-        self._cancellers[job.id] = cancel
-        return job.id not in self._unwanted
-
-    def report_progress(self, job: Job, progress: Progress) -> None:
-        """Note and publish how far a running job is."""
-        self._progress[job.id] = progress
-        self.broadcast.publish(JobProgressed(job.id, job.principal, progress))
-
-    async def report_output(self, job: Job, output: Output) -> None:
-        """Note and publish a file that a running job has finished. What cannot be noted now is with the ending."""
-        try:
-            await self.store.note_output(job.id, job.attempt, output)
-        except SdrestError as error:
-            log.error("cannot note an output", file=output.file, problem=error.message)
-        self.broadcast.publish(OutputMade(job.id, job.principal, output))
-
-    def report(self, event: Event) -> None:
-        """Publish any other event of a running job; its newest preview is kept."""
-        if isinstance(event, JobPreviewed):
-            self._previews[event.job_id] = event
-        self.broadcast.publish(event)
-
-    def report_state(self, job: Job, previous: JobState) -> None:
-        """Publish a stored change of state."""
-        if job.is_finished:
-            self._ended(job, previous)
-        else:
-            self._progress.pop(job.id, None)  # a new attempt begins at nothing
-            if job.state is JobState.PENDING:
-                self._cancellers.pop(job.id, None)
-            self.broadcast.publish(JobChanged(job, previous))
-
-    def _ended(self, job: Job, previous: JobState) -> None:
-        """What every ending, of whatever kind, brings with it."""
-        self._progress.pop(job.id, None)
-        self._previews.pop(job.id, None)
-        self._cancellers.pop(job.id, None)
-        self._unwanted.discard(job.id)
-        log.info("job ended", job_id=job.id, state=job.state, seconds=job.seconds)
-        self.broadcast.publish(JobChanged(job, previous))
+def _demand_permission(principal: Principal, job_type: JobType) -> None:
+    needed = Permission.MANAGE_MODELS if job_type in _MANAGING else Permission.GENERATE
+    if not principal.may(needed):
+        raise Forbidden(f"{job_type} jobs need the permission {needed!r}", permission=str(needed))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -56,3 +57,17 @@ class Prepared:
     model: Model | None
     warnings: tuple[str, ...] = ()
     result_key: str = ""
+
+
+#: Checks a submission against the models that are here, and fills in what the client left open. Raises InvalidInput with all that
+#: is wrong, one problem for each field; or ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported.
+Prepare = Callable[[Submission], Awaitable[Prepared]]
+
+
+def with_files(parameters: Parameters, names: Mapping[str, tuple[str, ...]]) -> Parameters:
+    """``parameters`` with the stored files' names in their picture fields."""
+    plural = {
+        field.name for field in dataclasses.fields(parameters) if isinstance(getattr(parameters, field.name), tuple)
+    }
+    values: dict[str, Any] = {name: files if name in plural else files[0] for name, files in names.items()}
+    return dataclasses.replace(parameters, **values)

@@ -7,15 +7,14 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Final, Protocol
 
 import structlog
 
 from sdrest.core.background import Background
 from sdrest.core.errors import DISK_FULL, Cancelled, EngineDied, EngineUnavailable, InsufficientStorage, SdrestError
-from sdrest.core.events import Event
-from sdrest.core.job import Failure, Job, JobState, JobType, Output, Progress, with_output
+from sdrest.core.job import Failure, Job, JobState, JobType
+from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.store import Ending
 
@@ -36,17 +35,6 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt at a job, as its executor sees it."""
-
-    job: Job
-    progress: Callable[[Progress], None]
-    publish: Callable[[Event], None]
-    #: To be called with each output as soon as its file is whole: from then on it is the job's, however the attempt ends.
-    made: Callable[[Output], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
 class Again:
     """An attempt that ended nothing: the job goes back to its place in the queue."""
 
@@ -61,15 +49,11 @@ class Executor(Protocol):
         """Do the work.
 
         Raises:
-            Cancelled: :meth:`cancel` was called for it.
+            Cancelled: the attempt was cancelled.
             EngineDied: the engine ended under it; the attempt may be repeated.
             EngineUnavailable: nothing was done, for want of an engine; the job waits.
             SdrestError: it failed for good.
         """
-        ...
-
-    def cancel(self, job_id: str) -> None:
-        """Make the running :meth:`execute` of that job end soon with ``Cancelled``."""
         ...
 
 
@@ -114,7 +98,7 @@ class Worker:
         self._lease_seconds = lease_seconds
         self._retry_seconds = retry_seconds
         self._clock = clock
-        self._waker = service.new_waker(executors.keys())
+        self._waker = service.running.new_waker(executors.keys())
         #: Takes jobs. Stopped, it gives a running job back to the queue with its attempt not counted.
         self.loop = Background(f"worker-{name}", self._run)
         #: The job being worked on.
@@ -156,42 +140,39 @@ class Worker:
     async def _work(self, job: Job) -> None:
         """One attempt, from claim to stored ending."""
         structlog.contextvars.bind_contextvars(job_id=job.id)
-        self._service.report_state(job, JobState.PENDING)
-        outputs = job.outputs
-
-        async def made(output: Output) -> None:
-            nonlocal outputs
-            outputs = with_output(outputs, output)
-            await self._service.report_output(job, output)
-
-        attempt = Attempt(job, partial(self._service.report_progress, job), self._service.report, made)
-        running = asyncio.create_task(self._attempt(attempt), name=f"attempt-{job.id}")
-        lease = asyncio.create_task(self._keep_lease(job, running), name=f"lease-{job.id}")
+        attempt = Attempt(job, self._service.store, self._service.broadcast)
+        self._service.running.begin(attempt)
+        working = asyncio.create_task(self._attempt(attempt), name=f"attempt-{job.id}")
+        attempt.on_cancel(working.cancel)
+        lease = asyncio.create_task(self._keep_lease(job, working), name=f"lease-{job.id}")
         try:
-            ending = await running
+            ending = await working
         except asyncio.CancelledError:
             if _is_stopping():
-                await self._hand_back(job, outputs)
+                await self._hand_back(attempt)
                 raise
-            ending = self._failed(job, SdrestError("internal error: the work was cancelled from within"))
+            ending = (
+                self._cancelled(job)
+                if attempt.is_cancelled
+                else self._failed(job, SdrestError("internal error: the work was cancelled from within"))
+            )
         finally:
             has_lost = lease.done()
             lease.cancel()
             structlog.contextvars.unbind_contextvars("job_id")
-        if not has_lost:
-            await self._end(job, ending, outputs)
+        if has_lost:
+            self._service.running.abandon(attempt)
+        else:
+            await self._end(attempt, ending)
 
     async def _attempt(self, attempt: Attempt) -> Ending | Again:
         """How an attempt ended, outputs apart."""
         job = attempt.job
-        executor = self._executors[job.type]
         started_at = self._clock()
         try:
-            if not self._service.attend(job, partial(executor.cancel, job.id)):
-                raise Cancelled
-            result = await executor.execute(attempt)
+            result = await self._executors[job.type].execute(attempt)
         except Cancelled:
-            return Ending(state=JobState.CANCELLED, finished_at=self._clock(), warnings=job.warnings)
+            return self._cancelled(job)
         except EngineDied as error:
             log.warning("engine died under a job", attempt=job.attempt, last_words=error.log_tail[-3:])
             return (
@@ -215,48 +196,56 @@ class Worker:
             warnings=(*job.warnings, *result.warnings),
         )
 
+    def _cancelled(self, job: Job) -> Ending:
+        return Ending(state=JobState.CANCELLED, finished_at=self._clock(), warnings=job.warnings)
+
     def _failed(self, job: Job, error: SdrestError) -> Ending:
         log.info("job failed", slug=error.slug, message=error.message)
         failure = Failure(slug=error.slug, message=error.message, log_tail=error.log_tail)
         return Ending(state=JobState.FAILED, finished_at=self._clock(), failure=failure, warnings=job.warnings)
 
-    async def _end(self, job: Job, ending: Ending | Again, outputs: tuple[Output, ...]) -> None:
+    async def _end(self, attempt: Attempt, ending: Ending | Again) -> None:
         """Store the ending; a full disk delays it, nothing loses it."""
+        job = attempt.job
         while True:
             try:
                 if isinstance(ending, Again):
-                    stored = await self._release(job, outputs, count_attempt=ending.counts)
+                    stored = await self._release(attempt, count_attempt=ending.counts)
                 else:
-                    ending = dataclasses.replace(ending, outputs=outputs)
+                    ending = dataclasses.replace(ending, outputs=attempt.outputs)
                     stored = await self._service.store.finish(job.id, job.attempt, ending)
             except SdrestError as error:
                 log.error("cannot store the ending of a job", problem=error.message)
             except Exception:
                 log.exception("cannot store the ending of a job")
             else:
-                if stored is not None:
-                    self._service.report_state(stored, JobState.RUNNING)
-                    if stored.state is JobState.PENDING:
-                        self._service.wake_workers(job.type)
+                self._tell(attempt, stored)
                 return
             await asyncio.sleep(self._retry_seconds)
 
-    async def _hand_back(self, job: Job, outputs: tuple[Output, ...]) -> None:
+    async def _hand_back(self, attempt: Attempt) -> None:
         """Put the job back because the server stops. Where that cannot be stored, the next start finds it running."""
         try:
-            stored = await self._release(job, outputs, count_attempt=False)
+            stored = await self._release(attempt, count_attempt=False)
         except SdrestError as error:
             log.error("cannot put a job back", problem=error.message)
-            return
-        if stored is not None:
-            self._service.report_state(stored, JobState.RUNNING)
+        else:
+            self._tell(attempt, stored)
 
-    async def _release(self, job: Job, outputs: tuple[Output, ...], *, count_attempt: bool) -> Job | None:
+    async def _release(self, attempt: Attempt, *, count_attempt: bool) -> Job | None:
+        job = attempt.job
         return await self._service.store.release(
-            job.id, job.attempt, now=self._clock(), count_attempt=count_attempt, outputs=outputs
+            job.id, job.attempt, now=self._clock(), count_attempt=count_attempt, outputs=attempt.outputs
         )
 
-    async def _keep_lease(self, job: Job, running: asyncio.Task[Ending | Again]) -> None:
+    def _tell(self, attempt: Attempt, stored: Job | None) -> None:
+        """Tell what became of the job, unless it was somebody else's by then."""
+        if stored is None:
+            self._service.running.abandon(attempt)
+        else:
+            self._service.running.changed(stored, JobState.RUNNING)
+
+    async def _keep_lease(self, job: Job, working: asyncio.Task[Ending | Again]) -> None:
         """Renew the lease; returns when it is lost: somebody else has the job, or it is gone, so the attempt must end."""
         is_held = True
         while is_held:
@@ -267,7 +256,7 @@ class Worker:
             except Exception:
                 log.exception("the lease of a job cannot be renewed at the moment")
         log.warning("the lease of a job is lost: its attempt ends", attempt=job.attempt)
-        running.cancel()
+        working.cancel()
 
 
 def _is_stopping() -> bool:

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class ModelPreparer:
-    """The :class:`sdrest.jobs.intake.Preparer` over the registry."""
+    """Prepares submissions with the models of the registry."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class ModelPreparer:
         self._adapters = adapters
 
     async def prepare(self, submission: Submission) -> Prepared:
-        """See :class:`sdrest.jobs.intake.Preparer`."""
+        """See :data:`sdrest.jobs.submission.Prepare`."""
         parameters = submission.parameters
         if isinstance(parameters, UpscaleParameters):
             return await asyncio.to_thread(self._prepare_upscaling, parameters, submission)

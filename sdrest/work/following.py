@@ -15,7 +15,7 @@ from sdrest.core.events import JobPreviewed, ModelChanged
 from sdrest.core.job import Output, Phase
 from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
-from sdrest.jobs.worker import Attempt
+from sdrest.jobs.running import Attempt
 from sdrest.outputs.infotext import infotext
 from sdrest.outputs.pictures import is_flat, jpeg_bytes, read_rgb, write_png
 from sdrest.work.progress import ProgressTracker
@@ -55,7 +55,7 @@ class Follower:
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase that the engine knows nothing of."""
-        self._attempt.progress(self._tracker.advance(phase, 0, 0, 0))
+        self._attempt.reached(self._tracker.advance(phase, 0, 0, 0))
 
     def write(self, work: Callable[[], Output]) -> None:
         """Write an output on a worker thread, beside what else is going on."""
@@ -84,7 +84,7 @@ class Follower:
 
     def _progressed(self, report: messages.Progressed) -> None:
         phase = Phase(report.phase)
-        self._attempt.progress(self._tracker.advance(phase, report.step, report.steps, report.image))
+        self._attempt.reached(self._tracker.advance(phase, report.step, report.steps, report.image))
         if phase is Phase.LOAD:
             fraction = min(1.0, report.step / report.steps) if report.steps > 0 else 0.0
             tenth = int(_LOADING_STEPS * fraction)

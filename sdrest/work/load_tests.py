@@ -7,12 +7,13 @@ from typing import Final
 
 import psutil
 
-from sdrest.core.errors import Cancelled, InsufficientMemory
+from sdrest.core.errors import InsufficientMemory
 from sdrest.core.job import Phase, Progress
 from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
 from sdrest.engine.trial import Loaded, try_loading
-from sdrest.jobs.worker import Attempt, Result
+from sdrest.jobs.running import Attempt
+from sdrest.jobs.worker import Result
 from sdrest.work.workshop import Workshop
 
 _MIB: Final = 1 << 20
@@ -24,27 +25,10 @@ class LoadTestExecutor:
     def __init__(self, workshop: Workshop, *, timeout_seconds: float) -> None:
         self._workshop = workshop
         self._timeout_seconds = timeout_seconds
-        self._running: dict[str, asyncio.Task[Loaded]] = {}
-
-    def cancel(self, job_id: str) -> None:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        if job_id in self._running:
-            self._running[job_id].cancel()
 
     async def execute(self, attempt: Attempt) -> Result:
         """See :class:`sdrest.jobs.worker.Executor`. What was found out is told as a warning of the job."""
-        job = attempt.job
-        task = self._running[job.id] = asyncio.create_task(self._load(attempt), name=f"load-test-{job.id}")
-        try:
-            loaded = await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise Cancelled from None
-            task.cancel()
-            await asyncio.wait([task])
-            raise
-        finally:
-            del self._running[job.id]
+        loaded = await self._load(attempt)
         told = f"loaded in {loaded.seconds:.1f} s, with {loaded.peak_bytes // _MIB} MiB of memory at the most"
         return Result(seconds=loaded.seconds, warnings=(told,))
 
@@ -63,7 +47,7 @@ class LoadTestExecutor:
 
         def heard(report: messages.Report) -> None:
             if isinstance(report, messages.Progressed) and report.steps:
-                attempt.progress(
+                attempt.reached(
                     Progress(
                         phase=Phase.LOAD, step=report.step, steps=report.steps, fraction=report.step / report.steps
                     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import NoReturn
 
 from sdrest.core.errors import SdrestError
 from sdrest.core.events import ModelChanged
 from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
-from sdrest.jobs.worker import Attempt, Result
+from sdrest.jobs.running import Attempt
+from sdrest.jobs.worker import Result
 from sdrest.work.following import Follower
 from sdrest.work.workshop import Workshop
 
@@ -20,13 +22,10 @@ class LoadExecutor:
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    def cancel(self, job_id: str) -> None:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        self._workshop.engine.cancel(job_id)
-
     async def execute(self, attempt: Attempt) -> Result:
         """See :class:`sdrest.jobs.worker.Executor`."""
         job, workshop = attempt.job, self._workshop
+        attempt.on_cancel(partial(workshop.engine.cancel, job.id))
         try:
             planned = await asyncio.to_thread(workshop.plan, job.model_id, GenerationParameters())
             task = messages.Load(task=job.id, context=planned.context.spec, demand=planned.demand)

@@ -17,7 +17,8 @@ from sdrest.conversion.run import Progress as ConversionProgress
 from sdrest.core.errors import InvalidInput, ModelNotFound
 from sdrest.core.job import Job
 from sdrest.core.model import Model, ModelType
-from sdrest.jobs.worker import Attempt, Result
+from sdrest.jobs.running import Attempt
+from sdrest.jobs.worker import Result
 from sdrest.registry.registry import Registry
 from sdrest.work.progress import ByteMeter
 
@@ -31,17 +32,11 @@ class FileExecutor:
     def __init__(self, work: Work, threads: ThreadPool) -> None:
         self._work = work
         self._threads = threads
-        self._cancelled: dict[str, threading.Event] = {}
-
-    def cancel(self, job_id: str) -> None:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        if job_id in self._cancelled:
-            self._cancelled[job_id].set()
 
     async def execute(self, attempt: Attempt) -> Result:
         """See :class:`sdrest.jobs.worker.Executor`."""
-        job = attempt.job
-        cancelled = self._cancelled[job.id] = threading.Event()
+        cancelled = threading.Event()
+        attempt.on_cancel(cancelled.set)
         loop = asyncio.get_running_loop()
         started_at = time.monotonic()
         meter = ByteMeter()
@@ -49,15 +44,13 @@ class FileExecutor:
         def report(done: int, total: int) -> None:
             progress = meter.at(done, total)
             if progress is not None:
-                loop.call_soon_threadsafe(attempt.progress, progress)
+                loop.call_soon_threadsafe(attempt.reached, progress)
 
         try:
-            await loop.run_in_executor(self._threads, self._work, job, report, cancelled.is_set)
+            await loop.run_in_executor(self._threads, self._work, attempt.job, report, cancelled.is_set)
         except asyncio.CancelledError:
             cancelled.set()
             raise
-        finally:
-            del self._cancelled[job.id]
         return Result(seconds=time.monotonic() - started_at)
 
 

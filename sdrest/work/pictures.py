@@ -8,7 +8,8 @@ import msgspec
 
 from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
-from sdrest.jobs.worker import Attempt, Result
+from sdrest.jobs.running import Attempt
+from sdrest.jobs.worker import Result
 from sdrest.planning.loras_and_embeddings import cleaned
 from sdrest.planning.upscaler_models import find_upscaler
 from sdrest.work.following import Follower, PictureWriter
@@ -21,13 +22,10 @@ class GenerationExecutor:
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    def cancel(self, job_id: str) -> None:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        self._workshop.engine.cancel(job_id)
-
     async def execute(self, attempt: Attempt) -> Result:
         """See :class:`sdrest.jobs.worker.Executor`."""
         job, workshop = attempt.job, self._workshop
+        attempt.on_cancel(partial(workshop.engine.cancel, job.id))
         parameters = msgspec.convert(job.parameters, GenerationParameters)
         prepare = partial(workshop.prepare, attempt, parameters)
         async with workshop.attempt_folder(attempt, prepare) as (folder, (planned, pictures)):

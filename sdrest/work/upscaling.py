@@ -14,7 +14,8 @@ from sdrest import __version__
 from sdrest.core.job import Output
 from sdrest.core.parameters import UpscaleParameters
 from sdrest.engine import messages
-from sdrest.jobs.worker import Attempt, Result
+from sdrest.jobs.running import Attempt
+from sdrest.jobs.worker import Result
 from sdrest.outputs.pictures import read_rgb, write_png
 from sdrest.planning.upscaler_models import find_upscaler
 from sdrest.work.following import Follower
@@ -29,13 +30,10 @@ class UpscalingExecutor:
         self._workshop = workshop
         self._threads = threads
 
-    def cancel(self, job_id: str) -> None:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        self._workshop.engine.cancel(job_id)
-
     async def execute(self, attempt: Attempt) -> Result:
         """See :class:`sdrest.jobs.worker.Executor`."""
         job, workshop = attempt.job, self._workshop
+        attempt.on_cancel(partial(workshop.engine.cancel, job.id))
         parameters = msgspec.convert(job.parameters, UpscaleParameters)
         model = find_upscaler(workshop.registry, job.model_id)
         source = workshop.files.input_folder(job.id) / parameters.image

@@ -13,7 +13,8 @@ from sdrest.core.errors import GenerationFailed
 from sdrest.core.job import Output, Phase
 from sdrest.core.parameters import VideoFormat, VideoParameters
 from sdrest.engine import messages
-from sdrest.jobs.worker import Attempt, Result
+from sdrest.jobs.running import Attempt
+from sdrest.jobs.worker import Result
 from sdrest.outputs.pictures import is_flat, read_rgb
 from sdrest.outputs.video import MEDIA_TYPES, write_video
 from sdrest.work.following import Follower, PictureWriter, flat_picture, infotext_of
@@ -26,13 +27,10 @@ class VideoExecutor:
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    def cancel(self, job_id: str) -> None:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        self._workshop.engine.cancel(job_id)
-
     async def execute(self, attempt: Attempt) -> Result:
         """See :class:`sdrest.jobs.worker.Executor`."""
         job, workshop = attempt.job, self._workshop
+        attempt.on_cancel(partial(workshop.engine.cancel, job.id))
         parameters = msgspec.convert(job.parameters, VideoParameters)
         prepare = partial(workshop.prepare, attempt, parameters)
         as_frames = parameters.video_format is VideoFormat.FRAMES

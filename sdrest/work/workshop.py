@@ -15,7 +15,7 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
 from sdrest.engine.client import Engine
 from sdrest.jobs.files import JobFiles
-from sdrest.jobs.worker import Attempt
+from sdrest.jobs.running import Attempt
 from sdrest.planning.context_specs import ContextBuilder, ContextPlan
 from sdrest.planning.loras_and_embeddings import AdapterFinder, Adapters
 from sdrest.planning.memory import MemoryPlanner

@@ -14,9 +14,10 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import structlog
 
-from sdrest.core.errors import Cancelled, InvalidInput, ModelUnusable, NotFound, Unavailable
+from sdrest.core.errors import InvalidInput, ModelUnusable, NotFound, Unavailable
 from sdrest.core.job import Job
-from sdrest.jobs.worker import Attempt, Result
+from sdrest.jobs.running import Attempt
+from sdrest.jobs.worker import Result
 from sdrest.net.streaming import Answer, Open
 from sdrest.registry.folders import FolderKind
 from sdrest.registry.incoming import Incoming, IncomingFiles
@@ -53,42 +54,20 @@ class DownloadExecutor:
         self._hubs = hubs
         self._open = open_url
         self._retry_seconds = retry_seconds
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._cancelled: set[str] = set()
-
-    def cancel(self, job_id: str) -> None:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        if job_id in self._running:
-            self._cancelled.add(job_id)
-            self._running[job_id].cancel()
 
     async def execute(self, attempt: Attempt) -> Result:
         """See :class:`sdrest.jobs.worker.Executor`."""
-        job, started_at = attempt.job, time.monotonic()
+        started_at = time.monotonic()
         warnings: list[str] = []
-        task = self._running[job.id] = asyncio.create_task(self._download(attempt, warnings))
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:  # the server stops: the part stays, and the job goes on when it starts again
-            task.cancel()
-            await asyncio.wait({task})
-            raise
-        finally:
-            del self._running[job.id]
-            self._cancelled.discard(job.id)
-        if task.cancelled():
-            raise Cancelled("the download was stopped")
-        await task
-        return Result(seconds=time.monotonic() - started_at, warnings=tuple(warnings))
-
-    async def _download(self, attempt: Attempt, warnings: list[str]) -> None:
         key = part_key(attempt.job.parameters)
         if await asyncio.to_thread(self._files.finished, key) is None:
             transfer = _Transfer(self._registry, self._files, self._hubs, self._open, attempt, key)
             try:
-                warnings += await self._insist(transfer)
-            except asyncio.CancelledError:
-                transfer.end(keep=attempt.job.id not in self._cancelled)
+                warnings = await self._insist(transfer)
+            except (
+                asyncio.CancelledError
+            ):  # when the server stops, the part stays: the job goes on when it starts again
+                transfer.end(keep=not attempt.is_cancelled)
                 raise
             except Unavailable:
                 transfer.end(keep=True)
@@ -97,6 +76,7 @@ class DownloadExecutor:
                 transfer.end(keep=False)
                 raise
         await asyncio.to_thread(self._registry.refresh)
+        return Result(seconds=time.monotonic() - started_at, warnings=tuple(warnings))
 
     async def _insist(self, transfer: _Transfer) -> list[str]:
         """The warnings of a transfer that came to its end, however often the connection broke."""
@@ -235,7 +215,7 @@ class _Transfer:
     def _report(self, total: int | None) -> None:
         progress = self._meter.at(self._come, total)
         if progress is not None:
-            self._attempt.progress(progress)
+            self._attempt.reached(progress)
 
 
 async def whole(work: Callable[..., T], *arguments: object) -> T:

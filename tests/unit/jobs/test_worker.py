@@ -7,21 +7,25 @@ import errno
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sdrest.core.background import Background
-from sdrest.core.errors import EngineUnavailable, InsufficientStorage, Unavailable
-from sdrest.core.job import Job, JobState, JobType
+from sdrest.core.errors import Cancelled, EngineUnavailable, InsufficientStorage, Unavailable
+from sdrest.core.events import JobPreviewed
+from sdrest.core.job import Job, JobState, JobType, Progress
 from sdrest.core.principal import ANYONE
 from sdrest.engine import messages
 from sdrest.engine.client import Engine
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
-from sdrest.jobs.worker import Attempt, Result, Worker
+from sdrest.jobs.submission import Prepared, Submission
+from sdrest.jobs.worker import Result, Worker
 from sdrest.storage.sqlite.database import Database
 from sdrest.storage.sqlite.jobs import SqliteJobStore
 from tests.stub_child import Behaviour
@@ -40,9 +44,6 @@ class Doing:
     async def execute(self, attempt: Attempt) -> Result:
         self.attempts.append(attempt.job)
         return await self._works[min(len(self.attempts), len(self._works)) - 1](attempt)
-
-    def cancel(self, job_id: str) -> None:
-        raise AssertionError("nobody cancels here")
 
 
 async def done(_attempt: Attempt) -> Result:
@@ -90,7 +91,7 @@ class Queue:
         """A new pending job."""
         job = Job(id=f"job-{next(self._numbers)}", type=JobType.LOAD, created_at=datetime.now(UTC))
         await self.store.add(job, max_pending=100)
-        self.service.wake_workers()
+        self.service.running.wake_workers()
         return job.id
 
     async def ended(self, job_id: str) -> Job:
@@ -110,12 +111,17 @@ class Queue:
             self.service.broadcast.unsubscribe(events)
 
 
+async def nothing_is_submitted(_submission: Submission) -> Prepared:
+    raise AssertionError
+
+
 @pytest.fixture
 async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
     database = Database(tmp_path / "queue.sqlite3")
     await database.open()
     store = Refusing(database)
-    queue = Queue(store, JobService(store, Broadcast(), JobFiles(tmp_path / "output", tmp_path / "spool"), intake=None))  # type: ignore[arg-type] # nothing is submitted
+    files = JobFiles(tmp_path / "output", tmp_path / "spool")
+    queue = Queue(store, JobService(store, Broadcast(), files, nothing_is_submitted, max_pending=100))
     yield queue
     for worker in queue.workers:
         await worker.loop.stop()
@@ -183,6 +189,73 @@ async def test_a_stopped_worker_hands_its_job_back(queue: Queue) -> None:
     assert (job.state, job.attempt) == (JobState.PENDING, 0)
 
 
+async def for_ever(_attempt: Attempt) -> Result:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_work_that_says_nothing_of_cancelling_is_cancelled_as_a_task(queue: Queue) -> None:
+    loop = queue.work(Doing(for_ever, done))
+    job_id = await queue.add()
+    await queue.until(job_id, JobState.RUNNING)
+    await queue.service.cancel(job_id, ANYONE)
+    assert (await queue.ended(job_id)).state is JobState.CANCELLED
+    assert (await queue.ended(await queue.add())).state is JobState.COMPLETED
+    assert loop.restarts == 0
+
+
+async def test_work_is_cancelled_by_what_it_says_also_after_the_wish(queue: Queue) -> None:
+    begun, wished, ending = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work(attempt: Attempt) -> Result:
+        attempt.on_cancel(wished.set)
+        begun.set()
+        await wished.wait()
+        attempt.on_cancel(ending.set)  # a second part of the work begins
+        await ending.wait()
+        raise Cancelled
+
+    queue.work(Doing(work))
+    job_id = await queue.add()
+    await begun.wait()
+    await queue.service.cancel(job_id, ANYONE)
+    assert (await queue.ended(job_id)).state is JobState.CANCELLED
+
+
+async def test_a_wish_to_cancel_that_comes_before_the_attempt_is_heard(queue: Queue) -> None:
+    job_id = await queue.add()
+    claimed = await queue.store.claim([JobType.LOAD], now=datetime.now(UTC), lease_seconds=60, worker="engine")
+    assert claimed is not None
+    await queue.service.cancel(job_id, ANYONE)
+    attempt = Attempt(claimed, queue.store, queue.service.broadcast)
+    queue.service.running.begin(attempt)
+    assert attempt.is_cancelled
+
+
+async def test_progress_and_preview_are_the_attempt_s(queue: Queue) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work(attempt: Attempt) -> Result:
+        attempt.reached(Progress(step=3, steps=4, fraction=0.75))
+        attempt.publish(JobPreviewed(attempt.job.id, attempt.job.principal, 3, 8, 8, b"jpeg"))
+        begun.set()
+        await go_on.wait()
+        return Result()
+
+    queue.work(Doing(work))
+    job_id = await queue.add()
+    await begun.wait()
+    running = await queue.service.get(job_id, ANYONE)
+    assert queue.service.progress(running).step == 3
+    preview = queue.service.preview(running)
+    assert preview is not None
+    assert preview.jpeg == b"jpeg"
+    go_on.set()
+    ended = await queue.ended(job_id)
+    assert queue.service.progress(ended) == Progress(fraction=1.0)
+    assert queue.service.preview(ended) is None
+
+
 async def test_a_lost_lease_ends_the_attempt_and_writes_no_ending(queue: Queue) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
@@ -202,7 +275,7 @@ async def test_a_lost_lease_ends_the_attempt_and_writes_no_ending(queue: Queue) 
         job_id, 1, now=datetime.now(UTC), count_attempt=True, outputs=()
     )  # as whoever takes the job over would
     await ended.wait()
-    queue.service.wake_workers()
+    queue.service.running.wake_workers()
     job = await queue.ended(job_id)
     assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
     assert [item.attempt for item in executor.attempts] == [1, 2]
@@ -216,12 +289,10 @@ class Loading:
         self._engine = engine
 
     async def execute(self, attempt: Attempt) -> Result:
+        attempt.on_cancel(partial(self._engine.cancel, attempt.job.id))
         context = messages.ContextSpec(files=(("model", "m.gguf"),))
         await self._engine.run(messages.Load(task=attempt.job.id, context=context), lambda _report: None)
         return Result()
-
-    def cancel(self, job_id: str) -> None:
-        self._engine.cancel(job_id)
 
 
 @pytest.fixture

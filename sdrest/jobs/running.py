@@ -1,0 +1,126 @@
+"""The jobs that are being carried out: what is known of them beside what is stored, and how they are reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+
+from sdrest.core.errors import SdrestError
+from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, OutputMade
+from sdrest.core.job import Job, JobState, JobType, Output, Progress, with_output
+from sdrest.jobs.events import Broadcast
+from sdrest.jobs.store import JobStore
+
+log = structlog.get_logger(__name__)
+
+
+class Attempt:
+    """One attempt at a job: its executor tells here what becomes of it, and hears that the job is to be cancelled."""
+
+    def __init__(self, job: Job, store: JobStore, broadcast: Broadcast) -> None:
+        self.job = job
+        #: All files of the job, those of earlier attempts included.
+        self.outputs = job.outputs
+        self.progress = Progress()
+        #: The newest preview.
+        self.preview: JobPreviewed | None = None
+        #: Whether somebody wants the job cancelled.
+        self.is_cancelled = False
+        self._store = store
+        self._broadcast = broadcast
+        self._cancel: Callable[[], object] | None = None
+
+    def cancel(self) -> None:
+        """End the attempt soon."""
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            if self._cancel is not None:
+                self._cancel()
+
+    def on_cancel(self, cancel: Callable[[], object]) -> None:
+        """What ends the work from now on, in the place of what did before; called at once when the job is to be cancelled already.
+
+        An executor that says nothing here is cancelled as an asyncio task is.
+        """
+        self._cancel = cancel
+        if self.is_cancelled:
+            cancel()
+
+    def reached(self, progress: Progress) -> None:
+        """Note and publish how far the work is."""
+        self.progress = progress
+        self._broadcast.publish(JobProgressed(self.job.id, self.job.principal, progress))
+
+    async def made(self, output: Output) -> None:
+        """Note and publish a file. From when it is whole it is the job's, however the attempt ends."""
+        self.outputs = with_output(self.outputs, output)
+        try:
+            await self._store.note_output(self.job.id, self.job.attempt, output)
+        except SdrestError as error:  # it is with the ending
+            log.error("cannot note an output", file=output.file, problem=error.message)
+        self._broadcast.publish(OutputMade(self.job.id, self.job.principal, output))
+
+    def publish(self, event: Event) -> None:
+        """Publish any other event of the work; its newest preview is kept."""
+        if isinstance(event, JobPreviewed):
+            self.preview = event
+        self._broadcast.publish(event)
+
+
+class RunningJobs:
+    """The attempts of all workers, and what wakes workers."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        self._broadcast = broadcast
+        self._attempts: dict[str, Attempt] = {}
+        #: Running jobs that are to be cancelled: the wish may come before the attempt.
+        self._unwanted: set[str] = set()
+        self._wakers: list[tuple[Collection[JobType], asyncio.Event]] = []
+
+    def of(self, job_id: str) -> Attempt | None:
+        """The attempt at a job until its ending is stored; None while nobody works on it."""
+        return self._attempts.get(job_id)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Let an attempt be known, and cancelled."""
+        job = attempt.job
+        self._attempts[job.id] = attempt
+        if job.id in self._unwanted:
+            attempt.cancel()
+        self.changed(job, JobState.PENDING)
+
+    def abandon(self, attempt: Attempt) -> None:
+        """Forget an attempt whose job is somebody else's now."""
+        if self._attempts.get(attempt.job.id) is attempt:
+            del self._attempts[attempt.job.id]
+
+    def cancel(self, job_id: str) -> None:
+        """End the attempt at a job soon, or as soon as it begins."""
+        self._unwanted.add(job_id)
+        if job_id in self._attempts:
+            self._attempts[job_id].cancel()
+
+    def changed(self, job: Job, before: JobState | None) -> None:
+        """What every stored change of state brings with it; ``before`` is None for a new job."""
+        if job.state is not JobState.RUNNING:
+            self._attempts.pop(job.id, None)
+        if job.is_finished:
+            self._unwanted.discard(job.id)
+            log.info("job ended", job_id=job.id, state=job.state, seconds=job.seconds)
+        self._broadcast.publish(JobChanged(job, before))
+        if job.state is JobState.PENDING:
+            self.wake_workers(job.type)
+
+    def new_waker(self, types: Collection[JobType]) -> asyncio.Event:
+        """An event of the worker's own that is set whenever a job of these types may have become claimable."""
+        waker = asyncio.Event()
+        self._wakers.append((types, waker))
+        return waker
+
+    def wake_workers(self, job_type: JobType | None = None) -> None:
+        """Let every worker look at the queue, or those that take jobs of one type."""
+        for types, waker in self._wakers:
+            if job_type is None or job_type in types:
+                waker.set()
