@@ -83,7 +83,7 @@ async def _point(app: Inside, model: str, side: int) -> tuple[float, ...]:
     await app.picture(model, prompt="a red apple", width=side, height=side, steps=1, cfg_scale=1.0, seed=1)
     peak = _high_water_mib(app.engine_process().pid)
     # The picture began with a dry run, whose result is what the next plan goes by.
-    planned = await asyncio.to_thread(app.workshop.plan, found.id, parameters)
+    planned = await asyncio.to_thread(app.workshop.plan, found, parameters)
     return before, loaded, planned.demand.compute / _MIB, planned.demand.weights / _MIB, peak
 
 

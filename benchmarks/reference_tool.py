@@ -117,7 +117,7 @@ async def _own(app: Inside) -> tuple[float, float]:
             "scheduler": "discrete",
         }
         found = app.registry.resolve(MODEL)
-        planned = await asyncio.to_thread(app.workshop.plan, found.id, GenerationParameters())
+        planned = await asyncio.to_thread(app.workshop.plan, found, GenerationParameters())
         await app.engine.run(messages.Load(task="load", context=planned.context.spec), lambda _report: None)
         await app.picture(MODEL, **values)
     finally:

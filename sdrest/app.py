@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -67,13 +68,14 @@ from sdrest.work.downloads.executor import DownloadExecutor
 from sdrest.work.downloads.hubs import Hubs
 from sdrest.work.downloads.parts import Parts
 from sdrest.work.downloads.requests import Downloads
+from sdrest.work.engine_executor import EngineExecutor
 from sdrest.work.load_tests import LoadTestExecutor
 from sdrest.work.loaded_models import Residency
 from sdrest.work.loading import LoadExecutor
 from sdrest.work.model_files import FileExecutor, converting, hashing
-from sdrest.work.pictures import GenerationExecutor
-from sdrest.work.upscaling import UpscalingExecutor
-from sdrest.work.video import VideoExecutor
+from sdrest.work.pictures import picture_order
+from sdrest.work.upscaling import upscaling_order
+from sdrest.work.video import video_order
 from sdrest.work.workshop import Workshop
 
 log = structlog.get_logger(__name__)
@@ -296,14 +298,14 @@ def _transfers(
 
 def _engine_executors(workshop: Workshop, threads: int) -> dict[JobType, Executor]:
     """Who carries out the jobs that need the engine."""
-    pictures = GenerationExecutor(workshop)
+    pictures = EngineExecutor(workshop, picture_order)
     return {
         JobType.TXT2IMG: pictures,
         JobType.IMG2IMG: pictures,
         JobType.INPAINT: pictures,
         JobType.CONTROLNET: pictures,
-        JobType.UPSCALE: UpscalingExecutor(workshop, threads=threads),
-        JobType.VIDEO: VideoExecutor(workshop),
+        JobType.UPSCALE: EngineExecutor(workshop, partial(upscaling_order, threads=threads)),
+        JobType.VIDEO: EngineExecutor(workshop, video_order),
         JobType.LOAD: LoadExecutor(workshop),
     }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound
-from sdrest.core.model import MAIN_TYPES, Component, Loading, Model
+from sdrest.core.model import Component, Loading, Model
 from sdrest.core.names import LoraApplyMode, PreviewMode
 from sdrest.core.parameters import Components, GenerationParameters
 from sdrest.engine.messages import ContextSpec
@@ -53,14 +53,6 @@ class ContextBuilder:
     def __init__(self, registry: Registry, *, threads: int) -> None:
         self._registry = registry
         self._threads = threads
-
-    def resolve(self, model_id: str) -> Model:
-        """The main model of that id.
-
-        Raises:
-            ModelNotFound: it has gone.
-        """
-        return self._registry.resolve(model_id, MAIN_TYPES)
 
     def plan(self, model: Model, parameters: GenerationParameters, adapters: Adapters | None = None) -> ContextPlan:
         """The context for a job on ``model``.

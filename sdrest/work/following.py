@@ -30,12 +30,16 @@ Write = Callable[[messages.PictureMade], Output]
 
 
 class Follower:
-    """Hears the reports of one attempt; ``write`` is called with each picture while the next one is made."""
+    """Hears the reports of one attempt; ``write`` is called with each picture while the next one is made.
 
-    def __init__(self, attempt: Attempt, images: int, write: Write) -> None:
+    Without it, the pictures are collected.
+    """
+
+    def __init__(self, attempt: Attempt, images: int, write: Write | None = None) -> None:
         self._attempt = attempt
         self._write = write
         self._tracker = ProgressTracker(images)
+        self.collected: list[messages.PictureMade] = []
         self._writing: list[asyncio.Task[None]] = []
         self._preview: asyncio.Task[None] | None = None
         self._loading = -1
@@ -46,7 +50,10 @@ class Follower:
             case messages.Progressed():
                 self._progressed(report)
             case messages.PictureMade():
-                self.write(partial(self._write, report))
+                if self._write is None:
+                    self.collected.append(report)
+                else:
+                    self.write(partial(self._write, report))
             case messages.Previewed() if self._preview is None or self._preview.done():
                 # A preview that comes while the last one is still being encoded is dropped: the next one is newer.
                 self._preview = asyncio.create_task(self._publish_preview(report))

@@ -34,7 +34,7 @@ class LoadTestExecutor:
 
     async def _load(self, attempt: Attempt) -> Loaded:
         job, workshop = attempt.job, self._workshop
-        planned = await asyncio.to_thread(workshop.plan, job.model_id, GenerationParameters())
+        planned = await asyncio.to_thread(workshop.plan, workshop.model(job), GenerationParameters())
         needed = planned.demand.weights + messages.CONTEXT_OVERHEAD_BYTES
         allowed = min(planned.demand.budget, psutil.virtual_memory().available)
         if needed > allowed:

@@ -1,53 +1,48 @@
-"""Carrying out generation jobs: from stored parameters to an engine task, from raw pictures to finished files."""
+"""Making pictures: from the stored parameters of a job to what the engine is to do."""
 
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
 from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
 from sdrest.jobs.running import Attempt
-from sdrest.jobs.worker import Result
 from sdrest.planning.loras_and_embeddings import cleaned
 from sdrest.planning.upscaler_models import find_upscaler
-from sdrest.work.following import Follower, PictureWriter
+from sdrest.registry.registry import Registry
+from sdrest.work.engine_executor import Order
+from sdrest.work.following import PictureWriter
+from sdrest.work.input_pictures import prepare_inputs
 from sdrest.work.workshop import Workshop
 
 
-class GenerationExecutor:
-    """Runs picture jobs on the engine and writes what it makes."""
+def picture_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
+    """The pictures of a job, each written when it is there; raises as :meth:`Workshop.plan`."""
+    job, files = attempt.job, workshop.files
+    parameters = msgspec.convert(job.parameters, GenerationParameters)
+    planned = workshop.plan(workshop.model(job), parameters)
+    hires_model = parameters.hires.upscale_model if parameters.hires.enabled else ""
+    task = messages.Generate(
+        task=job.id,
+        context=planned.context.spec,
+        parameters=cleaned(parameters, planned.adapters),
+        folder=str(folder),
+        pictures=prepare_inputs(parameters, files.input_folder(job.id), folder),
+        loras=planned.adapters.loras,
+        hires_model=_upscaler(workshop.registry, hires_model),
+        upscale_model=_upscaler(workshop.registry, parameters.upscale_model),
+        demand=planned.demand,
+    )
+    return Order(
+        task=task,
+        images=parameters.batch_count,
+        write=PictureWriter(attempt, parameters, files.output_folder(job.id)),
+        learn=partial(workshop.memory.learn, planned.context, parameters),
+    )
 
-    def __init__(self, workshop: Workshop) -> None:
-        self._workshop = workshop
 
-    async def execute(self, attempt: Attempt) -> Result:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        job, workshop = attempt.job, self._workshop
-        attempt.on_cancel(partial(workshop.engine.cancel, job.id))
-        parameters = msgspec.convert(job.parameters, GenerationParameters)
-        prepare = partial(workshop.prepare, attempt, parameters)
-        async with workshop.attempt_folder(attempt, prepare) as (folder, (planned, pictures)):
-            task = messages.Generate(
-                task=job.id,
-                context=planned.context.spec,
-                parameters=cleaned(parameters, planned.adapters),
-                folder=str(folder),
-                pictures=pictures,
-                loras=planned.adapters.loras,
-                hires_model=self._upscaler(parameters.hires.upscale_model if parameters.hires.enabled else ""),
-                upscale_model=self._upscaler(parameters.upscale_model),
-                demand=planned.demand,
-            )
-            follower = Follower(
-                attempt,
-                parameters.batch_count,
-                PictureWriter(attempt, parameters, workshop.files.output_folder(job.id)),
-            )
-            done = await workshop.run_planned(planned, parameters, task, follower)
-            await follower.finish()
-        return Result(done.seconds)
-
-    def _upscaler(self, name: str) -> str:
-        return str(find_upscaler(self._workshop.registry, name).path) if name else ""
+def _upscaler(registry: Registry, name: str) -> str:
+    return str(find_upscaler(registry, name).path) if name else ""

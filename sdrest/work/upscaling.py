@@ -1,9 +1,8 @@
-"""Carrying out upscaling jobs."""
+"""Enlarging pictures."""
 
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,42 +14,32 @@ from sdrest.core.job import Output
 from sdrest.core.parameters import UpscaleParameters
 from sdrest.engine import messages
 from sdrest.jobs.running import Attempt
-from sdrest.jobs.worker import Result
 from sdrest.outputs.pictures import read_rgb, write_png
 from sdrest.planning.upscaler_models import find_upscaler
-from sdrest.work.following import Follower
+from sdrest.work.engine_executor import Order
 from sdrest.work.input_pictures import flattened
 from sdrest.work.workshop import Workshop
 
 
-class UpscalingExecutor:
-    """Enlarges one picture on the engine. The model's context stays loaded: ESRGAN models have their own."""
+def upscaling_order(workshop: Workshop, attempt: Attempt, folder: Path, *, threads: int) -> Order:
+    """One picture enlarged. The model's context stays loaded: ESRGAN models have their own.
 
-    def __init__(self, workshop: Workshop, *, threads: int) -> None:
-        self._workshop = workshop
-        self._threads = threads
-
-    async def execute(self, attempt: Attempt) -> Result:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        job, workshop = attempt.job, self._workshop
-        attempt.on_cancel(partial(workshop.engine.cancel, job.id))
-        parameters = msgspec.convert(job.parameters, UpscaleParameters)
-        model = find_upscaler(workshop.registry, job.model_id)
-        source = workshop.files.input_folder(job.id) / parameters.image
-        async with workshop.attempt_folder(attempt, partial(_as_array, source)) as (folder, picture):
-            task = messages.Upscale(
-                task=job.id,
-                picture=str(picture),
-                model=str(model.path),
-                factor=parameters.upscale_factor,
-                folder=str(folder),
-                threads=self._threads,
-                tile_size=parameters.tile_size,
-            )
-            follower = Follower(attempt, 1, _Writer(parameters, model.name, workshop.files.output_folder(job.id)))
-            done = await workshop.run(task, follower)
-            await follower.finish()
-        return Result(done.seconds)
+    Raises:
+        InvalidInput: the model has gone.
+    """
+    job, files = attempt.job, workshop.files
+    parameters = msgspec.convert(job.parameters, UpscaleParameters)
+    model = find_upscaler(workshop.registry, job.model_id)
+    task = messages.Upscale(
+        task=job.id,
+        picture=str(_as_array(files.input_folder(job.id) / parameters.image, folder)),
+        model=str(model.path),
+        factor=parameters.upscale_factor,
+        folder=str(folder),
+        threads=threads,
+        tile_size=parameters.tile_size,
+    )
+    return Order(task=task, write=_Writer(parameters, model.name, files.output_folder(job.id)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

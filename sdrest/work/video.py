@@ -1,4 +1,4 @@
-"""Carrying out video jobs: the engine makes frames, which become one file, or one picture each."""
+"""Making videos: the engine makes frames, which become one file, or one picture each."""
 
 from __future__ import annotations
 
@@ -10,56 +10,39 @@ import msgspec
 import numpy as np
 
 from sdrest.core.errors import GenerationFailed
-from sdrest.core.job import Output, Phase
+from sdrest.core.job import Output
 from sdrest.core.parameters import VideoFormat, VideoParameters
 from sdrest.engine import messages
 from sdrest.jobs.running import Attempt
-from sdrest.jobs.worker import Result
 from sdrest.outputs.pictures import is_flat, read_rgb
 from sdrest.outputs.video import MEDIA_TYPES, write_video
-from sdrest.work.following import Follower, PictureWriter, flat_picture, infotext_of
+from sdrest.work.engine_executor import Order
+from sdrest.work.following import PictureWriter, flat_picture, infotext_of
+from sdrest.work.input_pictures import prepare_inputs
 from sdrest.work.workshop import Workshop
 
 
-class VideoExecutor:
-    """Runs video jobs on the engine and writes what it makes."""
-
-    def __init__(self, workshop: Workshop) -> None:
-        self._workshop = workshop
-
-    async def execute(self, attempt: Attempt) -> Result:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        job, workshop = attempt.job, self._workshop
-        attempt.on_cancel(partial(workshop.engine.cancel, job.id))
-        parameters = msgspec.convert(job.parameters, VideoParameters)
-        prepare = partial(workshop.prepare, attempt, parameters)
-        as_frames = parameters.video_format is VideoFormat.FRAMES
-        output_folder = workshop.files.output_folder(job.id)
-        async with workshop.attempt_folder(attempt, prepare) as (folder, (planned, pictures)):
-            task = messages.GenerateVideo(
-                task=job.id,
-                context=planned.context.spec,
-                parameters=dataclasses.replace(parameters, prompt=planned.adapters.prompt),
-                folder=str(folder),
-                pictures=pictures,
-                loras=planned.adapters.loras,
-                demand=planned.demand,
-            )
-            made: list[messages.PictureMade] = []
-            follower = Follower(attempt, 1, PictureWriter(attempt, parameters, output_folder))
-
-            def heard(report: messages.Report) -> None:
-                if isinstance(report, messages.PictureMade) and not as_frames:
-                    made.append(report)
-                else:
-                    follower.heard(report)
-
-            done = await workshop.run_planned(planned, parameters, task, follower, heard)
-            if not as_frames:
-                follower.enter(Phase.SAVE)
-                follower.write(partial(VideoWriter(attempt, parameters, output_folder), made))
-            await follower.finish()
-        return Result(done.seconds)
+def video_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
+    """The frames of a job as one file, or each as a picture; raises as :meth:`Workshop.plan`."""
+    job, files = attempt.job, workshop.files
+    parameters = msgspec.convert(job.parameters, VideoParameters)
+    planned = workshop.plan(workshop.model(job), parameters)
+    task = messages.GenerateVideo(
+        task=job.id,
+        context=planned.context.spec,
+        parameters=dataclasses.replace(parameters, prompt=planned.adapters.prompt),
+        folder=str(folder),
+        pictures=prepare_inputs(parameters, files.input_folder(job.id), folder),
+        loras=planned.adapters.loras,
+        demand=planned.demand,
+    )
+    as_frames, output_folder = parameters.video_format is VideoFormat.FRAMES, files.output_folder(job.id)
+    return Order(
+        task=task,
+        write=PictureWriter(attempt, parameters, output_folder) if as_frames else None,
+        join=None if as_frames else VideoWriter(attempt, parameters, output_folder),
+        learn=partial(workshop.memory.learn, planned.context, parameters),
+    )
 
 
 class VideoWriter:

@@ -117,7 +117,7 @@ async def estimate(request: web.Request) -> web.Response:
         steps=parameters.steps,
         count=parameters.batch_count,
     )
-    demand = (await asyncio.to_thread(request.app[WORKSHOP].plan, model.id, parameters)).demand
+    demand = (await asyncio.to_thread(request.app[WORKSHOP].plan, model, parameters)).demand
     total = demand.weights + demand.compute
     available = psutil.virtual_memory().available + request.app[ENGINE].supervisor.memory_bytes
     reply: EstimateView = {

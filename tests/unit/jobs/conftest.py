@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sdrest.jobs.earlier_results import EarlierResults
+from sdrest.jobs.intake import Intake
 
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters
 from sdrest.core.principal import ANYONE, Principal, Role, principal_of
 from sdrest.jobs.allowance import Allowance, Allowances
-from sdrest.jobs.earlier_results import EarlierResults
 from sdrest.jobs.files import JobFiles
-from sdrest.jobs.intake import Intake
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
 from sdrest.storage.memory import MemoryJobStore

@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sdrest.jobs.earlier_results import EarlierResults
+from sdrest.jobs.intake import Intake
+
 from sdrest.core.errors import Unavailable
 from sdrest.core.events import Event, JobChanged
 from sdrest.core.files import atomic_file
@@ -18,10 +21,8 @@ from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters
 from sdrest.core.principal import ANYONE
 from sdrest.jobs.allowance import Allowance, Allowances
-from sdrest.jobs.earlier_results import EarlierResults
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
-from sdrest.jobs.intake import Intake
 from sdrest.jobs.service import JobService
 from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Prepared, Submission

@@ -1,0 +1,82 @@
+"""Carrying out jobs on the engine: the task, the reports on the way, the files in the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sdrest.core.errors import InsufficientMemory
+from sdrest.core.job import Output, Phase
+from sdrest.engine import messages
+from sdrest.jobs.running import Attempt
+from sdrest.jobs.worker import Result
+from sdrest.work.following import Follower, Write
+from sdrest.work.workshop import Workshop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the engine is to do for a job, and what becomes of what it makes."""
+
+    task: messages.Task
+    #: How many pictures are made one after another.
+    images: int = 1
+    #: Writes a raw picture, on a worker thread, while the next one is made; None: they are only collected.
+    write: Write | None = None
+    #: Writes the collected pictures as one file, on a worker thread.
+    join: Callable[[list[messages.PictureMade]], Output] | None = None
+    #: Told, on a worker thread, how many bytes the largest compute buffer of the task takes.
+    learn: Callable[[int], None] | None = None
+
+
+class EngineExecutor:
+    """Carries out jobs of one kind; see :class:`sdrest.jobs.worker.Executor`.
+
+    Args:
+        workshop: The engine, and what is known of the jobs' files.
+        order: Makes the order of an attempt; its files for the engine go into the folder. Called on a worker thread.
+    """
+
+    def __init__(self, workshop: Workshop, order: Callable[[Workshop, Attempt, Path], Order]) -> None:
+        self._workshop = workshop
+        self._order = order
+
+    async def execute(self, attempt: Attempt) -> Result:
+        """See :class:`sdrest.jobs.worker.Executor`."""
+        job_id = attempt.job.id
+        attempt.on_cancel(partial(self._workshop.engine.cancel, job_id))
+        try:
+            order = await asyncio.to_thread(self._begin, attempt)
+            follower = Follower(attempt, order.images, order.write)
+            done = await self._run(order, follower)
+            if order.join is not None:
+                follower.enter(Phase.SAVE)
+                follower.write(partial(order.join, follower.collected))
+            await follower.finish()
+        finally:
+            await asyncio.to_thread(self._workshop.files.end_attempts, job_id)
+        return Result(done.seconds)
+
+    def _begin(self, attempt: Attempt) -> Order:
+        folder = self._workshop.files.begin_attempt(attempt.job.id, attempt.job.attempt)
+        return self._order(self._workshop, attempt, folder)
+
+    async def _run(self, order: Order, follower: Follower) -> messages.Done:
+        """Run the task; when it fails, nothing more of it appears after this."""
+        try:
+            done = await self._workshop.engine.run(order.task, follower.heard)
+        except BaseException as error:
+            await follower.abandon()
+            if isinstance(error, InsufficientMemory):
+                await _learn(order, error.details.get("compute_bytes"))
+            raise
+        await _learn(order, done.result.get("compute_bytes"))
+        return done
+
+
+async def _learn(order: Order, compute_bytes: object) -> None:
+    if order.learn is not None and isinstance(compute_bytes, int):
+        await asyncio.to_thread(order.learn, compute_bytes)
