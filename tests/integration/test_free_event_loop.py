@@ -29,7 +29,7 @@ from sdrest.outputs import png
 from sdrest.outputs.pictures import decode_picture
 from sdrest.outputs.thumbnails import Thumbnails
 from sdrest.settings import load_settings
-from sdrest.web.http.reading import INLINE_BYTES
+from sdrest.web.http.bodies import INLINE_BYTES
 from tests.integration.generation_modes import Client, place
 from tests.tiny.fixtures import cached
 

@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sdrest.jobs.earlier_results import EarlierResults
-from sdrest.jobs.intake import Intake
 
-from sdrest.core.job import Job, JobState, JobType
+from sdrest.core.job import Job, JobType
 from sdrest.core.parameters import GenerationParameters
 from sdrest.core.principal import ANYONE, Principal, Role, principal_of
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
 from sdrest.storage.memory import MemoryJobStore
-from tests.unit.jobs.queue_server import Clock, RecordingBroadcast, Unchecked
+from tests.unit.jobs.queue_server import Clock, RecordingBroadcast, unchecked
 
 ANN, BOB = (principal_of(name, Role.USER, "jwt") for name in ("ann", "bob"))
 
@@ -44,7 +43,7 @@ class Queue:
         """The next job, running."""
         job = await self.store.claim(list(JobType), now=self.clock(), lease_seconds=60, worker="test")
         assert job is not None
-        self.service.report_state(job, JobState.PENDING)
+        self.service.running.begin(Attempt(job, self.store, self.broadcast))
         return job
 
     def spool(self) -> list[str]:
@@ -58,14 +57,6 @@ def queue(tmp_path: Path) -> Queue:
     """With room for three jobs, two of each user; a user's picture may have 512 × 512 pixels."""
     store, clock, broadcast = MemoryJobStore(), Clock(), RecordingBroadcast()
     files = JobFiles(tmp_path / "output", tmp_path / "spool")
-    intake = Intake(
-        store,
-        files,
-        Unchecked(),
-        EarlierResults(store, files),
-        max_pending=3,
-        allowances=Allowances(user=Allowance(max_pending=2, max_pixels=512 * 512)),
-        clock=clock,
-    )
-    service = JobService(store, broadcast, files, intake, clock=clock)
+    allowances = Allowances(user=Allowance(max_pending=2, max_pixels=512 * 512))
+    service = JobService(store, broadcast, files, unchecked, max_pending=3, allowances=allowances, clock=clock)
     return Queue(service, store, files, broadcast, clock, tmp_path)

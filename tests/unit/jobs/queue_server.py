@@ -8,11 +8,9 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-
-from sdrest.jobs.earlier_results import EarlierResults
-from sdrest.jobs.intake import Intake
 
 from sdrest.core.errors import Unavailable
 from sdrest.core.events import Event, JobChanged
@@ -23,11 +21,12 @@ from sdrest.core.principal import ANYONE
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Prepared, Submission
 from sdrest.jobs.webhooks import URL_KEY
-from sdrest.jobs.worker import Attempt, Result, Worker
+from sdrest.jobs.worker import Result, Worker
 from sdrest.storage.sqlite.database import Database
 from sdrest.storage.sqlite.jobs import SqliteJobStore
 
@@ -127,16 +126,13 @@ class RecordingBroadcast(Broadcast):
         super().publish(event)
 
 
-class Unchecked:
+async def unchecked(submission: Submission) -> Prepared:
     """Takes every submission as it is."""
-
-    async def prepare(self, submission: Submission) -> Prepared:
-        """See :class:`sdrest.jobs.intake.Preparer`."""
-        parameters = submission.parameters
-        assert isinstance(parameters, GenerationParameters)
-        shared = submission.reuse and parameters.seed != RANDOM_SEED
-        shape = (submission.type, parameters.prompt, parameters.batch_count, len(submission.pictures))
-        return Prepared(parameters, None, result_key=repr(shape) if shared else "")
+    parameters = submission.parameters
+    assert isinstance(parameters, GenerationParameters)
+    shared = submission.reuse and parameters.seed != RANDOM_SEED
+    shape = (submission.type, parameters.prompt, parameters.batch_count, len(submission.pictures))
+    return Prepared(parameters, None, result_key=repr(shape) if shared else "")
 
 
 @dataclass
@@ -153,13 +149,12 @@ class PacedExecutor:
     waiting: Attempt | None = None
     _steps: asyncio.Queue[Step] = field(default_factory=asyncio.Queue)
 
-    def cancel(self, job_id: str) -> None:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        self.asked.add(job_id)
-
     async def execute(self, attempt: Attempt) -> Result:
         """See :class:`sdrest.jobs.worker.Executor`."""
         job = attempt.job
+        if attempt.is_cancelled:
+            self.begun_unwanted.append(job.id)
+        attempt.on_cancel(partial(self.asked.add, job.id))
         stored = await SqliteJobStore(self.database).get(job.id)
         assert stored is not None
         if stored.cancel_requested_at is not None and job.id not in self.asked:
@@ -205,16 +200,15 @@ class QueueServer:
         await self.store.set_value(URL_KEY, "http://example.org/hook")  # so that each ending is noted, once
         self.files = JobFiles(folder / "output", folder / "spool")
         self.broadcast = RecordingBroadcast()
-        intake = Intake(
+        self.service = JobService(
             self.store,
+            self.broadcast,
             self.files,
-            Unchecked(),
-            EarlierResults(self.store, self.files),
+            unchecked,
             max_pending=MAX_PENDING,
             allowances=Allowances(user=Allowance(max_pending=MAX_PENDING_OF_USER)),
             clock=clock,
         )
-        self.service = JobService(self.store, self.broadcast, self.files, intake, clock=clock)
         self.executor = PacedExecutor(self.files, self.database)
         executors = dict.fromkeys(PICTURE_TYPES, self.executor)
         self.worker = Worker("engine", self.service, executors, max_attempts=2, clock=clock)

@@ -35,8 +35,9 @@ from sdrest.core.job import TERMINAL_STATES, Job, JobState, JobType, Progress
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters
 from sdrest.core.principal import ANYONE, Principal, Role, principal_of
 from sdrest.jobs.retention import Keep, Retention
+from sdrest.jobs.running import Attempt
 from sdrest.jobs.submission import Submission
-from sdrest.jobs.worker import Attempt, Result
+from sdrest.jobs.worker import Result
 from tests.unit.jobs.queue_server import Clock, QueueServer, content_of
 
 T = TypeVar("T")
@@ -339,7 +340,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def progress(self) -> None:
         async def step(attempt: Attempt) -> None:
-            attempt.progress(Progress(step=1, steps=2, fraction=0.5))
+            attempt.reached(Progress(step=1, steps=2, fraction=0.5))
 
         self.do(self.server.step(step))
 

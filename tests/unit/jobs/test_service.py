@@ -12,6 +12,7 @@ from sdrest.core.events import JobPreviewed, JobRemoved
 from sdrest.core.job import Job, JobState, JobType, Output, Progress
 from sdrest.core.parameters import GenerationParameters
 from sdrest.core.principal import ANYONE
+from sdrest.jobs.running import Attempt
 from sdrest.jobs.store import Ending, JobFilter
 from sdrest.jobs.submission import Submission
 from tests.unit.jobs.conftest import ANN, BOB, Queue
@@ -29,7 +30,7 @@ async def ended(queue: Queue, state: JobState = JobState.COMPLETED, *, picture: 
     outputs = (PICTURE,) if picture else ()
     done = await queue.store.finish(job.id, 1, Ending(state=state, finished_at=queue.clock(), outputs=outputs))
     assert done is not None
-    queue.service.report_state(done, JobState.RUNNING)
+    queue.service.running.changed(done, JobState.RUNNING)
     return done
 
 
@@ -56,7 +57,9 @@ async def test_a_pending_job_is_cancelled_at_once_a_running_one_is_asked(queue: 
     running = await queue.claimed()
     assert running.id == first.id
     asked: list[str] = []
-    assert queue.service.attend(running, lambda: asked.append(running.id))
+    attempt = queue.service.running.of(running.id)
+    assert attempt is not None
+    attempt.on_cancel(lambda: asked.append(running.id))
     assert (await queue.service.cancel(first.id, ANYONE)).state is JobState.RUNNING
     assert asked == [first.id]
     assert (await queue.service.cancel(second.id, ANYONE)).state is JobState.CANCELLED
@@ -70,7 +73,9 @@ async def test_a_cancel_that_comes_before_the_worker_has_the_job_counts(queue: Q
     claimed = await queue.store.claim([JobType.TXT2IMG], now=queue.clock(), lease_seconds=60, worker="test")
     assert claimed is not None
     await queue.service.cancel(job.id, ANYONE)
-    assert not queue.service.attend(claimed, lambda: None)
+    attempt = Attempt(claimed, queue.store, queue.broadcast)
+    queue.service.running.begin(attempt)
+    assert attempt.is_cancelled
 
 
 async def test_clearing_cancels_ones_own_or_all(queue: Queue) -> None:
@@ -101,7 +106,8 @@ async def test_a_pause_survives_a_restart(queue: Queue) -> None:
 
 
 async def test_workers_are_woken_for_their_own_jobs(queue: Queue) -> None:
-    pictures, hashes = queue.service.new_waker([JobType.TXT2IMG]), queue.service.new_waker([JobType.HASH])
+    running = queue.service.running
+    pictures, hashes = running.new_waker([JobType.TXT2IMG]), running.new_waker([JobType.HASH])
     await queue.submit()
     assert pictures.is_set()
     assert not hashes.is_set()
@@ -127,15 +133,17 @@ async def test_what_is_reported_is_there_while_the_job_runs(queue: Queue) -> Non
     await queue.submit()
     job = await queue.claimed()
     preview = JobPreviewed(job.id, "", 1, 8, 8, b"jpeg")
-    queue.service.report(preview)
-    queue.service.report_progress(job, Progress(step=1, steps=2, fraction=0.5))
-    await queue.service.report_output(job, PICTURE)
+    attempt = queue.service.running.of(job.id)
+    assert attempt is not None
+    attempt.publish(preview)
+    attempt.reached(Progress(step=1, steps=2, fraction=0.5))
+    await attempt.made(PICTURE)
     assert queue.service.preview(job) == preview
     assert queue.service.progress(job).fraction == 0.5
     assert (await queue.service.get(job.id, ANYONE)).outputs == (PICTURE,)
     done = await queue.store.finish(job.id, 1, Ending(state=JobState.COMPLETED, finished_at=queue.clock()))
     assert done is not None
-    queue.service.report_state(done, JobState.RUNNING)
+    queue.service.running.changed(done, JobState.RUNNING)
     assert queue.service.preview(done) is None
     assert queue.service.progress(done) == Progress(fraction=1.0)
 
