@@ -216,7 +216,8 @@ class QueueServer:
         self.service = JobService(self.store, self.broadcast, self.files, intake, clock=clock)
         self.executor = PacedExecutor(self.files, self.database)
         executors = dict.fromkeys(PICTURE_TYPES, self.executor)
-        self.worker = Worker("engine", self.service, executors, max_attempts=2, clock=clock)
+        # A lease so long that no real time brings a write between those that are told to come.
+        self.worker = Worker("engine", self.service, executors, max_attempts=2, lease_seconds=1e6, clock=clock)
         self.database.fuse = fuse
         try:
             await self.service.restore()
