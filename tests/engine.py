@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from sdrest.engine import messages
 from sdrest.engine.client import Engine, Listener
 from sdrest.settings import Settings
@@ -29,6 +32,37 @@ class EngineOnDemand(Engine):
             await super().until_ready()
 
 
-def engine_on_demand(settings: Settings) -> EngineOnDemand:
+class EngineWithGate(EngineOnDemand):
+    """Holds back what a task reports after its first picture until ``gate`` is set: so a test meets a job that is half done."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.gate = asyncio.Event()
+
+    async def run(self, task: messages.Task, listener: Listener) -> messages.Done:
+        """Run the task; it does not end before the gate is open."""
+        held: list[messages.Report] = []
+        begun = False
+
+        def hear(report: messages.Report) -> None:
+            nonlocal begun
+            if begun and not self.gate.is_set():
+                held.append(report)
+                return
+            release()
+            begun = begun or isinstance(report, messages.PictureMade)
+            listener(report)
+
+        def release() -> None:
+            while held:
+                listener(held.pop(0))
+
+        done = await super().run(task, hear)
+        await self.gate.wait()
+        release()
+        return done
+
+
+def engine_for(settings: Settings, kind: type[EngineOnDemand] = EngineOnDemand) -> EngineOnDemand:
     """The engine of an application with these settings."""
-    return EngineOnDemand(cancel_grace_seconds=settings.cancel_grace_seconds, hang_seconds=settings.engine_hang_seconds)
+    return kind(cancel_grace_seconds=settings.cancel_grace_seconds, hang_seconds=settings.engine_hang_seconds)

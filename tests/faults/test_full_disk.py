@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from sdrest.web.keys import ENGINE
+
 from tests.faults.conftest import SmallDisk, fill
 from tests.faults.jobs import ended, submitted, until_running, works
 from tests.integration.conftest import SMALL
@@ -43,7 +45,8 @@ async def test_a_full_database_disk_refuses_new_jobs_and_keeps_the_ending_of_the
     reply = await client.post("/api/generate/text2img", json=SMALL)
     assert (reply.status, (await reply.json())["code"]) == (507, "insufficient_storage")
     assert (await client.get("/api/health")).status == 200
-    await asyncio.sleep(1)
+    while not client.app[ENGINE].idle_seconds:  # until the picture is made, and so its ending to be written
+        await asyncio.sleep(0.01)
     ballast.unlink()
     # Raw pictures lie on that disk as well: the job may have failed for want of space, but its ending must be known.
     assert (await ended(client, running))["status"] in {"completed", "failed"}

@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 
 from sdrest.app import build_app
 from sdrest.settings import Settings, load_settings
-from tests.engine import engine_on_demand
+from tests.engine import EngineOnDemand, engine_for
 from tests.tiny.embedded import NAME, place_embedded
 
 SettingsFactory = Callable[..., Settings]
@@ -53,9 +53,9 @@ async def client_factory(settings_factory: SettingsFactory) -> AsyncIterator[Cli
     """
     clients: list[TestClient[Any, Any]] = []
 
-    async def make(**values: Any) -> TestClient[Any, Any]:
+    async def make(engine: type[EngineOnDemand] = EngineOnDemand, **values: Any) -> TestClient[Any, Any]:
         settings = settings_factory(**values)
-        client: TestClient[Any, Any] = TestClient(TestServer(build_app(settings, engine_on_demand(settings))))
+        client: TestClient[Any, Any] = TestClient(TestServer(build_app(settings, engine_for(settings, engine))))
         await client.start_server()
         clients.append(client)
         return client

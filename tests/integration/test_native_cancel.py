@@ -1,9 +1,8 @@
-"""Cancelling real generations: how fast they end, and that nothing of them remains."""
+"""Cancelling real generations: they end where they are, and nothing of them remains."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,45 +19,58 @@ from tests.native_child import in_child
 from tests.tiny.fixtures import cached
 
 SMALL = GenerationParameters(prompt="a red circle", width=64, height=64, seed=7, steps=2)
-LARGE = replace(SMALL, width=512, height=512)
-#: A loose bound for a shared machine; the measured milliseconds are printed.
-SOON_MS = 2000
+#: Its decoding takes long enough to be cut short.
+LARGE = replace(SMALL, width=512, height=512, steps=1)
+MANY = replace(SMALL, width=256, height=256, steps=50)
 
 
 class Canceller:
-    """Cancels from another thread, a while after a message or step; remembers when."""
+    """Cancels from another thread, a while after a message or step, and notes what the library says and does after it."""
 
     def __init__(self, library: NativeLibrary) -> None:
         self.library = library
-        self.at = 0.0
+        self.cancelled = False
+        #: Messages and steps after the request.
+        self.messages_after: list[str] = []
+        self.steps_after = 0
 
     def _fire(self) -> None:
-        self.at = time.perf_counter()
         self.library.cancel()
+        self.cancelled = True
+
+    def _watch(self, message: Callable[[str], bool], step: int | None, delay: float) -> None:
+        def fire() -> None:
+            # Without a delay, the very next graph must find the request.
+            threading.Timer(delay, self._fire).start() if delay else self._fire()
+
+        def said(_level: str, text: str) -> None:
+            if self.cancelled:
+                self.messages_after.append(text)
+            elif message(text):
+                fire()
+
+        def stepped(number: int, _steps: int, _seconds: float) -> None:
+            if self.cancelled:
+                self.steps_after += 1
+            elif number == step:
+                fire()
+
+        self.cancelled, self.messages_after, self.steps_after = False, [], 0
+        self.library.on_log(said)
+        self.library.on_progress(stepped)
 
     def after_message(self, start: str, delay: float = 0.0) -> None:
-        def heard(_level: str, text: str) -> None:
-            if text.startswith(start):
-                # Without a delay, the very next graph must find the request.
-                threading.Timer(delay, self._fire).start() if delay else self._fire()
+        self._watch(lambda text: text.startswith(start), None, delay)
 
-        self.library.on_log(heard)
+    def after_step(self, wanted: int, delay: float = 0.0) -> None:
+        self._watch(lambda _text: False, wanted, delay)
 
-    def after_step(self, wanted: int, delay: float) -> None:
-        def heard(step: int, _steps: int, _seconds: float) -> None:
-            if step == wanted:
-                threading.Timer(delay, self._fire).start()
-
-        self.library.on_progress(heard)
-
-    def outcome(self, call: Callable[[], object]) -> float:
-        """Milliseconds from the request to the end of ``call``, which must be cancelled."""
+    def ends(self, call: Callable[[], object]) -> None:
+        """``call`` is cancelled."""
         with pytest.raises(Cancelled):
             call()
-        took = (time.perf_counter() - self.at) * 1000
         self.library.on_log(None)
         self.library.on_progress(None)
-        return took
 
 
 def same(context: Context, reference: np.ndarray) -> bool:
@@ -68,39 +80,38 @@ def same(context: Context, reference: np.ndarray) -> bool:
 def _places(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     canceller = Canceller(library)
-    took: dict[str, list[float]] = {}
+    steps: dict[str, int] = {}
+    decoded = []
     intact = []
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         reference = context.generate(SMALL)[0]
-        cases: list[tuple[str, Callable[[float], None], GenerationParameters]] = [
-            ("encoding", lambda _: canceller.after_message("sampling using"), SMALL),
-            ("first step", lambda _: canceller.after_message("get_learned_condition completed"), SMALL),
-            (
-                "inside a step",
-                lambda delay: canceller.after_step(1, delay / 10),
-                replace(LARGE, steps=50),
-            ),
-            ("VAE decode", lambda delay: canceller.after_message("decoding", delay), LARGE),
+        cases: list[tuple[str, Callable[[], None], GenerationParameters]] = [
+            ("encoding", lambda: canceller.after_message("sampling using"), SMALL),
+            ("first step", lambda: canceller.after_message("get_learned_condition completed"), SMALL),
+            ("between steps", lambda: canceller.after_step(1), MANY),
+            ("inside a step", lambda: canceller.after_step(1, 0.03), MANY),
+            ("VAE decode", lambda: canceller.after_message("decoding"), SMALL),
+            ("inside the VAE decode", lambda: canceller.after_message("decoding", 0.01), LARGE),
         ]
         for place, arrange, params in cases:
-            for delay in (0.2, 0.5, 0.9):
-                arrange(delay)
-                took.setdefault(place, []).append(canceller.outcome(lambda: context.generate(params)))  # noqa: B023
-                intact.append(same(context, reference))
-    return {"took": took, "intact": intact}
+            arrange()
+            canceller.ends(lambda: context.generate(params))  # noqa: B023
+            steps[place] = canceller.steps_after
+            decoded += [text for text in canceller.messages_after if text.startswith("decode_first_stage completed")]
+            intact.append(same(context, reference))
+    return {"steps": steps, "decoded": decoded, "intact": intact}
 
 
-def test_soft_cancel_is_quick_everywhere_and_the_next_picture_is_the_same() -> None:
+def test_soft_cancel_works_everywhere_and_the_next_picture_is_the_same() -> None:
     result = in_child(_places, cached("ernie"))
-    for place, times in result["took"].items():
-        print(f"cancel, {place}: {', '.join(f'{t:.1f}' for t in times)} ms")
-        assert max(times) < SOON_MS, place
+    assert all(number <= 1 for number in result["steps"].values()), result["steps"]
+    assert not result["decoded"]
     assert all(result["intact"])
 
 
 def _requests(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         graphs = library.graphs_computed
         library.cancel()
         with pytest.raises(Cancelled):
@@ -129,17 +140,17 @@ def _many(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     canceller = Canceller(library)
     process = psutil.Process()
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         reference = context.generate(SMALL)[0]
         memory = []
         for i in range(60):
             if i % 2:
-                canceller.after_step(1, 0.0)
+                canceller.after_step(1)
                 params = replace(SMALL, steps=50)
             else:
-                canceller.after_message("decoding", 0.02)
-                params = replace(LARGE, steps=1, width=256, height=256)
-            canceller.outcome(lambda: context.generate(params))  # noqa: B023
+                canceller.after_message("decoding")
+                params = replace(SMALL, steps=1, width=128, height=128)
+            canceller.ends(lambda: context.generate(params))  # noqa: B023
             if i >= 9:
                 memory.append(process.memory_info().rss)
         return {"first": memory[0], "last": memory[-1], "peak": max(memory), "intact": same(context, reference)}
@@ -157,13 +168,13 @@ def _lora_merge(model: str, lora: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     canceller = Canceller(library)
     style = Inputs(loras=(LoraFile(path=lora, multiplier=0.8),))
-    how = ContextParams(model=Path(model), vae_decode_only=True, threads=2, lora_apply_mode="immediately")
+    how = ContextParams(model=Path(model), vae_decode_only=True, threads=1, lora_apply_mode="immediately")
     with library.open_context(how) as context:
         plain = context.generate(SMALL)[0]
         reference = context.generate(SMALL, style)[0]
     with library.open_context(how) as context:
         canceller.after_message("apply lora immediately")
-        canceller.outcome(lambda: context.generate(SMALL, style))
+        canceller.ends(lambda: context.generate(SMALL, style))
         after = context.generate(SMALL, style)[0]
         return {"same": bool((after == reference).all()), "styled": not bool((plain == reference).all())}
 
@@ -179,23 +190,22 @@ def _upscaler(model: str) -> dict[str, Any]:
     picture = tiles[:16, :16]
     with library.open_upscaler(Path(model), 2, tile_size=32) as upscaler:
         reference = upscaler.upscale(picture)
-        canceller.after_step(1, 0.0)
-        took = canceller.outcome(lambda: upscaler.upscale(tiles))
+        canceller.after_step(1)
+        canceller.ends(lambda: upscaler.upscale(tiles))
         return {
             "factor": upscaler.factor,
             "shape": reference.shape,
-            "took": took,
+            "tiles": canceller.steps_after,
             "same": bool((upscaler.upscale(picture) == reference).all()),
         }
 
 
 def test_upscaling_is_cancelled_between_operations() -> None:
     result = in_child(_upscaler, cached("esrgan"))
-    print(f"cancel, upscaling: {result['took']:.1f} ms")
     side = 16 * result["factor"]
     assert result["factor"] in (2, 4)
     assert result["shape"] == [side, side, 3]
-    assert result["took"] < SOON_MS
+    assert result["tiles"] <= 1
     assert result["same"]
 
 
@@ -203,10 +213,10 @@ def _without_interposition(model: str) -> dict[str, Any]:
     library = NativeLibrary.load(interpose=False)
     canceller = Canceller(library)
     refused = ""
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         reference = context.generate(SMALL)[0]
-        canceller.after_step(2, 0.0)
-        took = canceller.outcome(lambda: context.generate(replace(SMALL, steps=200)))
+        canceller.after_step(2)
+        canceller.ends(lambda: context.generate(replace(SMALL, steps=200)))
         try:
             with library.dry_run():
                 pass
@@ -214,7 +224,7 @@ def _without_interposition(model: str) -> dict[str, Any]:
             refused = str(error)
         return {
             "soft": library.soft_cancel_available,
-            "took": took,
+            "steps": canceller.steps_after,
             "same": same(context, reference),
             "dry_run": refused,
         }
@@ -223,7 +233,7 @@ def _without_interposition(model: str) -> dict[str, Any]:
 def test_without_interposition_cancel_waits_for_the_step() -> None:
     result = in_child(_without_interposition, cached("ernie"))
     assert result["soft"] is False
-    assert result["took"] < SOON_MS
+    assert result["steps"] <= 1
     assert result["same"]
     assert "intercepted" in result["dry_run"]
 

@@ -69,7 +69,7 @@ def test_failed_loads_are_errors_that_name_the_reason(tmp_path: Path) -> None:
 def _assertion(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     picture = np.zeros((64, 64, 3), np.uint8)
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         before = context.generate(PARAMS)[0]
         found = failure(lambda: context.generate(PARAMS, Inputs(pictures={"init_image": [picture]})))
         after = context.generate(PARAMS)[0]
@@ -88,7 +88,7 @@ def _loras(model: str, folder: str, wrong_width: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     garbage = Path(folder) / "garbage.safetensors"
     garbage.write_bytes(b"\x10\0\0\0\0\0\0\0not json at all!")
-    how = ContextParams(model=Path(model), vae_decode_only=True, threads=2, lora_apply_mode="immediately")
+    how = ContextParams(model=Path(model), vae_decode_only=True, threads=1, lora_apply_mode="immediately")
 
     def with_lora(path: Path) -> Inputs:
         return Inputs(loras=(LoraFile(path=str(path), multiplier=1.0),))
@@ -114,7 +114,7 @@ def test_a_lora_that_cannot_be_applied_is_an_error_and_never_a_picture_without_i
 def _deadly_values(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     refused = []
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         for name, params in {
             "width": replace(PARAMS, width=0),
             "height": replace(PARAMS, height=-64),

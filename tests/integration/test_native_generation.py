@@ -26,7 +26,7 @@ def digest(picture: Picture) -> str:
 
 def _pictures(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         first = context.generate(PARAMS)[0]
         pair = context.generate(replace(PARAMS, batch_count=2))
         return {
@@ -89,7 +89,7 @@ def _callbacks(model: str) -> dict[str, Any]:
     levels: set[str] = set()
     frames: list[tuple[int, ...]] = []
     library.on_log(lambda level, text: levels.add(f"{level}:{text.partition(' ')[0]}"))
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         library.on_progress(lambda step, count, seconds: steps.append((step, count)))
         library.on_preview(lambda step, pictures, noisy: frames.append((step, *pictures[0].shape)), mode="proj")
         context.generate(PARAMS)
@@ -113,7 +113,7 @@ def _callback_error(model: str) -> dict[str, Any]:
     def fail(step: int, steps: int, seconds: float) -> None:
         raise LookupError(f"at step {step}")
 
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         library.on_progress(fail)
         with pytest.raises(LookupError, match="at step 0"):
             context.generate(PARAMS)
@@ -128,7 +128,7 @@ def test_an_exception_in_a_callback_ends_the_call_and_comes_out_of_it() -> None:
 def _results(model: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     large = replace(PARAMS, width=512, height=512, batch_count=4, steps=1)
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         kept = context.generate(PARAMS)[0]
         before = digest(kept)
         view = kept[10:20]
@@ -169,7 +169,7 @@ def _from_pictures(ovis: str, tae: str) -> dict[str, Any]:
     start = generator.integers(0, 256, (64, 64, 3), np.uint8)
     mask = np.zeros((64, 64), np.uint8)
     mask[:, 32:] = 255
-    with library.open_context(ContextParams(model=Path(ovis), taesd=Path(tae), threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(ovis), taesd=Path(tae), threads=1)) as context:
         asked = replace(PARAMS, strength=0.5)
         pictures = {"init_image": [start]}
         plain = context.generate(asked, Inputs(pictures=pictures))[0]

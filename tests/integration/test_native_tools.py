@@ -22,7 +22,7 @@ def _convert(model: str, folder: str) -> dict[str, Any]:
         library.convert(target, target, "q8_0")
     with pytest.raises(NativeError, match="absent"):
         library.convert(Path(folder) / "absent.gguf", target.with_name("x.gguf"), "q8_0")
-    with library.open_context(ContextParams(model=target, vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=target, vae_decode_only=True, threads=1)) as context:
         picture = context.generate(GenerationParameters(width=64, height=64, seed=0, steps=2))[0]
     return {"size": target.stat().st_size, "deviation": float(picture.std())}
 

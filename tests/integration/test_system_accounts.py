@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,18 +55,22 @@ class TestShadow:
         assert not database.verify(account, PASSWORD)
         assert not database.verify(account, "")
 
-    def test_an_unknown_account_takes_as_long_as_a_known_one(self, account: str) -> None:
+    def test_an_unknown_account_costs_what_a_known_one_does(
+        self, account: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         database = ShadowDatabase()
+        crypt = database._crypt
+        settings: list[list[bytes]] = []
 
-        def seconds(name: str) -> float:
-            times = []
-            for _ in range(5):
-                start = time.process_time()
-                database.verify(name, "wrong")
-                times.append(time.process_time() - start)
-            return min(times)
+        def counted(secret: bytes, setting: bytes) -> Any:
+            settings.append(setting.split(b"$")[1:3])  # method and cost
+            return crypt(secret, setting)
 
-        assert 0.3 < seconds("nobody-of-that-name") / seconds(account) < 3
+        monkeypatch.setattr(database, "_crypt", counted)
+        for name in (account, "nobody-of-that-name"):
+            assert not database.verify(name, "wrong")
+        known, unknown = settings
+        assert known == unknown
 
     async def test_groups_and_lists_decide_who_may_log_in_and_as_what(self, account: str) -> None:
         async def role(**rule: Any) -> Role | None:
@@ -118,10 +121,8 @@ class TestPam:
     async def test_a_module_that_hangs_is_left_behind(self, account: str) -> None:
         with pam_service("auth required pam_exec.so quiet /bin/sleep 3", "account required pam_permit.so") as service:
             checker = PamPasswords(SystemAccounts(), service=service, timeout_seconds=0.3)
-            start = time.monotonic()
             with pytest.raises(Unavailable, match=r"within 0\.3 seconds"):
                 await checker.check(account, PASSWORD)
-            assert time.monotonic() - start < 2
 
     def test_a_missing_service_is_named(self) -> None:
         assert "/etc/pam.d/no-such-service" in (why_unavailable("no-such-service") or "")

@@ -6,7 +6,6 @@ import json
 import random
 import resource
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +27,6 @@ from tests.model_files import (
 
 _SHAPES = {"model.diffusion_model.img_in.weight": (64, 64), "model.diffusion_model.double_blocks.0.x.weight": (32, 32)}
 _MUTANTS = 300
-_SECONDS = 2.0
 
 
 def _originals(folder: Path) -> list[bytes]:
@@ -78,9 +76,7 @@ def test_300_mutated_headers_each_get_a_verdict(tmp_path: Path) -> None:
     path = tmp_path / "mutant"
     for data in mutants(tmp_path):
         path.write_bytes(data)
-        started = time.monotonic()
         verdicts.append(_judge(path))
-        assert time.monotonic() - started < _SECONDS
     assert len(verdicts) == _MUTANTS
     assert all(verdicts)
     refused = [verdict for verdict in verdicts if verdict != "readable"]

@@ -211,7 +211,8 @@ class QueueServer:
         )
         self.executor = PacedExecutor(self.files, self.database)
         executors = dict.fromkeys(PICTURE_TYPES, self.executor)
-        self.worker = Worker("engine", self.service, executors, max_attempts=2, clock=clock)
+        # A lease so long that no real time brings a write between those that are told to come.
+        self.worker = Worker("engine", self.service, executors, max_attempts=2, lease_seconds=1e6, clock=clock)
         self.database.fuse = fuse
         try:
             await self.service.restore()

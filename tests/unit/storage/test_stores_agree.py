@@ -147,6 +147,7 @@ def check(todo: list[Step]) -> None:
         asyncio.run(compare(Path(folder), todo))
 
 
+@pytest.mark.timeout(300)  # some three seconds on an idle machine
 @settings(max_examples=25, deadline=None)
 @given(st.lists(steps, min_size=20, max_size=60))
 def test_both_stores_answer_the_same(todo: list[Step]) -> None:
