@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from sdrest.web.keys import ENGINE
-
+from sdrest.web.http.keys import ENGINE
 from tests.faults.conftest import SmallDisk, fill
 from tests.faults.jobs import ended, submitted, until_running, works
 from tests.integration.conftest import SMALL

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp.test_utils import TestClient
-from sdrest.web.keys import JOBS
 
 from sdrest.core.job import Job, JobType
 from sdrest.core.parameters import GenerationParameters, to_json
+from sdrest.web.http.keys import JOBS
 
 Client = TestClient[Any, Any]
 NOW = datetime.now(UTC)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sdrest.web.keys import ENGINE
-
+from sdrest.web.http.keys import ENGINE
 from tests.engine import EngineWithGate
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.test_generate import finished

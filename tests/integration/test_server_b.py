@@ -16,10 +16,10 @@ import pytest_asyncio
 from aiohttp import FormData
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
-from sdrest.web.keys import ENGINE
 
 from sdrest.app import build_app
 from sdrest.settings import load_settings
+from sdrest.web.http.keys import ENGINE
 from tests.engine import EngineWithGate, engine_for
 from tests.integration.conftest import ClientFactory
 from tests.integration.generation_modes import half_mask, picture, place
