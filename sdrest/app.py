@@ -130,7 +130,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     memory = MemoryPlanner(
         settings.data_dir / "memory.json",
         budget_bytes=settings.memory_budget_bytes,
-        engine=lambda: engine.supervisor.info,
+        engine=lambda: engine.library,
     )
     preparer = ModelPreparer(
         registry,
@@ -139,7 +139,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         adapters,
         memory,
         FreeSpace(settings.output_dir, settings.min_free_bytes),
-        ResultKeys(lambda: engine.supervisor.info, enabled=settings.reuse_results),
+        ResultKeys(lambda: engine.library, enabled=settings.reuse_results),
     )
     jobs = app[keys.JOBS] = JobService(
         store,
@@ -249,7 +249,7 @@ async def _models(app: web.Application) -> AsyncIterator[None]:
 def _operation(app: web.Application, database: Database) -> Callable[[web.Application], AsyncIterator[None]]:
     """What goes on beside the jobs: numbers for Prometheus, webhooks, and deleting what is old."""
     settings, jobs = app[keys.SETTINGS], app[keys.JOBS]
-    metrics = app[keys.METRICS] = Metrics(jobs, app[keys.ENGINE].supervisor, app[keys.BACKGROUNDS])
+    metrics = app[keys.METRICS] = Metrics(jobs, app[keys.ENGINE], app[keys.BACKGROUNDS])
     app.middlewares.insert(0, metrics.middleware())
     app.router.add_get("/metrics", metrics.handle)
     guard = Guard(settings.fetch_allowed_hosts).also_allowing(settings.webhook_url)

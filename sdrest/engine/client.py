@@ -14,7 +14,7 @@ from sdrest.core import errors
 from sdrest.engine import messages
 from sdrest.engine.backends import missing_backend
 from sdrest.engine.process import CHILD_COMMAND
-from sdrest.engine.supervisor import Supervisor
+from sdrest.engine.supervisor import EngineState, Supervisor
 from sdrest.settings import Backend, Settings
 
 log = structlog.get_logger(__name__)
@@ -84,9 +84,7 @@ class Engine:
         command: Sequence[str] = CHILD_COMMAND,
     ) -> None:
         self._grace_seconds = cancel_grace_seconds
-        #: Called with each ``ContextChanged``, and when the child has ended; set by who follows the loaded models.
-        self.on_context: Listener | None = None
-        self.on_death: Callable[[], None] | None = None
+        self._followers: list[tuple[Callable[[messages.ContextChanged], None], Callable[[], None]]] = []
         self._idle_since = time.monotonic()
         self._lock = asyncio.Lock()
         self._running: _Running | None = None
@@ -122,6 +120,40 @@ class Engine:
         """Wait for a child that takes tasks, however long that takes."""
         await self.supervisor.until_ready()
 
+    def follow(self, on_context: Callable[[messages.ContextChanged], None], on_death: Callable[[], None]) -> None:
+        """Call ``on_context`` with each context that is loaded or freed, and ``on_death`` when all are gone with the child."""
+        self._followers.append((on_context, on_death))
+
+    @property
+    def library(self) -> messages.Ready | None:
+        """What the library said of itself at its last start, also while it is restarting; :meth:`info` waits for it."""
+        return self.supervisor.info
+
+    @property
+    def state(self) -> EngineState:
+        """Whether tasks are taken, or will be."""
+        return self.supervisor.state
+
+    @property
+    def problem(self) -> errors.EngineUnavailable | None:
+        """Why no child can start; None when one did last."""
+        return self.supervisor.problem
+
+    @property
+    def restarts(self) -> int:
+        """How often the child was replaced."""
+        return self.supervisor.restarts
+
+    @property
+    def memory_bytes(self) -> int:
+        """Resident memory of the child when it last told."""
+        return self.supervisor.memory_bytes
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Main files of the loaded contexts when the child last told."""
+        return self.supervisor.loaded
+
     @property
     def idle_seconds(self) -> float:
         """Time since the last task ended; 0 while one runs."""
@@ -146,8 +178,8 @@ class Engine:
                 await self._ready_or_ended(running)
                 if not running.ending.done():
                     running.sent = True
-                    await self.supervisor.send(task)
-                    if not self.supervisor.is_ready:  # died while it was sent: nobody would ever answer
+                    await self._send(task)
+                    if self.supervisor.child is None:  # died while it was sent: nobody would ever answer
                         running.fail(errors.EngineDied("the engine process ended"))
                 return await running.ending
             except errors.EngineDied:
@@ -164,6 +196,11 @@ class Engine:
                     running.ending.exception()  # retrieved, whoever else raised
                 self._running = None
                 self._idle_since = time.monotonic()
+
+    async def _send(self, command: messages.Command) -> None:
+        """Send to the child that takes tasks; dropped when there is none."""
+        if self.supervisor.child is not None:
+            await self.supervisor.child.send(command)
 
     async def _ready_or_ended(self, running: _Running) -> None:
         """Wait for a child that takes the task, or for the task's end (it was cancelled, or the server stops)."""
@@ -203,7 +240,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         grace = _LOAD_GRACE_SECONDS if running.phase == "load" else self._grace_seconds
         running.killer = loop.call_later(min(grace, self._grace_seconds), self._kill_hard, running)
-        task = loop.create_task(self.supervisor.send(messages.Cancel(task=running.task_id)))
+        task = loop.create_task(self._send(messages.Cancel(task=running.task_id)))
         task.add_done_callback(lambda done: done.exception() if not done.cancelled() else None)
 
     def _kill_hard(self, running: _Running) -> None:
@@ -212,8 +249,9 @@ class Engine:
             self.supervisor.kill()
 
     def _report(self, report: messages.Report) -> None:
-        if isinstance(report, messages.ContextChanged) and self.on_context is not None:
-            self.on_context(report)
+        if isinstance(report, messages.ContextChanged):
+            for on_context, _ in self._followers:
+                on_context(report)
         running = self._running
         if running is None or not running.sent or getattr(report, "task", running.task_id) != running.task_id:
             return
@@ -246,8 +284,8 @@ class Engine:
             self._end_soon(running)
 
     def _died(self, error: errors.EngineDied) -> None:
-        if self.on_death is not None:
-            self.on_death()
+        for _, on_death in self._followers:
+            on_death()
         # A task that still waits for the next child has nothing to do with the end of the last one.
         if self._running is not None and self._running.sent:
             self._running.fail(error)

@@ -115,6 +115,11 @@ class Supervisor:
         return self._ready.is_set()
 
     @property
+    def child(self) -> ChildProcess | None:
+        """The child that takes tasks now, if there is one."""
+        return self._life.child if self._life is not None and self.is_ready else None
+
+    @property
     def pid(self) -> int | None:
         """Process id of the living child."""
         return self._life.child.pid if self._life and self._life.child.is_alive else None
@@ -136,11 +141,6 @@ class Supervisor:
         self._not_ready()
         if self._life is not None:
             self._life.child.kill()
-
-    async def send(self, command: messages.Command) -> None:
-        """Send to the living child; dropped when there is none."""
-        if self._life is not None and self.is_ready:
-            await self._life.child.send(command)
 
     async def until_ready(self) -> None:
         """Wait for a child that takes tasks, however long that takes."""

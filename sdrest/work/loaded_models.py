@@ -41,19 +41,14 @@ class Residency:
         self._ids: dict[str, str] = {}
         #: Unloads the models that nobody has used for the set time.
         self.loop = Background("idle-unload", self._unload_idle)
-        #: Resident memory of the engine after the last change, in bytes.
-        self.memory_bytes = 0
-        engine.on_context, engine.on_death = self._heard, self._lost
+        engine.follow(self._heard, self._lost)
 
     @property
     def model_ids(self) -> frozenset[str]:
         """Ids of the loaded models; the queue takes their jobs first, within its bound."""
         return frozenset(self._ids[path] for path in self._contexts if path in self._ids)
 
-    def _heard(self, report: messages.Report) -> None:
-        if not isinstance(report, messages.ContextChanged):
-            return
-        self.memory_bytes = report.memory_bytes
+    def _heard(self, report: messages.ContextChanged) -> None:
         was_loaded = self._contexts[report.path] > 0
         self._contexts[report.path] += 1 if report.loaded else -1
         if self._contexts[report.path] <= 0:
@@ -65,7 +60,6 @@ class Residency:
     def _lost(self) -> None:
         paths = list(self._contexts)
         self._contexts.clear()
-        self.memory_bytes = 0
         for path in paths:
             self._tell(path, "unloaded", "the engine process ended")
 

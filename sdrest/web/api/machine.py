@@ -116,8 +116,7 @@ class Restarting(TypedDict):
 async def system(request: web.Request) -> web.Response:
     """Hardware, capabilities and limits."""
     app = request.app
-    supervisor = app[ENGINE].supervisor
-    info = supervisor.info
+    info = app[ENGINE].library
     devices = [device_view(device) for device in info.devices] if info else []
     cpu, memory, disk = await asyncio.to_thread(_hardware, app[SETTINGS].output_dir)
     job_types = sorted({kind for worker in app[WORKERS] for kind in worker.types})
@@ -125,7 +124,7 @@ async def system(request: web.Request) -> web.Response:
         {
             "os": platform.platform(terse=True),
             "cpu": cpu,
-            "memory": {**memory, "engine": supervisor.memory_bytes},
+            "memory": {**memory, "engine": app[ENGINE].memory_bytes},
             "disk": disk,
             "gpus": [device for device in devices if device["type"] != "cpu"],
             "devices": devices,

@@ -54,15 +54,15 @@ async def health(request: web.Request) -> web.Response:
     `impaired` while the engine cannot start (jobs wait for it) or a loop that failed begins again; both mend by themselves.
     """
     app = request.app
-    loops, supervisor = app[BACKGROUNDS], app[ENGINE].supervisor
+    loops, engine = app[BACKGROUNDS], app[ENGINE]
     status: Literal["ok", "impaired", "stopped"] = "ok"
-    if supervisor.state is EngineState.UNAVAILABLE or any(loop.state is LoopState.RESTARTING for loop in loops):
+    if engine.state is EngineState.UNAVAILABLE or any(loop.state is LoopState.RESTARTING for loop in loops):
         status = "impaired"
     if not all(worker.loop.is_alive for worker in app[WORKERS]):
         status = "stopped"
     view: Health = {
         "status": status,
-        "engine": {"state": supervisor.state, "problem": engine_problem(app)},
+        "engine": {"state": engine.state, "problem": engine_problem(app)},
         "loops": [loop_view(loop) for loop in loops],
     }
     return json_reply(view, status=503 if status == "stopped" else 200)
@@ -93,7 +93,7 @@ async def ready(request: web.Request) -> web.Response:
     reasons = [
         reason
         for reason, found in (
-            (engine_problem(app) or "the engine is not up", not app[ENGINE].supervisor.is_ready),
+            (engine_problem(app) or "the engine is not up", app[ENGINE].state is not EngineState.READY),
             ("a worker has stopped", not all(worker.loop.is_alive for worker in app[WORKERS])),
             ("the queue is full", counts[JobState.PENDING] >= app[SETTINGS].max_pending_jobs),
             ("the queue is paused", app[JOBS].paused),
@@ -150,7 +150,7 @@ async def status(request: web.Request) -> web.Response:
 
     The length of the queue is told to everybody; jobs and models only as far as the caller's credentials let them be seen.
     """
-    jobs, engine = request.app[JOBS], request.app[ENGINE].supervisor
+    jobs, engine = request.app[JOBS], request.app[ENGINE]
     principal = await shown_principal(request)
     counts = await jobs.counts(principal)
     running = (worker.current for worker in request.app[WORKERS])
@@ -168,7 +168,7 @@ async def status(request: web.Request) -> web.Response:
             "models": {"loaded": _loaded_names(request.app) if principal.may(Permission.VIEW) else []},
             "backend": backend_name(request.app),
             "engine": {
-                "ready": engine.is_ready,
+                "ready": engine.state is EngineState.READY,
                 "state": engine.state,
                 "problem": engine_problem(request.app),
                 "restarts": engine.restarts,
@@ -193,7 +193,7 @@ class Version(TypedDict):
 @operation("system", reply=Version)
 async def version(request: web.Request) -> web.Response:
     """Versions of the server, of Python and of the native library, and the backends it has."""
-    info = request.app[ENGINE].supervisor.info
+    info = request.app[ENGINE].library
     return json_reply(
         {
             "version": __version__,

@@ -119,7 +119,7 @@ async def estimate(request: web.Request) -> web.Response:
     )
     demand = (await asyncio.to_thread(request.app[WORKSHOP].plan, model, parameters)).demand
     total = demand.weights + demand.compute
-    available = psutil.virtual_memory().available + request.app[ENGINE].supervisor.memory_bytes
+    available = psutil.virtual_memory().available + request.app[ENGINE].memory_bytes
     reply: EstimateView = {
         "model": model.name,
         "time": {"seconds": expected.seconds, "basis": expected.basis},

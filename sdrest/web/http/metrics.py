@@ -16,7 +16,8 @@ from sdrest import __version__
 from sdrest.core.background import Backgrounds, LoopState
 from sdrest.core.events import Event, JobChanged
 from sdrest.core.job import JobState
-from sdrest.engine.supervisor import Supervisor
+from sdrest.engine.client import Engine
+from sdrest.engine.supervisor import EngineState
 from sdrest.jobs.events import Listener
 from sdrest.jobs.service import JobService
 from sdrest.web.http.operations import Reply, operation
@@ -31,7 +32,7 @@ _JOB_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 360
 class Metrics:
     """What one server counts; the numbers live in a registry of its own."""
 
-    def __init__(self, jobs: JobService, engine: Supervisor, backgrounds: Backgrounds) -> None:
+    def __init__(self, jobs: JobService, engine: Engine, backgrounds: Backgrounds) -> None:
         self._jobs = jobs
         self._engine = engine
         self._backgrounds = backgrounds
@@ -113,7 +114,7 @@ class Metrics:
         for state, number in (await self._jobs.store.counts()).items():
             self._states.labels(state).set(number)
         self._paused.set(self._jobs.paused)
-        self._ready.set(self._engine.is_ready)
+        self._ready.set(self._engine.state is EngineState.READY)
         self._problem.clear()
         if self._engine.problem is not None:
             self._problem.labels(without_folders(self._engine.problem.message)).set(1)

@@ -170,7 +170,7 @@ async def _detail(request: web.Request, model: Model) -> ModelPage:
         is_main=is_main,
         is_loaded=model.id in app[RESIDENCY].model_ids,
         is_default=model.id == _default_id(request),
-        memory_bytes=app[ENGINE].supervisor.memory_bytes,
+        memory_bytes=app[ENGINE].memory_bytes,
         freed=_freed(request),
         can_manage=request[PRINCIPAL].may(Permission.MANAGE_MODELS),
         tools=await tools_of(request, model),

@@ -50,7 +50,7 @@ class Samples:
             with contextlib.suppress(SdrestError):
                 counts = await app[JOBS].store.counts()
                 memory = process.memory_info().rss
-                engine = app[ENGINE].supervisor.memory_bytes
+                engine = app[ENGINE].memory_bytes
                 waiting = counts[JobState.PENDING] + counts[JobState.RUNNING]
                 self.kept.append(Sample(datetime.now(UTC), engine, memory, waiting))
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -54,7 +54,7 @@ async def _page(request: web.Request) -> SystemPage:
     app, principal = request.app, request[PRINCIPAL]
     settings = app[SETTINGS]
     is_admin = principal.may(Permission.ADMIN)
-    info = app[ENGINE].supervisor.info
+    info = app[ENGINE].library
     names = {model.id: model.name for model in app[MODELS].catalogue.models}
     return SystemPage(
         server=tuple(_server(app)),
@@ -80,15 +80,15 @@ async def _page(request: web.Request) -> SystemPage:
 
 
 def _server(app: web.Application) -> Iterator[Fact]:
-    supervisor = app[ENGINE].supervisor
-    info = supervisor.info
+    engine = app[ENGINE]
+    info = engine.library
     yield Fact("Version", f"sdrest {__version__}")
     yield Fact("Library", f"{info.version} ({info.commit})" if info else "not loaded yet")
     yield Fact("Backend", backend_name(app) or "–")
     yield Fact("Up for", seconds_text(time.monotonic() - app[STARTED_AT]))
-    yield Fact("Engine", supervisor.problem.message if supervisor.problem else supervisor.state)
-    yield Fact("Engine restarts", str(supervisor.restarts))
-    yield Fact("Engine memory", size_text(supervisor.memory_bytes))
+    yield Fact("Engine", engine.problem.message if engine.problem else engine.state)
+    yield Fact("Engine restarts", str(engine.restarts))
+    yield Fact("Engine memory", size_text(engine.memory_bytes))
     if info:
         yield Fact("Instructions", _instructions(info.system_info))
 

@@ -65,7 +65,7 @@ class Begun:
 async def test_a_task_is_carried_out(start: Factory) -> None:
     engine = await start()
     contexts: list[messages.Report] = []
-    engine.on_context = contexts.append
+    engine.follow(contexts.append, lambda: None)
     done = await engine.run(load(), nothing)
     assert done.task == "first"
     assert len(contexts) == 1

@@ -105,7 +105,8 @@ async def test_a_child_that_dies_or_sends_what_is_no_report_is_replaced(
     await supervisor.wait_ready()
     pid = supervisor.pid
     stub_engine.behave(Behaviour.GOOD)
-    await supervisor.send(LOAD)
+    assert supervisor.child is not None
+    await supervisor.child.send(LOAD)
     death = await heard.deaths.get()
     assert "SIGKILL" in death.message
     assert any(("out of luck" if behaviour is Behaviour.DYING else "no report") in word for word in death.log_tail)
@@ -135,7 +136,8 @@ async def test_what_its_listener_raises_costs_the_report_and_not_the_child(super
     supervisor = supervise(on_report)
     await supervisor.wait_ready()
     pid = supervisor.pid
-    await supervisor.send(LOAD)
+    assert supervisor.child is not None
+    await supervisor.child.send(LOAD)
     await handled.wait()
     assert supervisor.pid == pid
     assert supervisor.loop.restarts == 0
