@@ -6,9 +6,9 @@ from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, QueueF
 from sdrest.web.ui.fields import texts_of
 from sdrest.web.ui.forms import Posted, body_values, field_errors
 from sdrest.web.ui.infotext_form import form_texts_of_infotext
-from sdrest.web.ui.modes import MODES
+from sdrest.web.ui.tabs import TABS
 
-MODE = MODES["txt2img"]
+TAB = TABS["txt2img"]
 
 
 def test_nested_fields_switches_and_lists_become_json_values() -> None:
@@ -23,7 +23,7 @@ def test_nested_fields_switches_and_lists_become_json_values() -> None:
         },
         lora_rows=[("style", "0.5")],
     )
-    assert body_values(MODE, posted, {}) == {
+    assert body_values(TAB, posted, {}) == {
         "prompt": "a\nb",
         "hires": {"enabled": True, "scale": "1.5"},
         "vae_tiling": {"enabled": False},
@@ -34,11 +34,11 @@ def test_nested_fields_switches_and_lists_become_json_values() -> None:
 
 def test_fields_left_at_another_models_defaults_are_not_taken_for_the_users_choice() -> None:
     posted = Posted(texts={"prompt": "x", "width": "1024", "steps": "7"})
-    assert body_values(MODE, posted, {"width": "1024", "steps": "20"}) == {"prompt": "x", "steps": "7"}
+    assert body_values(TAB, posted, {"width": "1024", "steps": "20"}) == {"prompt": "x", "steps": "7"}
 
 
 def test_fields_that_the_tab_does_not_show_are_ignored() -> None:
-    assert body_values(MODES["upscale"], Posted(texts={"prompt": "x", "upscale_factor": "2"}), {}) == {
+    assert body_values(TABS["upscale"], Posted(texts={"prompt": "x", "upscale_factor": "2"}), {}) == {
         "upscale_factor": "2"
     }
 
@@ -51,11 +51,11 @@ def test_complaints_find_the_nearest_field_and_the_rest_is_said_above() -> None:
             FieldProblem("ghost", "strange"),
         ]
     )
-    by_field, rest = field_errors(error, (*MODE.field_names, "loras"))
+    by_field, rest = field_errors(error, (*TAB.field_names, "loras"))
     assert by_field == {"skip_layers.layers": "not a number", "loras": "unknown"}
     assert rest == ("ghost: strange",)
-    assert field_errors(ModelNotFound("no such model"), MODE.field_names) == ({"model": "no such model"}, ())
-    assert field_errors(QueueFull("full"), MODE.field_names) == ({}, ("full",))
+    assert field_errors(ModelNotFound("no such model"), TAB.field_names) == ({"model": "no such model"}, ())
+    assert field_errors(QueueFull("full"), TAB.field_names) == ({}, ("full",))
 
 
 def test_an_infotext_fills_the_form_with_what_this_server_knows() -> None:

@@ -13,7 +13,7 @@ from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, ModelU
 from sdrest.web.http.bodies import read_file, read_parts
 from sdrest.web.requests.pictures import Sent, read_pictures
 from sdrest.web.ui.fields import Kind, drawn_as, leaf_fields
-from sdrest.web.ui.modes import Mode
+from sdrest.web.ui.tabs import Tab
 
 #: Form fields of the page itself.
 _REFERENCE_SUFFIX: Final = "__ref"
@@ -57,18 +57,18 @@ async def read_form(request: web.Request) -> Posted:
     return posted
 
 
-def body_values(mode: Mode, posted: Posted, stale_defaults: Mapping[str, str]) -> dict[str, Any]:
+def body_values(tab: Tab, posted: Posted, stale_defaults: Mapping[str, str]) -> dict[str, Any]:
     """The JSON value that the form stands for.
 
     Args:
-        mode: The tab that was sent.
+        tab: The tab that was sent.
         posted: The form.
         stale_defaults: Defaults of a model other than the chosen one, with which the form was drawn: fields that still hold them
             were not set by the user, and are left out so that the chosen model's own apply.
     """
-    shown = set(mode.field_names)
+    shown = set(tab.field_names)
     values: dict[str, Any] = {}
-    for name, _item, hint in leaf_fields(mode.table):
+    for name, _item, hint in leaf_fields(tab.table):
         text = posted.texts.get(name)
         if name not in shown or text is None or stale_defaults.get(name) == text:
             continue
@@ -86,18 +86,18 @@ def body_values(mode: Mode, posted: Posted, stale_defaults: Mapping[str, str]) -
                 target[last] = [part for part in text.replace(";", ",").replace(" ", ",").split(",") if part]
             case _:
                 target[last] = text
-    if mode.has_loras and posted.lora_rows:
+    if tab.has_loras and posted.lora_rows:
         values["loras"] = [{"name": name, "multiplier": weight or 1} for name, weight in posted.lora_rows]
     return values
 
 
-async def read_form_pictures(request: web.Request, mode: Mode, posted: Posted) -> dict[str, list[Image.Image]]:
+async def read_form_pictures(request: web.Request, tab: Tab, posted: Posted) -> dict[str, list[Image.Image]]:
     """The pictures of a form, uploaded or referred to, decoded off the loop.
 
     Raises:
         InvalidInput: with one problem for each picture that is missing or cannot be used.
     """
-    names = (*mode.pictures, *(name for group in mode.groups for name in group.fields))
+    names = (*tab.pictures, *(name for group in tab.groups for name in group.fields))
     sent: dict[str, Sequence[Sent]] = {
         name: posted.files.get(name) or posted.references.get(name) or () for name in names
     }
@@ -109,8 +109,8 @@ async def read_form_pictures(request: web.Request, mode: Mode, posted: Posted) -
         problems.extend(error.problems)
     problems += [
         FieldProblem(name, "choose a picture" if name != "mask_image" else "paint over what should change")
-        for name in mode.pictures
-        if name in mode.required and not sent[name]
+        for name in tab.pictures
+        if name in tab.required and not sent[name]
     ]
     if problems:
         raise InvalidInput(problems)

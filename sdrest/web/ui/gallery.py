@@ -18,9 +18,9 @@ from sdrest.jobs.store import JobFilter
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.job_cards import parameter_rows, picture_of, pictures_of
-from sdrest.web.ui.modes import MODES
 from sdrest.web.ui.page_contexts import ComparePage, GalleryPage, PicturePage
 from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
+from sdrest.web.ui.tabs import TABS
 
 #: Jobs on one page of the gallery.
 _PAGE_LENGTH: Final = 48
@@ -85,7 +85,7 @@ def _all_rows(job: Job, output: Output) -> dict[str, str]:
 
 def _defaults(job: Job) -> Mapping[str, str]:
     """The form texts that jobs of this type have when nobody set anything."""
-    table = next((mode.table for mode in MODES.values() if mode.job_type is job.type), None)
+    table = next((tab.table for tab in TABS.values() if tab.job_type is job.type), None)
     return {name: field_text(item.default) for name, item, _ in leaf_fields(table)} if table else {}
 
 

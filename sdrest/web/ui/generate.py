@@ -31,10 +31,10 @@ from sdrest.web.ui.fields import Field, Kind, Option, field_text, form_fields, t
 from sdrest.web.ui.forms import Posted, body_values, field_errors, read_form, read_form_pictures
 from sdrest.web.ui.infotext_form import form_texts_of_infotext
 from sdrest.web.ui.job_cards import card_of, picture_of, recent_pictures
-from sdrest.web.ui.modes import MODES, Mode
 from sdrest.web.ui.page_contexts import FieldGroup, GeneratePage, JobCard, LoraChoice, ModelNote, Picture
 from sdrest.web.ui.preset_choices import preset_texts, read_saved
 from sdrest.web.ui.rendering import is_htmx, page, part
+from sdrest.web.ui.tabs import TABS, Tab
 
 _RECENT: Final = 12
 #: A picker longer than this is no help; the rest is found on the Models page.
@@ -47,26 +47,26 @@ _MODEL_FIELD: Final = "drawn_for"
 
 async def show(request: web.Request) -> web.Response:
     """A tab of the Generate page; ``?job=<id>`` fills it with a job's parameters, ``?from=<id>/<file>`` sends it a picture."""
-    mode = _mode(request)
+    tab = _tab(request)
     texts, lora_rows = await _reused(request)
     if request.query.get("model"):
         texts["model"] = request.query["model"]
     references = {}
     source = request.query.get("from", "")
-    if source and mode.pictures:
-        references[mode.pictures[0]] = await _picture(request, source)
-    context = await _page(request, mode, texts, lora_rows=lora_rows, references=references)
+    if source and tab.pictures:
+        references[tab.pictures[0]] = await _picture(request, source)
+    context = await _page(request, tab, texts, lora_rows=lora_rows, references=references)
     return page(request, "generate.html", context)
 
 
 async def submit(request: web.Request) -> web.StreamResponse:
     """Queue what the form asks for; a form with mistakes comes back with each one beside its field."""
-    mode = _mode(request)
+    tab = _tab(request)
     posted = await read_form(request)
     try:
-        job = await stored(request, mode.asks, await _asked(request, mode, posted))
+        job = await stored(request, tab.asks, await _asked(request, tab, posted))
     except SdrestError as error:
-        return await _refused(request, mode, posted, error)
+        return await _refused(request, tab, posted, error)
     if is_htmx(request):
         return part(request, "parts/job_card.html", card=await card_of(request, job))
     return web.Response(status=303, headers={"Location": f"/ui/jobs/{job.id}"})
@@ -90,38 +90,38 @@ async def read_picture_parameters(request: web.Request) -> web.Response:
     return web.json_response(values, dumps=lambda value: msgspec.json.encode(value).decode())
 
 
-def available_modes(app: web.Application) -> tuple[Mode, ...]:
+def available_tabs(app: web.Application) -> tuple[Tab, ...]:
     """The tabs whose jobs this server carries out."""
     types = {job_type for worker in app[WORKERS] for job_type in worker.types}
-    return tuple(mode for mode in MODES.values() if mode.job_type in types)
+    return tuple(tab for tab in TABS.values() if tab.job_type in types)
 
 
-def _mode(request: web.Request) -> Mode:
+def _tab(request: web.Request) -> Tab:
     slug = request.match_info.get("mode", "txt2img")
-    mode = next((mode for mode in available_modes(request.app) if mode.slug == slug), None)
-    if mode is None:
+    tab = next((tab for tab in available_tabs(request.app) if tab.slug == slug), None)
+    if tab is None:
         raise NotFound(f"there is no way to generate called {slug!r}")
-    return mode
+    return tab
 
 
-async def _asked(request: web.Request, mode: Mode, posted: Posted) -> Submission:
+async def _asked(request: web.Request, tab: Tab, posted: Posted) -> Submission:
     """What a form asks for.
 
     Raises:
         InvalidInput: everything that is wrong, pictures and values together.
     """
     drawn_for, chosen = posted.texts.get(_MODEL_FIELD, ""), posted.texts.get("model", "")
-    stale = (await _note(request, drawn_for)).defaults if mode.has_prompt and drawn_for != chosen else {}
+    stale = (await _note(request, drawn_for)).defaults if tab.has_prompt and drawn_for != chosen else {}
     problems: list[FieldProblem] = []
     pictures: Pictures = {}
     try:
-        pictures = await read_form_pictures(request, mode, posted)
+        pictures = await read_form_pictures(request, tab, posted)
     except InvalidInput as error:
         problems.extend(error.problems)
-    if "prompt" in mode.required and not posted.texts.get("prompt", "").strip():
+    if "prompt" in tab.required and not posted.texts.get("prompt", "").strip():
         problems.append(FieldProblem("prompt", "say what the picture should show"))
     try:
-        asked = await submission(request, mode.asks, body_values(mode, posted, stale), pictures=pictures)
+        asked = await submission(request, tab.asks, body_values(tab, posted, stale), pictures=pictures)
     except InvalidInput as error:
         raise InvalidInput([*problems, *error.problems]) from None
     if problems:
@@ -129,8 +129,8 @@ async def _asked(request: web.Request, mode: Mode, posted: Posted) -> Submission
     return asked
 
 
-async def _refused(request: web.Request, mode: Mode, posted: Posted, error: SdrestError) -> web.Response:
-    errors, rest = field_errors(error, (*mode.field_names, "loras"))
+async def _refused(request: web.Request, tab: Tab, posted: Posted, error: SdrestError) -> web.Response:
+    errors, rest = field_errors(error, (*tab.field_names, "loras"))
     status = status_of(error)
     if is_htmx(request):
         response = part(request, "parts/form_errors.html", status=status, errors=errors, rest=rest)
@@ -140,7 +140,7 @@ async def _refused(request: web.Request, mode: Mode, posted: Posted, error: Sdre
         name: await _picture(request, items[0].removeprefix("job:")) for name, items in posted.references.items()
     }
     context = await _page(
-        request, mode, posted.texts, lora_rows=posted.lora_rows, references=references, errors=errors, rest=rest
+        request, tab, posted.texts, lora_rows=posted.lora_rows, references=references, errors=errors, rest=rest
     )
     return page(request, "generate.html", context, status=status)
 
@@ -175,7 +175,7 @@ async def _picture(request: web.Request, source: str) -> Picture | None:
 
 async def _page(
     request: web.Request,
-    mode: Mode,
+    tab: Tab,
     texts: Mapping[str, str],
     *,
     lora_rows: Sequence[tuple[str, str]] = (),
@@ -184,12 +184,12 @@ async def _page(
     rest: tuple[str, ...] = (),
 ) -> GeneratePage:
     errors = errors or {}
-    mains = _fitting(mode, request.app[MODELS].catalogue.of_type(MAIN_TYPES))
+    mains = _fitting(tab, request.app[MODELS].catalogue.of_type(MAIN_TYPES))
     note = await _note(request, texts.get("model", ""))
-    if mode.families and mains and note.model not in mains:
+    if tab.families and mains and note.model not in mains:
         note = await _note(request, mains[0].id)
     fields = form_fields(
-        mode.table,
+        tab.table,
         values=texts,
         defaults={**note.defaults, **_PAGE_DEFAULTS},
         errors=errors,
@@ -197,7 +197,7 @@ async def _page(
     )
     if "model" in fields:
         chosen = texts.get("model", "") or (note.model.name if note.model else "")
-        if mode.families and mains and note.model is not None:
+        if tab.families and mains and note.model is not None:
             chosen = note.model.name
         fields["model"] = dataclasses.replace(fields["model"], value=chosen, options=(), kind=Kind.OTHER)
     catalogue = request.app[MODELS].catalogue
@@ -208,10 +208,10 @@ async def _page(
         if family is None or lora.architecture is None or lora.architecture.family is family
     )
     return GeneratePage(
-        mode=mode,
-        modes=available_modes(request.app),
+        tab=tab,
+        tabs=available_tabs(request.app),
         fields=fields,
-        groups=tuple(_group(group.title, [fields[name] for name in group.fields]) for group in mode.groups),
+        groups=tuple(_group(group.title, [fields[name] for name in group.fields]) for group in tab.groups),
         note=note,
         models=_main_models(mains),
         loras=loras,
@@ -222,7 +222,7 @@ async def _page(
         references=references or {},
         errors=rest,
         is_filled=bool(texts),
-        can_save=mode.has_prompt and request[PRINCIPAL].may(Permission.MANAGE_MODELS),
+        can_save=tab.has_prompt and request[PRINCIPAL].may(Permission.MANAGE_MODELS),
         card=await _latest_card(request),
         recent=await recent_pictures(request, _RECENT),
         engine_problem=engine_problem(request.app),
@@ -242,7 +242,7 @@ def _group(title: str, fields: list[Field]) -> FieldGroup:
 async def _latest_card(request: web.Request) -> JobCard | None:
     """The job that the page shows on arrival: the running one, else the newest that came to something."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
-    types = {mode.job_type for mode in available_modes(request.app)}
+    types = {tab.job_type for tab in available_tabs(request.app)}
     counts = await jobs.store.counts(principal.name)
     for state in (JobState.RUNNING, JobState.PENDING, JobState.COMPLETED):
         if not counts[state]:
@@ -267,11 +267,11 @@ async def _note(request: web.Request, name: str) -> ModelNote:
     return ModelNote(model=model, problem=problem, missing=missing, defaults=texts, multiple=defaults.multiple)
 
 
-def _fitting(mode: Mode, models: Sequence[Model]) -> Sequence[Model]:
+def _fitting(tab: Tab, models: Sequence[Model]) -> Sequence[Model]:
     """The models that can do what the tab does; all of them when none can, so that the refusal can say why."""
-    if not mode.families:
+    if not tab.families:
         return models
-    found = [model for model in models if model.architecture and model.architecture.family in mode.families]
+    found = [model for model in models if model.architecture and model.architecture.family in tab.families]
     return found or models
 
 

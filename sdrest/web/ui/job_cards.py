@@ -16,8 +16,8 @@ from sdrest.web.requests.results import output_url
 from sdrest.web.ui.fields import texts_of
 from sdrest.web.ui.filters import progress_text
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS, field_label
-from sdrest.web.ui.modes import MODES
 from sdrest.web.ui.page_contexts import JobCard, Picture
+from sdrest.web.ui.tabs import TABS
 
 #: Side of the thumbnails in pixels: sharp on dense screens at the size at which they are shown.
 _THUMB_PX: Final = 320
@@ -69,7 +69,7 @@ async def card_of(request: web.Request, job: Job) -> JobCard:
     cancelling = job.state is JobState.RUNNING and job.cancel_requested_at is not None
     return JobCard(
         job=job,
-        title=MODES["edit"].title if job.parameters.get("ref_images") else JOB_LABELS[job.type],
+        title=TABS["edit"].title if job.parameters.get("ref_images") else JOB_LABELS[job.type],
         prompt=str(job.parameters.get("prompt", "")).strip(),
         state_label=STATE_LABELS[job.state],
         progress_text=progress_text(progress, cancelling=cancelling),

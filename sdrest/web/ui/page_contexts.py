@@ -10,8 +10,8 @@ from typing import Any
 from sdrest.core.job import Job
 from sdrest.core.model import Model
 from sdrest.web.ui.fields import Field, Option
-from sdrest.web.ui.modes import Mode
 from sdrest.web.ui.preset_choices import Saved
+from sdrest.web.ui.tabs import Tab
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,8 @@ class FieldGroup:
 class GeneratePage:
     """The Generate page with one of its tabs."""
 
-    mode: Mode
-    modes: Sequence[Mode]
+    tab: Tab
+    tabs: Sequence[Tab]
     fields: Mapping[str, Field]
     groups: tuple[FieldGroup, ...]
     note: ModelNote

@@ -20,9 +20,9 @@ from sdrest.web.http.keys import MODELS
 from sdrest.web.requests.presets import PresetParameters, saved_as_model
 from sdrest.web.ui.fields import form_fields
 from sdrest.web.ui.forms import Posted, body_values, read_form
-from sdrest.web.ui.modes import MODES, SAMPLING, SIZES, Mode
 from sdrest.web.ui.preset_choices import LISTED, read_saved
 from sdrest.web.ui.rendering import is_htmx, part, see
+from sdrest.web.ui.tabs import SAMPLING, SIZES, TABS, Tab
 
 #: Kept in a preset whatever their values are: models have other defaults.
 _ALWAYS: Final = frozenset({"model", *SIZES, *SAMPLING}) - {"seed", "batch_count"}
@@ -31,13 +31,13 @@ _ALWAYS: Final = frozenset({"model", *SIZES, *SAMPLING}) - {"seed", "batch_count
 @requires(Permission.MANAGE_MODELS)
 async def save(request: web.Request) -> web.StreamResponse:
     """Save the form's settings as a preset, or its prompts as a template."""
-    mode = MODES.get(request.match_info["mode"])
-    if mode is None or not mode.has_prompt:
+    tab = TABS.get(request.match_info["mode"])
+    if tab is None or not tab.has_prompt:
         raise NotFound("there is nothing to save here")
     posted = await read_form(request)
     name, overwrite = posted.texts.get("save_name", ""), posted.texts.get("save_overwrite") == "on"
     as_template = posted.texts.get("save_as") == "template"
-    values = {} if as_template else _preset_of(mode, posted)
+    values = {} if as_template else _preset_of(tab, posted)
 
     def write(folders: Folders) -> Path:
         if as_template:
@@ -53,16 +53,16 @@ async def save(request: web.Request) -> web.StreamResponse:
     return part(request, "parts/saved_note.html", model=model, saved=saved, embeddings=embeddings)
 
 
-def _preset_of(mode: Mode, posted: Posted) -> dict[str, Any]:
+def _preset_of(tab: Tab, posted: Posted) -> dict[str, Any]:
     """The form's parameters but the prompt, as far as they say anything.
 
     Raises:
         InvalidInput: a value is none that its field takes.
     """
-    usual = {name: field.default for name, field in form_fields(mode.table, **_NOTHING).items()}
+    usual = {name: field.default for name, field in form_fields(tab.table, **_NOTHING).items()}
     texts = {name: text for name, text in posted.texts.items() if name in _ALWAYS or text != usual.get(name)}
     texts.pop("prompt", None)
-    values = body_values(mode, Posted(texts=texts, lora_rows=posted.lora_rows), {})
+    values = body_values(tab, Posted(texts=texts, lora_rows=posted.lora_rows), {})
     body = validate(
         PresetParameters, {name: values[name] for name in values.keys() & PresetParameters.model_fields.keys()}
     )

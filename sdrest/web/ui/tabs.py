@@ -9,8 +9,8 @@ from typing import Final, cast
 from sdrest.core.architecture import Family
 from sdrest.core.job import JobType
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
-from sdrest.web.requests import submission
 from sdrest.web.requests.parameter_bodies import body_model
+from sdrest.web.requests.submission import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mode:
+class Tab:
     """One tab of the Generate page."""
 
     slug: str
@@ -35,7 +35,7 @@ class Mode:
     pictures: tuple[str, ...] = ()
     #: Those without which there is nothing to do.
     required: frozenset[str] = frozenset()
-    #: Fields of the mode itself, always visible.
+    #: Fields of the tab itself, always visible.
     main: tuple[str, ...] = ()
     groups: tuple[Group, ...] = ()
     #: Architectures that can do this; empty: no restriction.
@@ -44,10 +44,10 @@ class Mode:
     has_loras: bool = True
 
     @property
-    def asks(self) -> submission.Mode:
+    def asks(self) -> Mode:
         """The way in for what the tab asks for."""
         body = body_model(f"{self.table.__name__}Form", cast("type", self.table))
-        return submission.Mode(dialect="ui", table=self.table, body=body, job_type=self.job_type)
+        return Mode(dialect="ui", table=self.table, body=body, job_type=self.job_type)
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ _PHOTOMAKER: Final = Group("PhotoMaker", ("photo_maker_model", "pm_id_images", "
 _USUAL: Final = (_GUIDANCE, _COMPONENTS, _HIRES, _MEMORY, _OUTPUT)
 
 _ALL: Final = (
-    Mode(
+    Tab(
         slug="txt2img",
         title="Text to image",
         job_type=JobType.TXT2IMG,
@@ -128,7 +128,7 @@ _ALL: Final = (
         required=frozenset({"prompt"}),
         groups=(*_USUAL, _PHOTOMAKER),
     ),
-    Mode(
+    Tab(
         slug="img2img",
         title="Image to image",
         job_type=JobType.IMG2IMG,
@@ -138,7 +138,7 @@ _ALL: Final = (
         main=("strength",),
         groups=_USUAL,
     ),
-    Mode(
+    Tab(
         slug="inpaint",
         title="Inpaint",
         job_type=JobType.INPAINT,
@@ -148,7 +148,7 @@ _ALL: Final = (
         main=("strength",),
         groups=_USUAL,
     ),
-    Mode(
+    Tab(
         slug="controlnet",
         title="ControlNet",
         job_type=JobType.CONTROLNET,
@@ -158,7 +158,7 @@ _ALL: Final = (
         main=("control_net_model", "control_strength", "canny"),
         groups=_USUAL,
     ),
-    Mode(
+    Tab(
         slug="edit",
         title="Edit",
         job_type=JobType.TXT2IMG,
@@ -168,7 +168,7 @@ _ALL: Final = (
         main=("auto_resize_ref_images", "increase_ref_index"),
         groups=_USUAL,
     ),
-    Mode(
+    Tab(
         slug="upscale",
         title="Upscale",
         job_type=JobType.UPSCALE,
@@ -181,7 +181,7 @@ _ALL: Final = (
         has_prompt=False,
         has_loras=False,
     ),
-    Mode(
+    Tab(
         slug="video",
         title="Video",
         job_type=JobType.VIDEO,
@@ -211,4 +211,4 @@ _ALL: Final = (
     ),
 )
 
-MODES: Final[Mapping[str, Mode]] = {mode.slug: mode for mode in _ALL}
+TABS: Final[Mapping[str, Tab]] = {tab.slug: tab for tab in _ALL}
