@@ -96,6 +96,11 @@ async def test_missing_and_meaningless_pictures_are_named(client: Client) -> Non
     assert "init_image" in await problems(client, "img2img", {**BASE, "init_image": ""})
     found = await problems(client, "inpainting", {**BASE, "source_image": base64_png(picture())})
     assert set(found) == {"mask_image"}
+    found = await problems(client, "inpainting", {**BASE, "source_image": "", "mask_image": base64_png(half_mask())})
+    assert set(found) == {"source_image", "mask_image"}
+    found = await problems(client, "inpainting", {**BASE, "init_image": base64_png(picture())})
+    assert set(found) == {"source_image", "init_image"}
+    assert "unknown field" in found["init_image"]
     found = await problems(client, "text2img", {**BASE, "mask_image": base64_png(half_mask()), "width": 70})
     assert set(found) == {"mask_image", "width"}
 
