@@ -63,7 +63,7 @@ class Inside:
 
     async def load(self, model: str) -> Job:
         """Load a model as POST /api/models/{id}/load does."""
-        found = self.registry.resolve(model)
+        found = self.registry.catalogue.resolve(model)
         return await self.ended(
             await self.jobs.submit_task(JobType.LOAD, {}, ANYONE, model_id=found.id, model_name=found.name)
         )

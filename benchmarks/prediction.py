@@ -75,7 +75,7 @@ async def measure(points: tuple[tuple[str, int], ...] = POINTS) -> Result:
 async def _point(app: Inside, model: str, side: int) -> tuple[float, ...]:
     """Memory before loading, when loaded, of compute buffers, of weights by headers, and at the peak, in MiB."""
     before = app.memory_mib()
-    found = app.registry.resolve(model)
+    found = app.registry.catalogue.resolve(model)
     parameters = GenerationParameters(prompt="a red apple", width=side, height=side, steps=1, cfg_scale=1.0, seed=1)
     await app.load(model)
     loaded = app.memory_mib()

@@ -116,7 +116,7 @@ async def _own(app: Inside) -> tuple[float, float]:
             "sampler": "euler",
             "scheduler": "discrete",
         }
-        found = app.registry.resolve(MODEL)
+        found = app.registry.catalogue.resolve(MODEL)
         planned = await asyncio.to_thread(app.workshop.plan, found, GenerationParameters())
         await app.engine.run(messages.Load(task="load", context=planned.context.spec), lambda _report: None)
         await app.picture(MODEL, **values)

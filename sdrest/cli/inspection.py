@@ -19,6 +19,7 @@ from sdrest.core.errors import ModelNotFound, SdrestError
 from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Component, Loading, Model, ModelType
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.folders import Folders
+from sdrest.registry.loading import resolve_loading
 from sdrest.registry.readers.header import Header
 from sdrest.registry.readers.reading import is_diffusers_folder, read_header
 from sdrest.registry.recognition.identify import Identity, identify
@@ -96,7 +97,7 @@ def _inspected(registry: Registry, what: str) -> _Inspection:
         model = inspect_model(path.absolute(), kind, path.name, path.stat())
     elif model is None:
         try:
-            model, is_registered = registry.resolve(what), True
+            model, is_registered = registry.catalogue.resolve(what), True
         except ModelNotFound as error:
             raise ModelNotFound(f"{what!r} is no model file, and {error.message}") from None
     if model.type & TEXT_TYPES:
@@ -106,7 +107,8 @@ def _inspected(registry: Registry, what: str) -> _Inspection:
         return _Inspection(model, is_registered, header, identify(header), (), None, "")
     components = registry.components(model)
     try:
-        return _Inspection(model, is_registered, header, identify(header), components, registry.loading(model), "")
+        loading = resolve_loading(registry.catalogue, model)
+        return _Inspection(model, is_registered, header, identify(header), components, loading, "")
     except SdrestError as error:
         return _Inspection(model, is_registered, header, identify(header), components, None, error.message)
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound
+from sdrest.core.errors import InvalidInput
 from sdrest.core.model import Component, Loading, Model
 from sdrest.core.names import LoraApplyMode, PreviewMode
 from sdrest.core.parameters import Components, GenerationParameters
 from sdrest.engine.messages import ContextSpec
 from sdrest.planning.loras_and_embeddings import Adapters
-from sdrest.registry.loading import best_candidate
+from sdrest.registry.loading import best_candidate, resolve_loading
 from sdrest.registry.registry import Registry
 
 #: Parameter field by component.
@@ -61,12 +61,12 @@ class ContextBuilder:
             ModelUnusable: required parts are missing.
             InvalidInput: a chosen component does not exist or does not fit; problems are named by parameter field.
         """
-        chosen = self._known(chosen_components(parameters))
+        chosen = chosen_components(parameters)
         options: dict[str, bool | int | float | str] = {"lora_apply_mode": str(parameters.lora_apply_mode)}
-        if parameters.preview is PreviewMode.TAE and Component.TAESD not in chosen:
-            chosen |= self._preview_decoder(model, chosen, options)
         try:
-            loading = self._registry.loading(model, chosen)
+            if parameters.preview is PreviewMode.TAE and Component.TAESD not in chosen:
+                chosen |= self._preview_decoder(model, chosen, options)
+            loading = resolve_loading(self._registry.catalogue, model, chosen)
         except InvalidInput as error:
             raise InvalidInput(
                 dataclasses.replace(problem, field=_field_of(problem.field)) for problem in error.problems
@@ -88,24 +88,14 @@ class ContextBuilder:
         )
         return ContextPlan(spec, encodes, loading.weights_bytes)
 
-    def _known(self, chosen: dict[Component, str]) -> dict[Component, str]:
-        problems: list[FieldProblem] = []
-        for component, name in chosen.items():
-            try:
-                self._registry.resolve(name, component.model_type)
-            except ModelNotFound as error:
-                problems.append(FieldProblem(COMPONENT_FIELDS[component], error.message))
-        if problems:
-            raise InvalidInput(problems)
-        return chosen
-
     def _preview_decoder(
         self, model: Model, chosen: Mapping[Component, str], options: dict[str, bool | int | float | str]
     ) -> dict[Component, str]:
         """A tiny autoencoder for previews only, where the model has a full one for the pictures themselves."""
-        if Component.TAESD in self._registry.loading(model, chosen).components or Component.TAESD in model.embedded:
+        catalogue = self._registry.catalogue
+        if Component.TAESD in model.embedded or Component.TAESD in resolve_loading(catalogue, model, chosen).components:
             return {}
-        found = best_candidate(self._registry.catalogue, Component.TAESD, model)
+        found = best_candidate(catalogue, Component.TAESD, model)
         if found is None:
             raise InvalidInput(
                 "previews by tae need a tiny autoencoder (TAESD) that fits this model; none is registered, use proj",

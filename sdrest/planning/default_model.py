@@ -37,7 +37,7 @@ class DefaultModel:
             found = self._registry.catalogue.get(chosen) if chosen else None
             if found is not None:
                 return found
-        return self._registry.resolve(self._configured, MAIN_TYPES)
+        return self._registry.catalogue.resolve(self._configured, MAIN_TYPES)
 
     async def choose(self, model: Model, principal: Principal) -> None:
         """Make ``model`` the default: of the whole server for those who may manage models, else of the caller alone."""

@@ -19,7 +19,7 @@ from sdrest.core.names import LoraApplyMode
 from sdrest.core.parameters import GenerationParameters, Lora, limits_of
 from sdrest.engine.messages import LoraFile
 from sdrest.planning.embedding_files import Embeddings
-from sdrest.registry.loading import loading_of
+from sdrest.registry.loading import loading_of, resolve_loading
 from sdrest.registry.readers.header import HeaderError
 from sdrest.registry.recognition.lora_fit import LoraFit, check_lora, loaded_shapes
 from sdrest.registry.registry import Registry
@@ -89,7 +89,7 @@ class AdapterFinder:
         return Adapters(prompt, tuple(files), tuple(embeddings), tuple(vectors))
 
     def _lora(self, model: Model, lora: Lora) -> LoraFile:
-        found = self._registry.resolve(lora.name, ModelType.LORA)
+        found = self._registry.catalogue.resolve(lora.name, ModelType.LORA)
         broken = next((problem.message for problem in found.problems if problem.fatal), None)
         if broken:
             raise InvalidInput(f"{found.name}: {broken}")
@@ -118,7 +118,7 @@ class AdapterFinder:
     def _parts(self, model: Model) -> Loading:
         """The files whose weights a LoRA may change: text encoders too, as far as they are here."""
         try:
-            return self._registry.loading(model)
+            return resolve_loading(self._registry.catalogue, model)
         except (ModelUnusable, InvalidInput):
             return loading_of(model, {})
 

@@ -70,7 +70,7 @@ class ModelPreparer:
         Raises:
             ModelNotFound: there is none; near names are given.
         """
-        return self._registry.resolve(name, MAIN_TYPES) if name else self._default_model.model(principal)
+        return self._registry.catalogue.resolve(name, MAIN_TYPES) if name else self._default_model.model(principal)
 
     def _prepare(self, parameters: GenerationParameters, submission: Submission) -> Prepared:
         model, given = self.model(parameters.model, submission.principal), submission.given

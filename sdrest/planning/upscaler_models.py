@@ -23,7 +23,7 @@ def find_upscaler(registry: Registry, name: str, *, field: str = "upscale_model"
     """
     if name:
         try:
-            found = registry.resolve(name, UPSCALER_TYPES)
+            found = registry.catalogue.resolve(name, UPSCALER_TYPES)
         except (ModelNotFound, InvalidInput) as error:
             raise InvalidInput(error.message, field=field) from None
     else:

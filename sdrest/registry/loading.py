@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from sdrest.core.errors import FieldProblem, InvalidInput, ModelUnusable
+from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, ModelUnusable
 from sdrest.core.model import MAIN_TYPES, Component, Loading, LoadingMethod, Model, Need, Requirement
 from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.components import fits, missing, requirements
@@ -34,7 +34,7 @@ def resolve_loading(catalogue: Catalogue, model: Model, chosen: Mapping[Componen
     ``chosen`` names components by any name the catalogue knows; they override what the model's file holds. Required
     and wanted parts that are neither held nor chosen are looked for among the registered files (a tiny autoencoder will
     do where no VAE fits). Raises :class:`ModelUnusable` naming every part that is missing, or :class:`InvalidInput` for
-    a choice that cannot fit.
+    choices that are not there or cannot fit.
     """
     check_usable(model)
     parts = _chosen_parts(catalogue, model, chosen or {})
@@ -111,7 +111,11 @@ def _chosen_parts(catalogue: Catalogue, model: Model, chosen: Mapping[Component,
     parts: dict[Component, Model] = {}
     problems: list[FieldProblem] = []
     for component, name in chosen.items():
-        candidate = catalogue.resolve(name, component.model_type)
+        try:
+            candidate = catalogue.resolve(name, component.model_type)
+        except ModelNotFound as error:
+            problems.append(FieldProblem(component.value, error.message))
+            continue
         if fits(component, candidate, model):
             parts[component] = candidate
             continue

@@ -13,12 +13,12 @@ import structlog
 
 from sdrest.core.background import Background
 from sdrest.core.errors import InsufficientStorage
-from sdrest.core.model import Component, Loading, Model, ModelType, Requirement
+from sdrest.core.model import Model, Requirement
 from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.components import requirements
 from sdrest.registry.folders import Folder, Folders
 from sdrest.registry.hashes import HashCache, Hashes, Progress
-from sdrest.registry.loading import candidates, missing_components, resolve_loading
+from sdrest.registry.loading import candidates
 from sdrest.registry.readers.header import Header
 from sdrest.registry.readers.reading import read_header
 from sdrest.registry.scan import Scanned, load_entries, save_entries, scan
@@ -133,24 +133,12 @@ class Registry:
             return True
         return any(_has_grown(path, entry) for path, entry in self._entries.items() if not entry.model.usable)
 
-    def resolve(self, name: str, wanted: ModelType | None = None) -> Model:
-        """The one model that ``name`` means; see :meth:`Catalogue.resolve`."""
-        return self._catalogue.resolve(name, wanted)
-
-    def loading(self, model: Model, chosen: Mapping[Component, str] | None = None) -> Loading:
-        """The files with which ``model`` is loaded; see :func:`sdrest.registry.loading.resolve_loading`."""
-        return resolve_loading(self._catalogue, model, chosen)
-
     def components(self, model: Model) -> tuple[ComponentState, ...]:
         """Every component that ``model`` takes, and what is here of it."""
         return tuple(
             ComponentState(need, need.component in model.embedded, candidates(self._catalogue, need.component, model))
             for need in requirements(model)
         )
-
-    def missing(self, model: Model) -> tuple[Component, ...]:
-        """Required components that cannot be had here."""
-        return missing_components(self._catalogue, model)
 
     def header(self, model: Model) -> Header:
         """The model's full header, read now. Raises :class:`sdrest.registry.readers.header.HeaderError`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sdrest.core.architecture import Architecture
 from sdrest.core.errors import SdrestError
 from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Component, Model, ModelFormat, ModelType, Problem
+from sdrest.registry.loading import missing_components
 from sdrest.registry.presets import read_preset, read_templates
 from sdrest.registry.readers.header import HeaderError
 from sdrest.registry.recognition.inspect import header_problems
@@ -47,7 +48,7 @@ def validate(registry: Registry, model: Model) -> Validation:
             problems = header_problems(registry.header(model))
         except HeaderError as error:
             problems = (Problem(error.slug, error.message),)
-    missing = registry.missing(model) if model.type & MAIN_TYPES else ()
+    missing = missing_components(registry.catalogue, model) if model.type & MAIN_TYPES else ()
     if missing:
         parts = ", ".join(component.value for component in missing)
         problems += (Problem("missing_components", f"no registered file can be its {parts}", fatal=False),)

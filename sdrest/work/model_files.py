@@ -58,7 +58,7 @@ def hashing(registry: Registry) -> Work:
     """Hashes the models of a job (``models``: their ids)."""
 
     def work(job: Job, report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
-        models = [registry.resolve(name) for name in job.parameters["models"]]
+        models = [registry.catalogue.resolve(name) for name in job.parameters["models"]]
         total = sum(model.size for model in models)
         before = 0
         for model in models:
@@ -89,10 +89,10 @@ def conversion_of(registry: Registry, parameters: Mapping[str, Any]) -> Conversi
         ModelNotFound, InvalidInput: the model has gone, or the type or a rule is not known.
     """
     return Conversion(
-        source=registry.resolve(parameters["model"]).path,
+        source=registry.catalogue.resolve(parameters["model"]).path,
         target=Path(parameters["target"]),
         type=parse_type(parameters["type"], "quantization_type"),
-        vae=registry.resolve(parameters["vae"], ModelType.VAE).path if parameters.get("vae") else None,
+        vae=registry.catalogue.resolve(parameters["vae"], ModelType.VAE).path if parameters.get("vae") else None,
         rules=parse_rules(parameters.get("rules", "")),
         convert_names=True,
         search=parameters.get("best", False),
@@ -136,7 +136,7 @@ def plan_conversion(
         raise InvalidInput(f"no file can have this name: {reason}", field="output") from None
     parameters: dict[str, Any] = {"model": model.id, "type": wanted, "target": str(target), "rules": rules}
     try:
-        parameters["vae"] = registry.resolve(vae, ModelType.VAE).id if vae else ""
+        parameters["vae"] = registry.catalogue.resolve(vae, ModelType.VAE).id if vae else ""
     except ModelNotFound as error:
         raise InvalidInput(error.message, field="vae") from None
     parameters |= {"best": best, "overwrite": overwrite}

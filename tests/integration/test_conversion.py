@@ -32,6 +32,7 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.core.tensor_types import LAYOUTS, WRITABLE, TensorType
 from sdrest.engine.child.binding import ContextParams, NativeLibrary
 from sdrest.registry.folders import Folders
+from sdrest.registry.loading import resolve_loading
 from sdrest.registry.registry import Registry
 from tests.model_files import safetensors_header, write_safetensors, write_torch_zip
 from tests.native_child import in_child
@@ -258,10 +259,10 @@ def test_a_converted_model_is_found_by_the_registry(tmp_path: Path) -> None:
     registry.refresh()
     _convert(_SOURCE, tmp_path / "checkpoints/small.gguf", TensorType.Q8_0)
     assert registry.refresh().total == 1
-    model = registry.resolve("small")
+    model = registry.catalogue.resolve("small")
     assert model.usable
     assert Component.VAE in model.embedded
-    assert registry.loading(model).model_path == model.path
+    assert resolve_loading(registry.catalogue, model).model_path == model.path
 
 
 # --- what goes wrong ---------------------------------------------------------------------------------------------

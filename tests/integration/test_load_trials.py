@@ -118,7 +118,7 @@ async def test_too_little_memory_is_told_before_anything_is_loaded(client_factor
 
 
 async def test_the_page_offers_it_with_and_without_scripts(client: Client) -> None:
-    here = f"/ui/models/{client.app[MODELS].resolve('embedded').id}"
+    here = f"/ui/models/{client.app[MODELS].catalogue.resolve('embedded').id}"
     assert 'name="load_test"' in await (await client.get(here)).text()
     shown = await (await client.post(f"{here}/validate", data={"load_test": "on"}, headers=HTMX)).text()
     assert "/ui/jobs/" in shown
@@ -131,6 +131,6 @@ async def test_it_needs_the_permission_to_manage_models(client_factory: ClientFa
     client = await client_factory(auth="jwt")
     await client.app[ACCESS].directory.add("ann", "correct horse battery", Role.USER)
     await client.post("/ui/login", data={"username": "ann", "password": "correct horse battery"})
-    here = f"/ui/models/{client.app[MODELS].resolve('embedded').id}"
+    here = f"/ui/models/{client.app[MODELS].catalogue.resolve('embedded').id}"
     assert 'name="load_test"' not in await (await client.get(here)).text()
     assert (await client.post(f"{here}/validate", data={"load_test": "on"}, headers=HTMX)).status == 403

@@ -80,7 +80,7 @@ async def test_model_is_loaded_and_unloaded_by_request(client_factory: ClientFac
     client = await client_factory()
     assert client.app is not None
     jobs, residency = client.app[JOBS], client.app[RESIDENCY]
-    model = client.app[MODELS].resolve("embedded")
+    model = client.app[MODELS].catalogue.resolve("embedded")
     events = follow(client)
     job = await jobs.submit_task(JobType.LOAD, {}, ANYONE, model_id=model.id, model_name=model.name)
     ended = await jobs.wait(job.id, ANYONE)

@@ -105,7 +105,7 @@ async def test_files_are_noticed_without_being_told_wherever_their_folder_lies(
 
 
 async def test_hashes_are_made_in_the_background_and_kept(stocked: Client) -> None:
-    model = stocked.app[MODELS].resolve("ovis")
+    model = stocked.app[MODELS].catalogue.resolve("ovis")
     reply = await stocked.post("/api/models/hash", json={"models": ["ovis", "esrgan"]})
     assert reply.status == 202
     job = await finished(stocked, (await reply.json())["job_id"])

@@ -24,7 +24,7 @@ HTMX = {"HX-Request": "true"}
 
 def model(client: Client, name: str = "embedded") -> Model:
     server: Any = client.server
-    found: Model = server.app[MODELS].resolve(name)
+    found: Model = server.app[MODELS].catalogue.resolve(name)
     return found
 
 

@@ -47,14 +47,14 @@ def test_a_comparison_is_found_although_another_thread_clears_those_kept(
     registry.refresh()
     finder = AdapterFinder(registry, Embeddings(registry, tmp_path / "embeddings"))
     monkeypatch.setattr(adapters, "_FITS_KEPT", 1)
-    others = itertools.cycle([registry.resolve("m1"), registry.resolve("m2")])
+    others = itertools.cycle([registry.catalogue.resolve("m1"), registry.catalogue.resolve("m2")])
 
     def clear() -> None:
         thread = threading.Thread(target=finder.find, args=(next(others), _PARAMETERS))
         thread.start()
         thread.join()
 
-    model = registry.resolve("m0")
+    model = registry.catalogue.resolve("m0")
     interrupted = _Interrupted(model.id)
     interrupted.meanwhile = clear
     for _ in range(2):

@@ -55,10 +55,10 @@ def test_other_float_types_are_written_again_once(
 ) -> None:
     write(tmp_path / "models/embeddings/word.safetensors", dtype, data)
     registry, files = embeddings(tmp_path)
-    made = files.file(registry.resolve("word"))
+    made = files.file(registry.catalogue.resolve("word"))
     assert (tensor(made) == expected).all()
     before = made.stat().st_ino
-    assert files.file(registry.resolve("word")).stat().st_ino == before
+    assert files.file(registry.catalogue.resolve("word")).stat().st_ino == before
     assert [path.name for path in made.parent.iterdir()] == [made.name]
 
 
@@ -66,10 +66,10 @@ def test_a_changed_embedding_is_written_again(tmp_path: Path) -> None:
     path = tmp_path / "models/embeddings/word.safetensors"
     write(path, "F16", VECTORS.astype(np.float16).tobytes())
     registry, files = embeddings(tmp_path)
-    first = files.file(registry.resolve("word"))
+    first = files.file(registry.catalogue.resolve("word"))
     write(path, "F64", (2 * VECTORS).astype(np.float64).tobytes())
     registry.refresh()
-    second = files.file(registry.resolve("word"))
+    second = files.file(registry.catalogue.resolve("word"))
     assert second != first
     assert (tensor(second) == 2 * VECTORS).all()
 
@@ -78,6 +78,6 @@ def test_one_in_f32_is_used_as_it_is_and_one_of_integers_refused(tmp_path: Path)
     write(tmp_path / "models/embeddings/good.safetensors", "F32", VECTORS.tobytes())
     write(tmp_path / "models/embeddings/bad.safetensors", "I64", VECTORS.astype(np.int64).tobytes())
     registry, files = embeddings(tmp_path)
-    assert files.file(registry.resolve("good")) == tmp_path / "models/embeddings/good.safetensors"
+    assert files.file(registry.catalogue.resolve("good")) == tmp_path / "models/embeddings/good.safetensors"
     with pytest.raises(InvalidInput, match="cannot be turned into F32"):
-        files.file(registry.resolve("bad"))
+        files.file(registry.catalogue.resolve("bad"))

@@ -10,6 +10,7 @@ from sdrest.core.architecture import Architecture
 from sdrest.core.errors import InvalidInput, ModelUnusable
 from sdrest.core.model import Component, Need
 from sdrest.registry.folders import Folders
+from sdrest.registry.loading import missing_components, resolve_loading
 from sdrest.registry.registry import Registry
 from tests.architectures import EVIDENCE, PARTS, Shapes
 from tests.model_files import write_gguf, write_safetensors
@@ -40,51 +41,51 @@ _FLUX: dict[str, Shapes] = {
 
 def test_a_bare_diffusion_model_gets_its_parts(tmp_path: Path) -> None:
     registry = _registry(tmp_path, _FLUX)
-    loading = registry.loading(registry.resolve("flux1-dev"))
+    loading = resolve_loading(registry.catalogue, registry.catalogue.resolve("flux1-dev"))
     assert loading.model_path is None
     assert loading.diffusion_model_path == tmp_path / "diffusion_models/flux1-dev.gguf"
     assert loading.vae_path == tmp_path / "vae/ae.safetensors"
     assert loading.clip_l_path == tmp_path / "text_encoders/clip_l.safetensors"
     assert loading.t5xxl_path == tmp_path / "text_encoders/t5xxl.safetensors"
     assert loading.clip_g_path is None
-    parts = [registry.resolve(name) for name in ("flux1-dev", "ae", "clip_l", "t5xxl")]
+    parts = [registry.catalogue.resolve(name) for name in ("flux1-dev", "ae", "clip_l", "t5xxl")]
     assert loading.weights_bytes == sum(part.weights_bytes for part in parts)
 
 
 def test_a_whole_checkpoint_needs_nothing(tmp_path: Path) -> None:
     whole = EVIDENCE[Architecture.SD1] | {"first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3)}
     registry = _registry(tmp_path, {"checkpoints/v1.safetensors": whole, "vae/sd.safetensors": _VAE4})
-    loading = registry.loading(registry.resolve("v1"))
+    loading = resolve_loading(registry.catalogue, registry.catalogue.resolve("v1"))
     assert loading.model_path == tmp_path / "checkpoints/v1.safetensors"
     assert loading.vae_path is None
-    assert registry.missing(registry.resolve("v1")) == ()
+    assert missing_components(registry.catalogue, registry.catalogue.resolve("v1")) == ()
 
 
 def test_missing_parts_are_all_named(tmp_path: Path) -> None:
     registry = _registry(tmp_path, {"diffusion_models/flux.gguf": EVIDENCE[Architecture.FLUX]})
-    model = registry.resolve("flux")
+    model = registry.catalogue.resolve("flux")
     with pytest.raises(ModelUnusable, match="clip_l, t5xxl, vae") as caught:
-        registry.loading(model)
+        resolve_loading(registry.catalogue, model)
     assert caught.value.details["missing"] == ["clip_l", "t5xxl", "vae"]
-    assert set(registry.missing(model)) == {Component.CLIP_L, Component.T5XXL, Component.VAE}
+    assert set(missing_components(registry.catalogue, model)) == {Component.CLIP_L, Component.T5XXL, Component.VAE}
 
 
 def test_a_tiny_autoencoder_stands_in_for_a_vae(tmp_path: Path) -> None:
     files = {name: shapes for name, shapes in _FLUX.items() if not name.startswith("vae/")}
     taesd: Shapes = {"decoder.layers.0.weight": (64, 16, 3, 3)}
     registry = _registry(tmp_path, files | {"taesd/taef1.safetensors": taesd})
-    loading = registry.loading(registry.resolve("flux1-dev"))
+    loading = resolve_loading(registry.catalogue, registry.catalogue.resolve("flux1-dev"))
     assert loading.taesd_path == tmp_path / "taesd/taef1.safetensors"
     assert loading.vae_path is None
 
 
 def test_chosen_parts_override_and_must_fit(tmp_path: Path) -> None:
     registry = _registry(tmp_path, _FLUX | {"vae/other-ae.safetensors": _VAE16})
-    model = registry.resolve("flux1-dev")
-    chosen = registry.loading(model, {Component.VAE: "other-ae"})
+    model = registry.catalogue.resolve("flux1-dev")
+    chosen = resolve_loading(registry.catalogue, model, {Component.VAE: "other-ae"})
     assert chosen.vae_path == tmp_path / "vae/other-ae.safetensors"
     with pytest.raises(InvalidInput, match="vae: sd does not fit Flux") as caught:
-        registry.loading(model, {Component.VAE: "sd"})
+        resolve_loading(registry.catalogue, model, {Component.VAE: "sd"})
     assert caught.value.problems[0].field == "vae"
 
 
@@ -108,7 +109,8 @@ def test_language_models_are_matched_by_width_and_vocabulary(tmp_path: Path) -> 
             "text_encoders/c-qwen.safetensors": qwen,
         },
     )
-    assert registry.loading(registry.resolve("z")).llm_path == tmp_path / "text_encoders/c-qwen.safetensors"
+    loading = resolve_loading(registry.catalogue, registry.catalogue.resolve("z"))
+    assert loading.llm_path == tmp_path / "text_encoders/c-qwen.safetensors"
 
 
 def test_video_models_take_video_autoencoders_and_umt5(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_video_models_take_video_autoencoders_and_umt5(tmp_path: Path) -> None:
             "vae/wan_vae.safetensors": PARTS["wan vae"][1],
         },
     )
-    loading = registry.loading(registry.resolve("wan"))
+    loading = resolve_loading(registry.catalogue, registry.catalogue.resolve("wan"))
     assert loading.vae_path == tmp_path / "vae/wan_vae.safetensors"
     assert loading.t5xxl_path == tmp_path / "text_encoders/umt5.gguf"
 
@@ -139,7 +141,7 @@ def test_the_low_noise_half_takes_the_high_noise_half(tmp_path: Path) -> None:
             "text_encoders/umt5.gguf": PARTS["umt5 by llama.cpp"][1],
         },
     )
-    loading = registry.loading(registry.resolve("Wan2.2-T2V-A14B-LowNoise-Q8_0"))
+    loading = resolve_loading(registry.catalogue, registry.catalogue.resolve("Wan2.2-T2V-A14B-LowNoise-Q8_0"))
     assert loading.high_noise_diffusion_model_path is not None
     assert loading.high_noise_diffusion_model_path.name == "Wan2.2-T2V-A14B-HighNoise-Q8_0.safetensors"
 
@@ -154,12 +156,12 @@ def test_what_clip_sees_is_read_by_the_width_that_the_library_builds(tmp_path: P
             "clip_vision/a_vit_l.safetensors": _vision(1024),
         },
     )
-    model = registry.resolve("wan_i2v")
+    model = registry.catalogue.resolve("wan_i2v")
     with pytest.raises(ModelUnusable, match="clip_vision"):
-        registry.loading(model)
+        resolve_loading(registry.catalogue, model)
     write_safetensors(tmp_path / "clip_vision/vit_h.safetensors", _vision(1280))
     registry.refresh()
-    assert registry.loading(model).clip_vision_path == tmp_path / "clip_vision/vit_h.safetensors"
+    assert resolve_loading(registry.catalogue, model).clip_vision_path == tmp_path / "clip_vision/vit_h.safetensors"
 
 
 def _vision(width: int) -> Shapes:
@@ -172,18 +174,28 @@ def _vision(width: int) -> Shapes:
 def test_unusable_and_wrong_files_are_refused_with_the_reason(tmp_path: Path) -> None:
     registry = _registry(tmp_path, {"vae/ae.safetensors": _VAE16})
     with pytest.raises(ModelUnusable, match="of type vae"):
-        registry.loading(registry.resolve("ae"))
+        resolve_loading(registry.catalogue, registry.catalogue.resolve("ae"))
     broken = tmp_path / "checkpoints/cut.safetensors"
     whole = write_safetensors(broken, EVIDENCE[Architecture.SD1])
     whole.write_bytes(whole.read_bytes()[:-4096])
     registry.refresh()
     with pytest.raises(ModelUnusable, match="ends 4096 bytes before"):
-        registry.loading(registry.resolve("cut"))
+        resolve_loading(registry.catalogue, registry.catalogue.resolve("cut"))
 
 
 def test_components_tell_what_is_here(tmp_path: Path) -> None:
     registry = _registry(tmp_path, _FLUX)
-    states = {state.requirement.component: state for state in registry.components(registry.resolve("flux1-dev"))}
+    states = {
+        state.requirement.component: state for state in registry.components(registry.catalogue.resolve("flux1-dev"))
+    }
     assert set(states) == {Component.CLIP_L, Component.T5XXL, Component.VAE}
     assert all(state.present and state.requirement.need is Need.REQUIRED for state in states.values())
     assert [candidate.name for candidate in states[Component.VAE].candidates] == ["ae"]
+
+
+def test_all_that_is_wrong_with_chosen_parts_is_told_at_once(tmp_path: Path) -> None:
+    catalogue = _registry(tmp_path, _FLUX).catalogue
+    chosen = {Component.VAE: "sd", Component.CLIP_L: "nowhere"}
+    with pytest.raises(InvalidInput) as caught:
+        resolve_loading(catalogue, catalogue.resolve("flux1-dev"), chosen)
+    assert {problem.field for problem in caught.value.problems} == {"vae", "clip_l"}

@@ -12,6 +12,7 @@ from sdrest.core.names import Sampler, Scheduler
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.defaults import defaults_of
 from sdrest.registry.folders import Folders
+from sdrest.registry.loading import resolve_loading
 from sdrest.registry.registry import Registry
 from tests.tiny.embedded import place_embedded
 
@@ -21,7 +22,7 @@ def defaults_with(tmp_path: Path, values: Any) -> Any:
     (tmp_path / "checkpoints" / "embedded.json").write_text(json.dumps({"defaults": values}))
     registry = Registry(Folders(tmp_path))
     registry.refresh()
-    return defaults_of(registry.resolve("embedded"))
+    return defaults_of(registry.catalogue.resolve("embedded"))
 
 
 def test_own_defaults_go_before_those_of_the_architecture(tmp_path: Path) -> None:
@@ -45,5 +46,5 @@ def test_the_built_in_model_brings_its_own(tmp_path: Path) -> None:
     (model,) = builtin_models()
     found = defaults_of(model)
     assert (found.width, found.height) == (128, 128)
-    loading = Registry(Folders(tmp_path), builtin=(model,)).loading(model)
+    loading = resolve_loading(Registry(Folders(tmp_path), builtin=(model,)).catalogue, model)
     assert loading.model_path == loading.taesd_path == model.path

@@ -74,10 +74,10 @@ def test_the_catalogue_learns_hashes(tmp_path: Path) -> None:
     _big(tmp_path / "m/checkpoints/a.ckpt")
     registry = Registry(Folders(tmp_path / "m"), tmp_path / "state")
     registry.refresh()
-    model = registry.resolve("a", ModelType.CHECKPOINT)
+    model = registry.catalogue.resolve("a", ModelType.CHECKPOINT)
     assert model.sha256 is None
     hashes = registry.hash(model)
-    assert registry.resolve(hashes.autov2).sha256 == hashes.sha256
+    assert registry.catalogue.resolve(hashes.autov2).sha256 == hashes.sha256
     later = Registry(Folders(tmp_path / "m"), tmp_path / "state")
     later.refresh()
-    assert later.resolve("a").sha256 == hashes.sha256
+    assert later.catalogue.resolve("a").sha256 == hashes.sha256

@@ -91,10 +91,10 @@ def test_parts_and_side_files_behind_links_are_not_read_where_links_are_not_foll
     (tmp_path / "m/lora/a.json").symlink_to(tmp_path / "outside/a.json")
     strict, lenient = Registry(Folders(tmp_path / "m")), Registry(Folders(tmp_path / "m"), follow_links=True)
     assert _found(strict) == {"lora/a.safetensors"}
-    assert strict.resolve("a").description is None
+    assert strict.catalogue.resolve("a").description is None
     assert f"{unet}/diffusion_pytorch_model.safetensors: links to {weights}" in strict.skipped[0]
     assert _found(lenient) == {"lora/a.safetensors", "checkpoints/sd"}
-    assert lenient.resolve("a").description == "secret"
+    assert lenient.catalogue.resolve("a").description == "secret"
 
 
 def test_nothing_new_is_placed_or_converted_through_a_link(models: Path) -> None:
@@ -105,7 +105,7 @@ def test_nothing_new_is_placed_or_converted_through_a_link(models: Path) -> None
     for target in ("lora/folder/new.gguf", "lora/x.safetensors"):
         with pytest.raises(Forbidden):
             registry.folders.confine(Path(target))
-    linked_folder, linked_file = (registry.resolve(f"lora/{name}") for name in ("folder/sub/x", "x"))
+    linked_folder, linked_file = (registry.catalogue.resolve(f"lora/{name}") for name in ("folder/sub/x", "x"))
     assert folder_of(registry, linked_folder) == folder_of(registry, linked_file) == models / "lora"
 
 

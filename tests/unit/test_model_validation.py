@@ -18,7 +18,7 @@ from tests.model_files import torch_pickle, write_safetensors, write_torch_zip
 def _validate(folder: Path, name: str) -> Validation:
     registry = Registry(Folders(folder))
     registry.refresh()
-    return validate(registry, registry.resolve(name))
+    return validate(registry, registry.catalogue.resolve(name))
 
 
 def test_a_sound_checkpoint_is_valid_and_compatible(tmp_path: Path) -> None:
@@ -42,10 +42,10 @@ def test_a_file_that_was_cut_after_the_scan_is_noticed(tmp_path: Path) -> None:
     registry = Registry(Folders(tmp_path))
     registry.refresh()
     path.write_bytes(path.read_bytes()[:-1])
-    found = validate(registry, registry.resolve("v"))
+    found = validate(registry, registry.catalogue.resolve("v"))
     assert [problem.code for problem in found.problems] == ["truncated"]
     path.unlink()
-    assert [problem.code for problem in validate(registry, registry.resolve("v")).problems] == ["bad_header"]
+    assert [problem.code for problem in validate(registry, registry.catalogue.resolve("v")).problems] == ["bad_header"]
 
 
 @pytest.mark.parametrize(

@@ -100,16 +100,16 @@ def test_saved_files_are_found_again(tmp_path: Path) -> None:
     save_template(folders, "both", "{prompt}, ink", "blurry")
     registry = Registry(folders)
     registry.refresh()
-    preset = registry.resolve("My preset", ModelType.PRESETS)
+    preset = registry.catalogue.resolve("My preset", ModelType.PRESETS)
     assert read_preset(preset.path) == Preset("My preset", {"steps": 4}, "quick")
-    assert registry.resolve("film", ModelType.PROMPTS).type is ModelType.PROMPTS
-    assert registry.resolve("bad hands").type is ModelType.NEG_PROMPTS
+    assert registry.catalogue.resolve("film", ModelType.PROMPTS).type is ModelType.PROMPTS
+    assert registry.catalogue.resolve("bad hands").type is ModelType.NEG_PROMPTS
     assert find_template(registry.catalogue, "both") == Template("both", "{prompt}, ink", "blurry")
     assert find_template(registry.catalogue, "bad hands", negative=True) == Template("bad hands", "", "extra fingers")
     assert all(validate(registry, model).valid for model in registry.catalogue.models)
     _write(tmp_path, "presets/broken.json", "{")
     registry.refresh()
-    assert [p.code for p in validate(registry, registry.resolve("broken")).problems] == ["model_unusable"]
+    assert [p.code for p in validate(registry, registry.catalogue.resolve("broken")).problems] == ["model_unusable"]
 
 
 def test_saving_overwrites_only_on_request(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def _model(folder: Path, architecture: Architecture) -> Model:
         write_gguf(folder / "diffusion_models" / f"{path.name}.gguf", EVIDENCE[architecture])
     registry = Registry(Folders(folder))
     registry.refresh()
-    return registry.resolve(path.name)
+    return registry.catalogue.resolve(path.name)
 
 
 def _problems(model: Model, prompt: str, negative_prompt: str = "") -> list[FieldProblem]:

@@ -14,6 +14,7 @@ from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.job import Job, JobType
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.principal import Permission
+from sdrest.registry.loading import resolve_loading
 from sdrest.web.api.model_files import hashes_of, verdict_on
 from sdrest.web.api.models import is_loaded, named
 from sdrest.web.http.access import requires
@@ -48,7 +49,7 @@ async def batch(request: web.Request) -> web.Response:
     results: list[dict[str, Any]] = []
     for name in body.models:
         try:
-            result = await _one(request, body.operation, request.app[MODELS].resolve(name))
+            result = await _one(request, body.operation, request.app[MODELS].catalogue.resolve(name))
         except SdrestError as error:
             result = {"success": False, "error": error.message}
         results.append({"model": name, **result})
@@ -103,7 +104,7 @@ async def queue_load(request: web.Request, model: Model) -> Job:
     """The job that loads a main model. Raises InvalidInput, ModelUnusable."""
     if not model.type & MAIN_TYPES:
         raise InvalidInput(f"{model.name} is of type {model.type.slug}; only main models are loaded", field="model_id")
-    request.app[MODELS].loading(model)  # raises when the file or its components cannot do
+    resolve_loading(request.app[MODELS].catalogue, model)  # raises when the file or its components cannot do
     return await request.app[JOBS].submit_task(
         JobType.LOAD, {}, request[PRINCIPAL], model_id=model.id, model_name=model.name
     )

@@ -126,7 +126,7 @@ async def validate_file(request: web.Request) -> web.Response:
     it is the job's failure, and loading it endangers nothing.
     """
     body = await read_body(ValidateBody, request)
-    model = request.app[MODELS].resolve(body.model)
+    model = request.app[MODELS].catalogue.resolve(body.model)
     if body.load_test:
         may_test_loading(request, model)
     verdict = await asyncio.to_thread(verdict_on, request.app[MODELS], model)
@@ -153,7 +153,7 @@ async def hash_models(request: web.Request) -> web.Response:
     names = [*([body.model] if body.model else []), *body.models]
     if not names:
         raise InvalidInput("name a model in `model`, or several in `models`", field="model")
-    results, job = await hashes_of(request, [request.app[MODELS].resolve(name) for name in names])
+    results, job = await hashes_of(request, [request.app[MODELS].catalogue.resolve(name) for name in names])
     if job is None:
         return json_reply({"results": results})
     return json_reply({"results": results, "job_id": job.id, "status": job.state}, status=202)
@@ -172,7 +172,7 @@ async def convert(request: web.Request) -> web.Response:
 
 def _conversion(registry: Registry, body: ConvertBody) -> dict[str, Any]:
     """The job's parameters, after everything that can be told beforehand has been checked."""
-    model = registry.resolve(body.model_name)
+    model = registry.catalogue.resolve(body.model_name)
     output = Path(body.output_path) if body.output_path else None
     parameters, _ = plan_conversion(
         registry,

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from sdrest.core.model import Model
 from sdrest.registry.folders import extensions_of
+from sdrest.registry.loading import missing_components
 from sdrest.registry.registry import Registry
 from sdrest.web.requests.job_views import timestamp
 
@@ -126,7 +127,7 @@ def model_detail(registry: Registry, model: Model, metadata: dict[str, Any], *, 
             }
             for state in registry.components(model)
         ],
-        "missing_components": [str(component) for component in registry.missing(model)],
+        "missing_components": [str(component) for component in missing_components(registry.catalogue, model)],
         "metadata": metadata,
     }
 

@@ -90,7 +90,7 @@ class Stats(TypedDict):
 
 def named(request: web.Request) -> Model:
     """The model in the address. Raises ModelNotFound, InvalidInput."""
-    return request.app[MODELS].resolve(request.match_info["model_id"])
+    return request.app[MODELS].catalogue.resolve(request.match_info["model_id"])
 
 
 def is_loaded(request: web.Request, model: Model) -> bool:

@@ -277,9 +277,9 @@ def _model(request: web.Request, name: str) -> Model:
     if not name:
         return request.app[DEFAULT_MODEL].model(request[PRINCIPAL])
     try:
-        return registry.resolve(name, MAIN_TYPES)
+        return registry.catalogue.resolve(name, MAIN_TYPES)
     except ModelNotFound:
-        return registry.resolve(PurePath(name).name, MAIN_TYPES)
+        return registry.catalogue.resolve(PurePath(name).name, MAIN_TYPES)
 
 
 ROUTES: Final[tuple[Route, ...]] = tuple(route for kind in KINDS for route in Endpoint(kind).routes)

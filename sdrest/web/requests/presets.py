@@ -108,7 +108,7 @@ async def saved_as_model(registry: Registry, save: Callable[[Folders], Path]) ->
     def work() -> Model:
         path = save(registry.folders)
         registry.refresh()
-        return registry.resolve(str(path))
+        return registry.catalogue.resolve(str(path))
 
     return await asyncio.to_thread(work)
 

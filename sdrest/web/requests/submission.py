@@ -178,7 +178,7 @@ def chosen_model(request: web.Request, name: str) -> Model:
         ModelNotFound: there is none of that name.
     """
     if name:
-        return request.app[MODELS].resolve(name, MAIN_TYPES)
+        return request.app[MODELS].catalogue.resolve(name, MAIN_TYPES)
     return request.app[DEFAULT_MODEL].model(request[PRINCIPAL])
 
 

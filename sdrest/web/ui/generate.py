@@ -22,6 +22,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.infotext import parse_infotext
 from sdrest.registry.defaults import defaults_of
+from sdrest.registry.loading import missing_components
 from sdrest.web.http.bodies import read_bytes
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
@@ -257,11 +258,15 @@ async def _latest_card(request: web.Request) -> JobCard | None:
 async def _note(request: web.Request, name: str) -> ModelNote:
     registry = request.app[MODELS]
     try:
-        model = registry.resolve(name, MAIN_TYPES) if name else request.app[DEFAULT_MODEL].model(request[PRINCIPAL])
+        model = (
+            registry.catalogue.resolve(name, MAIN_TYPES)
+            if name
+            else request.app[DEFAULT_MODEL].model(request[PRINCIPAL])
+        )
     except SdrestError as error:
         return ModelNote(model=None, problem=error.message, missing=(), defaults={}, multiple=8)
     defaults = defaults_of(model)
-    missing = tuple(str(component) for component in registry.missing(model))
+    missing = tuple(str(component) for component in missing_components(registry.catalogue, model))
     problem = next((p.message for p in model.problems if p.fatal), "")
     texts = {key: field_text(value) for key, value in defaults.parameters().items()}
     return ModelNote(model=model, problem=problem, missing=missing, defaults=texts, multiple=defaults.multiple)

@@ -15,6 +15,7 @@ from sdrest.core.job import JobType
 from sdrest.core.model import MAIN_TYPES, MODEL_TYPES, Model, Need, parse_model_types
 from sdrest.core.principal import Permission
 from sdrest.registry.catalogue import Query, SortKey
+from sdrest.registry.loading import missing_components
 from sdrest.web.http.access import requires
 from sdrest.web.http.keys import DEFAULT_MODEL, ENGINE, JOBS, MODELS, PRINCIPAL, REFRESHER, RESIDENCY, SETTINGS
 from sdrest.web.ui.fields import Option
@@ -147,7 +148,7 @@ async def _detail(request: web.Request, model: Model) -> ModelPage:
     app = request.app
     registry = app[MODELS]
     is_main = bool(model.type & MAIN_TYPES)
-    missing = registry.missing(model)
+    missing = missing_components(registry.catalogue, model)
     return ModelPage(
         model=model,
         type_label=TYPE_LABELS[model.type],

@@ -71,7 +71,7 @@ async def set_options(request: web.Request) -> web.Response:
     body = await read_object(request)
     name = str(body.get("sd_model_checkpoint") or "")
     if name:
-        model = request.app[MODELS].resolve(name, MAIN_TYPES)
+        model = request.app[MODELS].catalogue.resolve(name, MAIN_TYPES)
         if model.id != chosen_model(request, "").id:
             await request.app[DEFAULT_MODEL].choose(model, request[PRINCIPAL])
     for key in _DEFAULTS:

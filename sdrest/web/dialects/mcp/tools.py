@@ -144,7 +144,7 @@ async def use_model(name: str) -> str:
     request = REQUEST.get()
     if not request[PRINCIPAL].may(Permission.GENERATE):
         raise Forbidden("choosing a model needs the permission 'generate'")
-    model = request.app[MODELS].resolve(name, MAIN_TYPES)
+    model = request.app[MODELS].catalogue.resolve(name, MAIN_TYPES)
     await request.app[DEFAULT_MODEL].choose(model, request[PRINCIPAL])
     return f"{model.name} is the default model now"
 
