@@ -188,7 +188,7 @@ def model_name(request: web.Request, name: str) -> str:
         ModelNotFound: no such model.
     """
     try:
-        return request.app[MODELS].resolve(name, MAIN_TYPES).id if name else ""
+        return request.app[MODELS].catalogue.resolve(name, MAIN_TYPES).id if name else ""
     except ModelNotFound:
         if _PRODUCT_NAMES.fullmatch(name):
             return ""
