@@ -23,6 +23,7 @@ from sdrest.jobs.submission import Submission
 from sdrest.jobs.worker import Worker
 from sdrest.registry.registry import Registry
 from sdrest.settings import load_settings
+from sdrest.web.api.validation import WORKSHOP
 from sdrest.web.http import keys
 from sdrest.work.loaded_models import Residency
 from tests.tiny.fixtures import cached
@@ -41,7 +42,7 @@ class Inside:
         self.engine: Engine = app[keys.ENGINE]
         self.residency: Residency = app[keys.RESIDENCY]
         self.registry: Registry = app[keys.MODELS]
-        self.workshop = app[keys.WORKSHOP]
+        self.workshop = app[WORKSHOP]
         self.worker: Worker = app[keys.WORKERS][0]
 
     async def submit(self, model: str, principal: Principal = ANYONE, **values: Any) -> Job:

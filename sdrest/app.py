@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -51,7 +50,10 @@ from sdrest.storage.sqlite.database import Database
 from sdrest.storage.sqlite.jobs import SqliteJobStore
 from sdrest.storage.sqlite.timings import SqliteTimings
 from sdrest.storage.sqlite.webhooks import SqliteOutbox
+from sdrest.web.api.outputs import THUMBNAILS
 from sdrest.web.api.register import add_api
+from sdrest.web.api.validation import TIMINGS, WORKSHOP
+from sdrest.web.dialects.a1111.request import ALLOWANCES
 from sdrest.web.dialects.register import add_dialects
 from sdrest.web.http import keys
 from sdrest.web.http.access import check_permission
@@ -63,6 +65,9 @@ from sdrest.web.http.metrics import Metrics
 from sdrest.web.http.middleware import answer_preflight, known_host, request_context, set_up_headers
 from sdrest.web.http.room import AtOnce, Room, Rooms
 from sdrest.web.requests.job_views import webhook_body
+from sdrest.web.requests.pictures import FETCHER
+from sdrest.web.requests.submission import WEBHOOK_GUARD
+from sdrest.web.requests.uploads import INCOMING, UPLOADS
 from sdrest.web.ui.setup import add_ui
 from sdrest.work.downloads.executor import DownloadExecutor
 from sdrest.work.downloads.hubs import Hubs
@@ -103,13 +108,10 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     )
     app[keys.SETTINGS] = settings
     guard = Guard(settings.fetch_allowed_hosts)
-    app[keys.FETCHER] = Fetcher(
-        guard, max_bytes=settings.fetch_max_bytes, timeout_seconds=settings.fetch_timeout_seconds
-    )
-    app[keys.WEBHOOK_GUARD] = WebhookGuard(guard, settings.webhook_hosts)
+    app[FETCHER] = Fetcher(guard, max_bytes=settings.fetch_max_bytes, timeout_seconds=settings.fetch_timeout_seconds)
+    app[WEBHOOK_GUARD] = WebhookGuard(guard, settings.webhook_hosts)
     _add_bounds(app)
     app[keys.LIFECYCLE] = Lifecycle()
-    app[keys.STARTED_AT] = time.monotonic()
     backgrounds = app[keys.BACKGROUNDS] = Backgrounds()
     database = Database(settings.database_file)
     access = app[keys.ACCESS] = build_access(settings, SqliteAccountStore(database))
@@ -147,11 +149,11 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         files,
         preparer.prepare,
         max_pending=settings.max_pending_jobs,
-        allowances=app[keys.ALLOWANCES],
+        allowances=app[ALLOWANCES],
     )
-    timings = app[keys.TIMINGS] = SqliteTimings(database)
+    timings = app[TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
-    workshop = app[keys.WORKSHOP] = Workshop(engine, files, registry, contexts, memory, adapters)
+    workshop = app[WORKSHOP] = Workshop(engine, files, registry, contexts, memory, adapters)
     residency = app[keys.RESIDENCY] = Residency(
         engine, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )
@@ -219,15 +221,15 @@ def _add_bounds(app: web.Application) -> None:
         Room(max(settings.max_pixels_at_once, settings.max_image_pixels)),
     )
     app[keys.STREAMS] = AtOnce(settings.max_streams_per_user, "event streams")
-    app[keys.UPLOADS] = AtOnce(bounds.MODEL_UPLOADS, "uploads of model files")
-    app[keys.ALLOWANCES] = allowances_from(settings)
+    app[UPLOADS] = AtOnce(bounds.MODEL_UPLOADS, "uploads of model files")
+    app[ALLOWANCES] = allowances_from(settings)
 
 
 def _add_file_work(app: web.Application) -> ThreadPoolExecutor:
     """Threads for work on files that takes minutes: it must not hold up what asks for a thread for a moment."""
     threads = ThreadPoolExecutor(bounds.FILE_THREADS, "files")
     app[keys.REFRESHER] = Refresher(app[keys.MODELS], threads)
-    app[keys.THUMBNAILS] = Thumbnails()
+    app[THUMBNAILS] = Thumbnails()
 
     async def end(_app: web.Application) -> None:
         threads.shutdown(wait=False, cancel_futures=True)
@@ -249,7 +251,7 @@ async def _models(app: web.Application) -> AsyncIterator[None]:
 def _operation(app: web.Application, database: Database) -> Callable[[web.Application], AsyncIterator[None]]:
     """What goes on beside the jobs: numbers for Prometheus, webhooks, and deleting what is old."""
     settings, jobs = app[keys.SETTINGS], app[keys.JOBS]
-    metrics = app[keys.METRICS] = Metrics(jobs, app[keys.ENGINE], app[keys.BACKGROUNDS])
+    metrics = Metrics(jobs, app[keys.ENGINE], app[keys.BACKGROUNDS])
     app.middlewares.insert(0, metrics.middleware())
     app.router.add_get("/metrics", metrics.handle)
     guard = Guard(settings.fetch_allowed_hosts).also_allowing(settings.webhook_url)
@@ -282,7 +284,7 @@ def _transfers(
     hubs = Hubs.of(settings)
     hosts = (*settings.download_hosts, *hubs.hosts)
     streams = Streams(guard, hosts, silence_seconds=settings.download_timeout_seconds)
-    files = app[keys.INCOMING] = IncomingFiles(
+    files = app[INCOMING] = IncomingFiles(
         settings.data_dir / "incoming", max_bytes=settings.max_model_bytes, min_free_bytes=settings.min_free_bytes
     )
     app[keys.DOWNLOADS] = Downloads(jobs, registry.folders, hubs, streams)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from sdrest.core import bounds
 from sdrest.core.parameters import MAX_PROMPT_CHARACTERS
-from sdrest.web.http.keys import UPLOADS
+from sdrest.web.requests.uploads import UPLOADS
 from tests.integration.conftest import SMALL, ClientFactory
 
 Client = TestClient[Any, Any]

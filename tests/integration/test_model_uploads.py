@@ -215,7 +215,7 @@ async def test_what_a_killed_server_left_is_removed_at_start_and_only_that(
 ) -> None:
     first = await client_factory()
     server: Any = first.server
-    from sdrest.web.http.keys import INCOMING
+    from sdrest.web.requests.uploads import INCOMING
 
     target = tmp_path / "models/checkpoints/never.gguf"
     incoming = await asyncio.to_thread(server.app[INCOMING].begin, target)

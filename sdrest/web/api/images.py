@@ -18,11 +18,10 @@ from sdrest.core.errors import InvalidInput
 from sdrest.core.parameters import MAX_SIDE_PX
 from sdrest.outputs.pictures import png_bytes
 from sdrest.web.http.bodies import Body, parse_query, read_body
-from sdrest.web.http.keys import FETCHER
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.pictures import read_picture
+from sdrest.web.requests.pictures import FETCHER, read_picture
 
 _PICTURE: Final = "Base64, a data: URL, an http(s) URL, or job:<id>/<file>."
 

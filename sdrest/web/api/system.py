@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from typing import Any, Final, Literal
 
 from aiohttp import web
@@ -15,7 +14,7 @@ from sdrest.core.job import Job, JobState
 from sdrest.core.principal import Permission, Principal
 from sdrest.engine.supervisor import EngineState
 from sdrest.web.http.auth import shown_principal
-from sdrest.web.http.keys import BACKGROUNDS, ENGINE, JOBS, MODELS, RESIDENCY, SETTINGS, STARTED_AT, WORKERS
+from sdrest.web.http.keys import BACKGROUNDS, ENGINE, JOBS, LIFECYCLE, MODELS, RESIDENCY, SETTINGS, WORKERS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.public import without_folders
 from sdrest.web.http.replies import json_reply
@@ -158,7 +157,7 @@ async def status(request: web.Request) -> web.Response:
         {
             "status": "ok",
             "version": __version__,
-            "uptime": round(time.monotonic() - request.app[STARTED_AT], 1),
+            "uptime": round(request.app[LIFECYCLE].up_seconds, 1),
             "queue": {
                 "queue_length": await jobs.queue_length(),
                 **{f"{state}_count": counts[state] for state in JobState},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from sdrest.core.errors import Unavailable
 
@@ -16,6 +17,12 @@ class Lifecycle:
         self.restarting = False
         #: Set by the command that runs the server when it can start it again.
         self.can_restart = False
+        self._began_at = time.monotonic()
+
+    @property
+    def up_seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self._began_at
 
     def stop(self) -> None:
         """End the server; running jobs go back to the queue."""

@@ -21,8 +21,11 @@ from PIL import Image
 from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput, NotFound
 from sdrest.core.files import existing
+from sdrest.net.fetching import Fetcher
 from sdrest.outputs.pictures import decode_picture, picture_size
-from sdrest.web.http.keys import FETCHER, HELD, JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.http.keys import HELD, JOBS, PRINCIPAL, SETTINGS
+
+FETCHER: Final = web.AppKey("fetcher", Fetcher)
 
 #: Width and height in pixels.
 Size = tuple[int, int]

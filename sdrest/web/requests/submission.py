@@ -24,12 +24,15 @@ from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.names import parse_sampler, parse_scheduler
 from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, UpscaleParameters, VideoParameters, limits_of
 from sdrest.jobs.submission import Parameters, Submission
+from sdrest.net.fetching import WebhookGuard
 from sdrest.registry.defaults import defaults_of
 from sdrest.web.http.bodies import INLINE_BYTES, Body, idempotency_key, validate
-from sdrest.web.http.keys import DEFAULT_MODEL, HELD, JOBS, MODELS, PRINCIPAL, WEBHOOK_GUARD
+from sdrest.web.http.keys import DEFAULT_MODEL, HELD, JOBS, MODELS, PRINCIPAL
 from sdrest.web.requests.parameter_bodies import body_model
 from sdrest.web.requests.pictures import read_pictures
 from sdrest.web.requests.presets import names_saved, with_saved
+
+WEBHOOK_GUARD: Final = web.AppKey("webhook_guard", WebhookGuard)
 
 Pictures = Mapping[str, Sequence[Image.Image]]
 

@@ -14,11 +14,16 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from sdrest.core.errors import InvalidInput, TooLarge, Unavailable
 from sdrest.core.model import Model
-from sdrest.registry.incoming import Incoming
+from sdrest.registry.incoming import Incoming, IncomingFiles
 from sdrest.registry.placing import kind_of, place
-from sdrest.web.http.keys import INCOMING, MODELS, REFRESHER, UPLOADS
+from sdrest.web.http.keys import MODELS, REFRESHER
+from sdrest.web.http.room import AtOnce
 from sdrest.work.downloads.executor import whole
 from sdrest.work.downloads.sources import checked_sha256
+
+UPLOADS: Final = web.AppKey("uploads", AtOnce)
+
+INCOMING: Final = web.AppKey("incoming", IncomingFiles)
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import platform
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.settings import AuthMode
 from sdrest.web.http.access import requires
-from sdrest.web.http.keys import ENGINE, JOBS, LIFECYCLE, MODELS, PRINCIPAL, RESIDENCY, SETTINGS, STARTED_AT
+from sdrest.web.http.keys import ENGINE, JOBS, LIFECYCLE, MODELS, PRINCIPAL, RESIDENCY, SETTINGS
 from sdrest.web.requests.engine_views import backend_name
 from sdrest.web.ui.filters import number_text, seconds_text, size_text
 from sdrest.web.ui.logbook import LOGBOOK
@@ -85,7 +84,7 @@ def _server(app: web.Application) -> Iterator[Fact]:
     yield Fact("Version", f"sdrest {__version__}")
     yield Fact("Library", f"{info.version} ({info.commit})" if info else "not loaded yet")
     yield Fact("Backend", backend_name(app) or "–")
-    yield Fact("Up for", seconds_text(time.monotonic() - app[STARTED_AT]))
+    yield Fact("Up for", seconds_text(app[LIFECYCLE].up_seconds))
     yield Fact("Engine", engine.problem.message if engine.problem else engine.state)
     yield Fact("Engine restarts", str(engine.restarts))
     yield Fact("Engine memory", size_text(engine.memory_bytes))

@@ -14,10 +14,13 @@ from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput, Unsupported
 from sdrest.core.names import Scheduler, parse_sampler
 from sdrest.core.parameters import MAX_SIDE_PX, MIN_SIDE_PX, GenerationParameters
+from sdrest.jobs.allowance import Allowances
 from sdrest.web.dialects.sdcpp.fields import hires_upscaler, parameters_from, take_extra_args
-from sdrest.web.http.keys import ALLOWANCES, PRINCIPAL
+from sdrest.web.http.keys import PRINCIPAL
 from sdrest.web.requests.pictures import Size, read_pictures
 from sdrest.web.requests.submission import Mode
+
+ALLOWANCES: Final = web.AppKey("allowances", Allowances)
 
 GENERATION: Final = Mode.loose(
     "a1111",

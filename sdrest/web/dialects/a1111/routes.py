@@ -18,9 +18,9 @@ from sdrest.outputs.infotext import parse_infotext
 from sdrest.outputs.pictures import png_bytes
 from sdrest.web.dialects.a1111 import replies
 from sdrest.web.dialects.a1111.options import stored_options
-from sdrest.web.dialects.a1111.request import GENERATION, asked_by
+from sdrest.web.dialects.a1111.request import ALLOWANCES, GENERATION, asked_by
 from sdrest.web.http.bodies import LooseBody, read_object
-from sdrest.web.http.keys import ALLOWANCES, HELD, JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.http.keys import HELD, JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import big_reply
 from sdrest.web.http.routing import Route
