@@ -1,4 +1,4 @@
-"""Typed keys of what handlers of several rooms find on the application and on the request; who alone needs a service has its key."""
+"""Typed keys of what handlers of several rooms find on the application and on the request; what one alone needs is beside it."""
 
 from __future__ import annotations
 
