@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import psutil
 import pytest
 
 from sdrest.core.errors import (
@@ -144,6 +145,18 @@ async def test_a_task_is_cancelled_while_it_waits_for_a_child(start: Factory) ->
     assert engine.cancel("first")
     with pytest.raises(Cancelled):
         await task
+
+
+async def test_an_engine_that_is_stopped_while_it_starts_leaves_no_child(stub_engine: StubEngine) -> None:
+    stub_engine.behave(Behaviour.SILENT)
+    others = set(psutil.Process().children())
+    for turns in range(40):
+        engine = Engine(cancel_grace_seconds=60, hang_seconds=60, command=stub_engine.command)
+        await engine.start()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await engine.supervisor.loop.stop()
+        assert set(psutil.Process().children()) == others
 
 
 async def test_what_the_child_refuses_is_the_task_s_failure(start: Factory) -> None:
