@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from sdrest.settings import AuthMode
 from sdrest.web.keys import PRINCIPAL, REQUEST_ID, SETTINGS
 from sdrest.web.ui import texts
 from sdrest.web.ui.contexts import ErrorPage, NavItem, Shell
-from sdrest.web.ui.static_files import StaticFiles
+from sdrest.web.ui.static_files import static_files
 from sdrest.web.ui.wording import FILTERS
 
 #: Scripts and styles only from files of this server; nothing inline, nothing from elsewhere.
@@ -42,10 +43,10 @@ _NAVIGATION: Final = (
 )
 
 
-def set_up_templates(app: web.Application, static: StaticFiles) -> None:
-    """Give the application its template environment."""
-    environment = aiohttp_jinja2.setup(
-        app,
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """The templates, compiled once in a process whatever number of applications it has."""
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sdrest.web.ui"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -54,7 +55,13 @@ def set_up_templates(app: web.Application, static: StaticFiles) -> None:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    environment.globals.update(static=static.url, texts=texts)
+    environment.globals.update(static=static_files().url, texts=texts)
+    return environment
+
+
+def set_up_templates(app: web.Application) -> None:
+    """Give the application its template environment."""
+    environment = app[aiohttp_jinja2.APP_KEY] = _environment()
 
     async def read_all(_app: web.Application) -> AsyncIterator[None]:
         # Beside the rest of the start-up: nobody waits for it, and the first look at a page need not read its templates.
