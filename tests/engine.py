@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import contextlib
+import uuid
+from pathlib import Path
+from typing import Any, Final
 
+from sdrest.core.errors import SdrestError
 from sdrest.engine import messages
 from sdrest.engine.client import Engine, Listener
 from sdrest.settings import Settings
+
+#: The settings that :func:`options_of` reads.
+ENGINE_SETTINGS: Final = {"cancel_grace_seconds", "engine_hang_seconds", "backend"}
 
 
 class EngineOnDemand(Engine):
@@ -30,6 +37,36 @@ class EngineOnDemand(Engine):
         """Wait for the child once it was needed: before that, the first job is what starts it."""
         if self.supervisor.loop.is_alive:
             await super().until_ready()
+
+
+class WarmEngine(EngineOnDemand):
+    """Outlives the applications that it is handed to one after another: each finds a child that runs.
+
+    What is loaded goes with the application, unless all of it lies in the folder ``kept``.
+    """
+
+    def __init__(self, kept: Path, **options: Any) -> None:
+        super().__init__(**options)
+        self._kept = kept
+        self._keeps = True
+
+    async def run(self, task: messages.Task, listener: Listener) -> messages.Done:
+        """Run the task, and note what it loads."""
+        context = getattr(task, "context", None)
+        self._keeps = self._keeps and context is not None and Path(context.main).is_relative_to(self._kept)
+        return await super().run(task, listener)
+
+    async def stop(self) -> None:
+        """Make ready for the next application."""
+        self.on_context = self.on_death = None
+        if self.supervisor.is_ready and not self._keeps:
+            with contextlib.suppress(SdrestError):  # the child was ending: there will be another
+                await self.run(messages.Unload(task=str(uuid.uuid4())), lambda _report: None)
+        self._keeps = True
+
+    async def end(self) -> None:
+        """End the child."""
+        await super().stop()
 
 
 class EngineWithGate(EngineOnDemand):
@@ -63,6 +100,10 @@ class EngineWithGate(EngineOnDemand):
         return done
 
 
-def engine_for(settings: Settings, kind: type[EngineOnDemand] = EngineOnDemand) -> EngineOnDemand:
-    """The engine of an application with these settings."""
-    return kind(cancel_grace_seconds=settings.cancel_grace_seconds, hang_seconds=settings.engine_hang_seconds)
+def options_of(settings: Settings) -> dict[str, Any]:
+    """What an engine for an application with these settings is made with."""
+    return {
+        "cancel_grace_seconds": settings.cancel_grace_seconds,
+        "hang_seconds": settings.engine_hang_seconds,
+        "backend": settings.backend,
+    }

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import client, client_factory, settings_factory
+from tests.integration.conftest import client, client_factory, models_dir, settings_factory, shared_models, warm_engine
 from tests.needs import require
 
-__all__ = ["client", "client_factory", "settings_factory"]
+__all__ = ["client", "client_factory", "models_dir", "settings_factory", "shared_models", "warm_engine"]
 
 SmallDisk = Callable[[int], Path]
 

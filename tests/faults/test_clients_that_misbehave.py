@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,12 @@ import pytest
 from tests.faults.jobs import Client, ended, job, submitted, until_running, works
 from tests.integration.conftest import SMALL
 from tests.tiny.embedded import NAME
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 async def test_a_client_that_goes_away_does_not_stop_its_job(client: Client) -> None:

@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 
 from sdrest.app import build_app
 from sdrest.settings import Settings, load_settings
-from tests.engine import EngineOnDemand, engine_for
+from tests.engine import ENGINE_SETTINGS, EngineOnDemand, WarmEngine, options_of
 from tests.tiny.embedded import NAME, place_embedded
 
 SettingsFactory = Callable[..., Settings]
@@ -25,14 +25,14 @@ SMALL = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 2, "seed":
 
 
 @pytest.fixture
-def settings_factory(tmp_path: Path) -> SettingsFactory:
+def settings_factory(tmp_path: Path, models_dir: Path) -> SettingsFactory:
     """Makes settings whose folders lie in the test's own; ``settings_factory(auth="jwt")`` sets any of them."""
 
     def make(**values: Any) -> Settings:
-        place_embedded(tmp_path / "models")
+        place_embedded(models_dir)
         return load_settings(
             {
-                "models_dir": tmp_path / "models",
+                "models_dir": models_dir,
                 "data_dir": tmp_path / "data",
                 "port": 0,
                 "log_level": "error",
@@ -45,17 +45,42 @@ def settings_factory(tmp_path: Path) -> SettingsFactory:
     return make
 
 
+@pytest.fixture(scope="session")
+def shared_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folders for tests that do not write into them: what is loaded from there stays loaded between them."""
+    folder = tmp_path_factory.mktemp("models")
+    place_embedded(folder)
+    return folder
+
+
 @pytest.fixture
-async def client_factory(settings_factory: SettingsFactory) -> AsyncIterator[ClientFactory]:
+def models_dir(tmp_path: Path) -> Path:
+    """The model folders of a test's applications: its own, unless its module has :func:`shared_models` instead."""
+    return tmp_path / "models"
+
+
+@pytest.fixture(scope="module")
+async def warm_engine(shared_models: Path) -> AsyncIterator[WarmEngine]:
+    """The engine of one application at a time, for all tests of a module: one start of its process instead of one a test."""
+    engine = WarmEngine(shared_models, **options_of(Settings()))
+    yield engine
+    await engine.end()
+
+
+@pytest.fixture
+async def client_factory(settings_factory: SettingsFactory, warm_engine: WarmEngine) -> AsyncIterator[ClientFactory]:
     """Starts applications: ``await client_factory(max_pending_jobs=3)``; all are stopped after the test.
 
-    Their engines start with their first task; ``await client.app[ENGINE].info()`` starts one before.
+    Their engines start with their first task; ``await client.app[ENGINE].info()`` starts one before. The first application of a
+    test has the module's warm engine, unless the test asks for a kind of its own or sets what an engine is made with.
     """
     clients: list[TestClient[Any, Any]] = []
 
-    async def make(engine: type[EngineOnDemand] = EngineOnDemand, **values: Any) -> TestClient[Any, Any]:
+    async def make(kind: type[EngineOnDemand] | None = None, **values: Any) -> TestClient[Any, Any]:
         settings = settings_factory(**values)
-        client: TestClient[Any, Any] = TestClient(TestServer(build_app(settings, engine_for(settings, engine))))
+        warm = kind is None and not clients and not ENGINE_SETTINGS & values.keys()
+        engine = warm_engine if warm else (kind or EngineOnDemand)(**options_of(settings))
+        client: TestClient[Any, Any] = TestClient(TestServer(build_app(settings, engine)))
         await client.start_server()
         clients.append(client)
         return client

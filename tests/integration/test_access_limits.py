@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, MutableMapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -25,6 +26,12 @@ from tests.integration.conftest import SMALL, ClientFactory, SettingsFactory
 from tests.integration.test_authentication import PASSWORD, access, add_user, basic, bearer, key_of, log_in
 
 Client = TestClient[Any, Any]
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,12 @@ from tests.integration.conftest import SMALL
 Client = TestClient[Any, Any]
 ClientFactory = Callable[..., Awaitable[Client]]
 PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 def access(client: Client) -> Access:

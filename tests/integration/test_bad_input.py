@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,12 @@ from aiohttp.test_utils import TestClient
 from tests.integration.conftest import SMALL
 
 Client = TestClient[Any, Any]
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 def faulty_fields(body: dict[str, Any]) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,18 @@ from aiohttp.test_utils import TestClient
 from sdrest.core.errors import Cancelled
 from sdrest.engine import messages
 from sdrest.web.http.keys import ENGINE
-from tests.integration.conftest import SMALL
+from tests.engine import EngineOnDemand
+from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.test_generate import finished
 
 Client = TestClient[Any, Any]
 LONG = {"prompt": "a long one", "width": 256, "height": 256, "steps": 500}
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 async def until_sampling(client: Client, job_id: str) -> None:
@@ -81,7 +89,8 @@ async def test_a_child_that_does_not_react_is_killed_after_the_grace_time(client
     assert client.app[ENGINE].supervisor.pid != pid
 
 
-async def test_a_task_cancelled_before_it_reached_the_engine_does_not_run(client: Client) -> None:
+async def test_a_task_cancelled_before_it_reached_the_engine_does_not_run(client_factory: ClientFactory) -> None:
+    client = await client_factory(EngineOnDemand)
     assert client.app is not None
     engine = client.app[ENGINE]
     assert not engine.cancel("early")

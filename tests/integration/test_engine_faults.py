@@ -7,13 +7,15 @@ import os
 import signal
 from typing import Any
 
+import psutil
 import pytest
 from aiohttp.test_utils import TestClient
 
 from sdrest.core.errors import GenerationFailed
 from sdrest.engine import messages
 from sdrest.web.http.keys import ENGINE
-from tests.integration.conftest import SMALL
+from tests.engine import EngineOnDemand
+from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.test_cancel import LONG, until_sampling
 from tests.integration.test_generate import finished
 
@@ -76,11 +78,11 @@ async def test_a_hung_child_is_noticed_and_replaced(client_factory: Any) -> None
     assert client.app[ENGINE].supervisor.pid != pid
 
 
-async def test_the_child_dies_with_its_parent(client: Client) -> None:
+async def test_the_child_dies_with_its_parent(client_factory: ClientFactory) -> None:
+    client = await client_factory(EngineOnDemand)
     await client.app[ENGINE].info()
     pid = client.app[ENGINE].supervisor.pid
     assert pid is not None
     await client.close()
-    async with asyncio.timeout(5):
-        while os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
-            await asyncio.sleep(0.01)
+    while psutil.pid_exists(pid):
+        await asyncio.sleep(0.01)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,12 @@ from sdrest.outputs.infotext import parse_infotext
 from tests.integration.conftest import SMALL
 
 Client = TestClient[Any, Any]
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 async def finished(client: Client, job_id: str, seconds: float = 60) -> dict[str, Any]:

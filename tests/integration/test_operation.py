@@ -20,9 +20,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.web.http.keys import ENGINE, JOBS
+from tests.engine import EngineOnDemand
 from tests.integration.conftest import SMALL, ClientFactory
 
 Client = TestClient[Any, Any]
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 class Receiver:
@@ -94,7 +101,7 @@ async def test_two_servers_in_one_process_count_apart(client_factory: ClientFact
 
 
 async def test_readiness_names_the_reasons(client_factory: ClientFactory) -> None:
-    client = await client_factory(max_pending_jobs=1)
+    client = await client_factory(EngineOnDemand, max_pending_jobs=1)
     assert await (await client.get("/api/ready")).json() == {"ready": False, "reasons": ["the engine is not up"]}
     await client.app[ENGINE].info()
     assert (await client.get("/api/ready")).status == 200

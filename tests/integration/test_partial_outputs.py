@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+
+import pytest
 
 from sdrest.web.http.keys import ENGINE
 from tests.engine import EngineWithGate
@@ -10,6 +13,12 @@ from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.test_generate import finished
 
 COUNT = 3
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 async def test_the_first_picture_is_there_before_the_last(client_factory: ClientFactory) -> None:

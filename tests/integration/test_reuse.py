@@ -12,6 +12,13 @@ from aiohttp.test_utils import TestClient
 from sdrest.engine.client import Engine
 from sdrest.web.http import keys
 from tests.integration.conftest import SMALL, ClientFactory
+from tests.tiny.embedded import place_embedded
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the folders of others."""
+    return shared_models
 
 
 @pytest.fixture
@@ -88,13 +95,16 @@ async def test_a_result_whose_file_is_gone_is_made_anew(reusing: TestClient[Any,
     assert second["images"] == first["images"]
 
 
-async def test_a_model_file_that_has_changed_gives_a_new_picture(reusing: TestClient[Any, Any], tmp_path: Path) -> None:
-    await _made(reusing)
-    for path in await asyncio.to_thread(lambda: list((tmp_path / "models").rglob("*.gguf"))):
+async def test_a_model_file_that_has_changed_gives_a_new_picture(client_factory: ClientFactory, tmp_path: Path) -> None:
+    place_embedded(tmp_path)
+    client = await client_factory(reuse_results=True, models_dir=tmp_path)
+    await client.app[keys.ENGINE].info()
+    await _made(client)
+    for path in await asyncio.to_thread(lambda: list(tmp_path.rglob("*.gguf"))):
         data = path.read_bytes()
         path.unlink()  # the file may be shared with other tests
         path.write_bytes(data)
-    assert not (await _made(reusing))["reused"]
+    assert not (await _made(client))["reused"]
 
 
 async def test_the_setting_turns_it_off(client_factory: ClientFactory) -> None:

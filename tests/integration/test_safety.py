@@ -7,6 +7,7 @@ import gzip
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,12 @@ OUTSIDE = (
     "..",
     "a\0b",
 )
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 def png_of_size(width: int, height: int) -> bytes:

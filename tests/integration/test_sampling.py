@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sdrest.core.names import Sampler, Scheduler
@@ -10,6 +12,12 @@ from tests.integration.generation_modes import submit
 
 #: Schedules made for the noise levels of Stable Diffusion: on a flow model they may come to no number.
 UNFIT = {Scheduler.AYS}
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 @pytest.mark.nightly

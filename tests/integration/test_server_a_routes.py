@@ -18,6 +18,12 @@ from tests.integration.conftest import SMALL, ClientFactory
 Client = TestClient[Any, Any]
 
 
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
+
+
 def png(width: int, height: int) -> str:
     stream = io.BytesIO()
     Image.linear_gradient("L").resize((width, height)).convert("RGB").save(stream, "PNG")

@@ -20,7 +20,7 @@ from PIL import Image
 from sdrest.app import build_app
 from sdrest.settings import load_settings
 from sdrest.web.http.keys import ENGINE
-from tests.engine import EngineWithGate, engine_for
+from tests.engine import EngineOnDemand, EngineWithGate, options_of
 from tests.integration.conftest import ClientFactory
 from tests.integration.generation_modes import half_mask, picture, place
 from tests.needs import needs
@@ -58,6 +58,12 @@ curl https://0.0.0.0:8888/inpaint-image \
 --location
 """
 STATUS = "curl https://0.0.0.0:8888"
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the folders of others."""
+    return shared_models
 
 
 def form(fields: dict[str, str], **pictures: Image.Image) -> FormData:
@@ -197,7 +203,7 @@ async def home(request: pytest.FixtureRequest, tmp_path: Path, certificate: tupl
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
     settings = load_settings({**folders, **request.param})
-    server = TestServer(build_app(settings, engine_for(settings)), scheme="https")
+    server = TestServer(build_app(settings, EngineOnDemand(**options_of(settings))), scheme="https")
     await server.start_server(ssl=context)
     home = tmp_path / "home"
     home.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,12 @@ PAGES = (
 )
 #: The largest page that is still pleasant on a slow line, in bytes, with its scripts and styles, without pictures.
 MAX_PAGE_BYTES = 150_000
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 async def test_a_form_becomes_the_same_job_as_the_api_makes(client: Client) -> None:

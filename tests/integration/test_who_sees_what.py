@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,12 @@ from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.test_authentication import bearer, key_of
 
 Client = TestClient[Any, Any]
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
 
 
 async def told(client: Client, path: str, headers: dict[str, str] | None = None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -25,9 +26,6 @@ class DocsPage:
 
     def __init__(self, openapi: OpenApi) -> None:
         self._openapi = openapi
-        environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-        template = (data_folder("templates") / "docs_page.html").read_text(encoding="utf-8")
-        self._template = environment.from_string(template)
 
     async def handle(self, request: web.Request) -> web.Response:
         """This API as a page for people."""
@@ -40,7 +38,14 @@ class DocsPage:
         for path, methods in document["paths"].items():
             for method, operation in methods.items():
                 groups[operation["tags"][0]].append(_entry(document, method, path, operation))
-        return self._template.render(info=document["info"], groups=groups)
+        return _template().render(info=document["info"], groups=groups)
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    text = (data_folder("templates") / "docs_page.html").read_text(encoding="utf-8")
+    return environment.from_string(text)
 
 
 def _entry(document: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]) -> dict[str, Any]:

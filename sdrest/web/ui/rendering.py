@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from sdrest.web.http.keys import PRINCIPAL, REQUEST_ID, SETTINGS
 from sdrest.web.ui import labels
 from sdrest.web.ui.filters import FILTERS
 from sdrest.web.ui.page_contexts import ErrorPage, NavItem, Shell
-from sdrest.web.ui.static_files import StaticFiles
+from sdrest.web.ui.static_files import static_files
 
 #: Scripts and styles only from files of this server; nothing inline, nothing from elsewhere.
 CONTENT_SECURITY_POLICY: Final = (
@@ -43,10 +44,10 @@ _NAVIGATION: Final = (
 )
 
 
-def set_up_templates(app: web.Application, static: StaticFiles) -> None:
-    """Give the application its template environment."""
-    environment = aiohttp_jinja2.setup(
-        app,
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """The templates, compiled once in a process whatever number of applications it has."""
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(data_folder("templates")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -55,7 +56,13 @@ def set_up_templates(app: web.Application, static: StaticFiles) -> None:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    environment.globals.update(static=static.url, labels=labels)
+    environment.globals.update(static=static_files().url, labels=labels)
+    return environment
+
+
+def set_up_templates(app: web.Application) -> None:
+    """Give the application its template environment."""
+    environment = app[aiohttp_jinja2.APP_KEY] = _environment()
 
     async def read_all(_app: web.Application) -> AsyncIterator[None]:
         # Beside the rest of the start-up: nobody waits for it, and the first look at a page need not read its templates.

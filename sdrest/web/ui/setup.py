@@ -26,7 +26,7 @@ from sdrest.web.ui import (
 from sdrest.web.ui.logbook import LOGBOOK, Logbook
 from sdrest.web.ui.rendering import error_page, set_up_templates
 from sdrest.web.ui.samples import SAMPLES, Samples
-from sdrest.web.ui.static_files import STATIC_PREFIX, StaticFiles
+from sdrest.web.ui.static_files import STATIC_PREFIX, static_files
 
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/ui/", generate.show),
@@ -72,8 +72,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 def add_ui(app: web.Application, problems: Problems) -> None:
     """Add the pages to the application."""
-    static = StaticFiles()
-    set_up_templates(app, static)
+    set_up_templates(app)
     problems.render_under("/ui", error_page)
     for method, path, handler in ROUTES:
         app.router.add_route(method, path, handler)
@@ -81,7 +80,7 @@ def add_ui(app: web.Application, problems: Problems) -> None:
     app.cleanup_ctx.extend((samples.run, logbook.run))
     app.on_shutdown.append(logbook.end)
     app.router.add_get("/ui/system/log", logbook.events)
-    app.router.add_get(STATIC_PREFIX + "/{name}", static.handle)
+    app.router.add_get(STATIC_PREFIX + "/{name}", static_files().handle)
     app.router.add_get("/ui", _home)
     app.router.add_get("/", _home)
 

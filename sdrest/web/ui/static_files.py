@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 from dataclasses import dataclass
@@ -63,6 +64,12 @@ class StaticFiles:
             headers["Content-Encoding"] = "gzip"
             return web.Response(body=found.compressed, content_type=found.media_type, headers=headers)
         return web.Response(body=found.body, content_type=found.media_type, headers=headers)
+
+
+@functools.cache
+def static_files() -> StaticFiles:
+    """The files, read once in a process."""
+    return StaticFiles()
 
 
 def _read(name: str, body: bytes) -> StaticFile:
