@@ -12,7 +12,7 @@ from PIL import Image
 
 from sdrest.client import AsyncClient, Client, JobFailed, Progress, ServerError
 from tests.acceptance.conftest import SMALL, Server
-from tests.commands import ROOT
+from tests.commands import ROOT, environment
 
 
 def test_submit_wait_and_save(server: Server, tmp_path: Path) -> None:
@@ -87,15 +87,24 @@ def test_another_server_is_told_apart() -> None:
         client.job("x")
 
 
-@pytest.mark.parametrize(
-    ("example", "files"),
-    [
-        (("client.py", "a red apple", "apple.png"), ["apple-1.png", "apple.png"]),
-        (("async_client.py", "."), ["a-green-pear.png", "a-red-apple.png", "a-yellow-banana.png"]),
-    ],
-)
-def test_the_examples_run(server: Server, tmp_path: Path, example: tuple[str, ...], files: list[str]) -> None:
-    command = [sys.executable, str(ROOT / "examples" / example[0]), *example[1:], server.url]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    subprocess.run(command, cwd=tmp_path, check=True, env=environment, timeout=120, capture_output=True)
+#: The arguments of each example before the address, and the files that it makes.
+EXAMPLES = {
+    "client.py": (["a red apple", "apple.png"], ["apple-1.png", "apple.png"]),
+    "async_client.py": (["."], ["a-green-pear.png", "a-red-apple.png", "a-yellow-banana.png"]),
+}
+
+
+def test_every_example_is_run() -> None:
+    assert {file.name for file in (ROOT / "examples").glob("*.py")} == EXAMPLES.keys()
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_run(server: Server, tmp_path: Path, example: str) -> None:
+    arguments, files = EXAMPLES[example]
+    command = [sys.executable, str(ROOT / "examples" / example), *arguments, server.url]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert sorted(file.name for file in tmp_path.glob("*.png")) == files
+    for file in files:
+        with Image.open(tmp_path / file) as picture:
+            picture.verify()
