@@ -22,7 +22,7 @@ from sdrest.registry.registry import Registry
 from tests.model_files import write_gguf, write_safetensors
 from tests.tiny.sd1 import checkpoint
 from tests.tiny.unet import SD1
-from tests.unit.test_damaged_headers import mutants
+from tests.unit.registry.readers.test_damaged_headers import mutants
 
 FILES = 1000
 _LORA_LAYERS = 176

@@ -42,6 +42,6 @@ def test_the_affinity_of_the_process_counts() -> None:
         "from sdrest.engine.cores import usable_cores; print(usable_cores())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
     )
     assert done.stdout == "1\n"

@@ -13,7 +13,7 @@ import pytest
 
 from sdrest.engine.child.binding.foreign import LIBRARY_FUNCTIONS, Prototype, shim_functions
 
-SHIM_HEADER = Path(__file__).parents[3] / "native" / "sdrest_shim.h"
+SHIM_HEADER = Path(__file__).parents[4] / "native" / "sdrest_shim.h"
 
 
 class Image(ctypes.Structure):

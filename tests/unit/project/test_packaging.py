@@ -14,7 +14,7 @@ import yaml
 from sdrest.settings import Settings
 from tests.needs import needs
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGING = ROOT / "packaging"
 
 
