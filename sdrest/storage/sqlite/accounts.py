@@ -4,13 +4,44 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any, Final
 
 from sdrest.auth.accounts import Account, ApiKey, Session
 from sdrest.core.errors import Conflict
 from sdrest.core.principal import Permission, Role
 from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.statements import statements
 from sdrest.storage.sqlite.times import as_text, as_time
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    add_account: str
+    account: str
+    accounts: str
+    set_password: str
+    rehash: str
+    set_role: str
+    remove_account: str
+    others: str
+    forget_expired: str
+    add_session: str
+    session: str
+    rotate: str
+    revoke: str
+    revoke_all: str
+    add_key: str
+    key_named: str
+    find_key: str
+    keys: str
+    remove_key: str
+    remove_keys: str
+    touch_key: str
+
+
+_SQL: Final = _Statements(**statements("accounts"))
 
 
 class SqliteAccountStore:
@@ -27,16 +58,7 @@ class SqliteAccountStore:
         def change(db: sqlite3.Connection) -> None:
             if _account(db, account.name):
                 raise Conflict(f"there is an account {account.name!r} already")
-            db.execute(
-                "INSERT INTO accounts VALUES (?, ?, ?, ?, ?)",
-                (
-                    account.name,
-                    account.role,
-                    account.password_hash,
-                    as_text(account.created_at),
-                    as_text(account.password_changed_at),
-                ),
-            )
+            db.execute(_SQL.add_account, _row_of(account))
 
         await self._database.write(change)
 
@@ -46,18 +68,14 @@ class SqliteAccountStore:
 
     async def accounts(self) -> Sequence[Account]:
         """See :meth:`AccountStore.accounts`."""
-        return await self._database.read(
-            lambda db: [_to_account(row) for row in db.execute("SELECT * FROM accounts ORDER BY name")]
-        )
+        return await self._database.read(lambda db: [_to_account(row) for row in db.execute(_SQL.accounts)])
 
     async def set_password(self, name: str, password_hash: str, now: datetime) -> bool:
         """See :meth:`AccountStore.set_password`."""
+        values = {"name": name, "password_hash": password_hash, "now": as_text(now)}
 
         def change(db: sqlite3.Connection) -> bool:
-            done = db.execute(
-                "UPDATE accounts SET password_hash = ?, password_changed_at = ? WHERE name = ?",
-                (password_hash, as_text(now), name),
-            ).rowcount
+            done = db.execute(_SQL.set_password, values).rowcount
             if done:
                 _revoke_all(db, name, now)
             return done == 1
@@ -66,14 +84,8 @@ class SqliteAccountStore:
 
     async def rehash(self, name: str, old_hash: str, new_hash: str) -> None:
         """See :meth:`AccountStore.rehash`."""
-        await self._database.write(
-            lambda db: (
-                db.execute(
-                    "UPDATE accounts SET password_hash = ? WHERE name = ? AND password_hash = ?",
-                    (new_hash, name, old_hash),
-                ).rowcount
-            )
-        )
+        values = {"name": name, "old_hash": old_hash, "new_hash": new_hash}
+        await self._database.write(lambda db: db.execute(_SQL.rehash, values).rowcount)
 
     async def set_role(self, name: str, role: Role) -> bool:
         """See :meth:`AccountStore.set_role`."""
@@ -81,7 +93,7 @@ class SqliteAccountStore:
         def change(db: sqlite3.Connection) -> bool:
             if role is not Role.ADMIN:
                 _refuse_last_admin(db, name)
-            return db.execute("UPDATE accounts SET role = ? WHERE name = ?", (role, name)).rowcount == 1
+            return db.execute(_SQL.set_role, {"name": name, "role": role}).rowcount == 1
 
         return await self._database.write(change)
 
@@ -89,12 +101,11 @@ class SqliteAccountStore:
         """See :meth:`AccountStore.remove_account`."""
 
         def change(db: sqlite3.Connection) -> bool:
-            others = db.execute("SELECT 1 FROM accounts WHERE name <> ? LIMIT 1", (name,)).fetchone()
-            if others:
+            if _others(db, name):
                 _refuse_last_admin(db, name)
-            done = db.execute("DELETE FROM accounts WHERE name = ?", (name,)).rowcount
+            done = db.execute(_SQL.remove_account, {"name": name}).rowcount
             if done:
-                db.execute("DELETE FROM api_keys WHERE owner = ?", (name,))
+                db.execute(_SQL.remove_keys, {"owner": name})
                 _revoke_all(db, name, now)
             return done == 1
 
@@ -106,20 +117,8 @@ class SqliteAccountStore:
         """See :meth:`AccountStore.add_session`."""
 
         def change(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM sessions WHERE expires_at < ?", (as_text(session.created_at),))
-            db.execute(
-                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-                (
-                    session.id,
-                    session.principal,
-                    session.role,
-                    session.method,
-                    session.api_key_id,
-                    session.refresh_id,
-                    as_text(session.created_at),
-                    as_text(session.expires_at),
-                ),
-            )
+            db.execute(_SQL.forget_expired, {"now": as_text(session.created_at)})
+            db.execute(_SQL.add_session, _row_of(session))
 
         await self._database.write(change)
 
@@ -127,33 +126,20 @@ class SqliteAccountStore:
         """See :meth:`AccountStore.get_session`."""
 
         def query(db: sqlite3.Connection) -> Session | None:
-            row = db.execute("SELECT * FROM sessions WHERE id = ?", (session_id,)).fetchone()
+            row = db.execute(_SQL.session, {"id": session_id}).fetchone()
             return _to_session(row) if row else None
 
         return await self._database.read(query)
 
     async def rotate(self, session_id: str, *, old: str, new: str, role: Role, expires_at: datetime) -> bool:
         """See :meth:`AccountStore.rotate`."""
-        return await self._database.write(
-            lambda db: (
-                db.execute(
-                    "UPDATE sessions SET refresh_id = ?, role = ?, expires_at = ? "
-                    "WHERE id = ? AND refresh_id = ? AND refresh_id <> '' AND revoked_at IS NULL",
-                    (new, role, as_text(expires_at), session_id, old),
-                ).rowcount
-                == 1
-            )
-        )
+        values = {"id": session_id, "old": old, "new": new, "role": role, "expires_at": as_text(expires_at)}
+        return await self._database.write(lambda db: db.execute(_SQL.rotate, values).rowcount == 1)
 
     async def revoke_session(self, session_id: str, now: datetime) -> None:
         """See :meth:`AccountStore.revoke_session`."""
-        await self._database.write(
-            lambda db: (
-                db.execute(
-                    "UPDATE sessions SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (as_text(now), session_id)
-                ).rowcount
-            )
-        )
+        values = {"id": session_id, "now": as_text(now)}
+        await self._database.write(lambda db: db.execute(_SQL.revoke, values).rowcount)
 
     # ------------------------------------------------------------------ API keys
 
@@ -161,21 +147,9 @@ class SqliteAccountStore:
         """See :meth:`AccountStore.add_key`."""
 
         def change(db: sqlite3.Connection) -> None:
-            if db.execute("SELECT 1 FROM api_keys WHERE name = ?", (key.name,)).fetchone():
+            if db.execute(_SQL.key_named, {"name": key.name}).fetchone():
                 raise Conflict(f"there is an API key {key.name!r} already")
-            db.execute(
-                "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-                (
-                    key.id,
-                    key.name,
-                    key.owner,
-                    " ".join(sorted(key.permissions)),
-                    key.digest,
-                    key.hint,
-                    as_text(key.created_at),
-                    as_text(key.expires_at),
-                ),
-            )
+            db.execute(_SQL.add_key, {**_row_of(key), "permissions": " ".join(sorted(key.permissions))})
 
         await self._database.write(change)
 
@@ -183,47 +157,48 @@ class SqliteAccountStore:
         """See :meth:`AccountStore.find_key`."""
 
         def query(db: sqlite3.Connection) -> ApiKey | None:
-            row = db.execute("SELECT * FROM api_keys WHERE digest = ? OR id = ?", (digest, key_id)).fetchone()
+            row = db.execute(_SQL.find_key, {"digest": digest, "id": key_id}).fetchone()
             return _to_key(row) if row else None
 
         return await self._database.read(query)
 
     async def keys(self) -> Sequence[ApiKey]:
         """See :meth:`AccountStore.keys`."""
-        return await self._database.read(
-            lambda db: [_to_key(row) for row in db.execute("SELECT * FROM api_keys ORDER BY created_at, id")]
-        )
+        return await self._database.read(lambda db: [_to_key(row) for row in db.execute(_SQL.keys)])
 
     async def remove_key(self, key_id: str) -> bool:
         """See :meth:`AccountStore.remove_key`."""
-        return await self._database.write(
-            lambda db: db.execute("DELETE FROM api_keys WHERE id = ?", (key_id,)).rowcount == 1
-        )
+        return await self._database.write(lambda db: db.execute(_SQL.remove_key, {"id": key_id}).rowcount == 1)
 
     async def touch_key(self, key_id: str, now: datetime) -> None:
         """See :meth:`AccountStore.touch_key`."""
-        await self._database.write(
-            lambda db: db.execute("UPDATE api_keys SET last_used_at = ? WHERE id = ?", (as_text(now), key_id)).rowcount
-        )
+        values = {"id": key_id, "now": as_text(now)}
+        await self._database.write(lambda db: db.execute(_SQL.touch_key, values).rowcount)
 
 
 def _account(db: sqlite3.Connection, name: str) -> Account | None:
-    row = db.execute("SELECT * FROM accounts WHERE name = ?", (name,)).fetchone()
+    row = db.execute(_SQL.account, {"name": name}).fetchone()
     return _to_account(row) if row else None
+
+
+def _others(db: sqlite3.Connection, name: str, role: Role | None = None) -> bool:
+    return db.execute(_SQL.others, {"name": name, "role": role}).fetchone() is not None
 
 
 def _refuse_last_admin(db: sqlite3.Connection, name: str) -> None:
     account = _account(db, name)
     if account is None or account.role is not Role.ADMIN:
         return
-    if not db.execute("SELECT 1 FROM accounts WHERE role = ? AND name <> ?", (Role.ADMIN, name)).fetchone():
+    if not _others(db, name, Role.ADMIN):
         raise Conflict(f"{name!r} is the last admin; make another account an admin first")
 
 
 def _revoke_all(db: sqlite3.Connection, principal: str, now: datetime) -> None:
-    db.execute(
-        "UPDATE sessions SET revoked_at = ? WHERE principal = ? AND revoked_at IS NULL", (as_text(now), principal)
-    )
+    db.execute(_SQL.revoke_all, {"principal": principal, "now": as_text(now)})
+
+
+def _row_of(item: Account | Session | ApiKey) -> dict[str, Any]:
+    return {name: as_text(value) if isinstance(value, datetime) else value for name, value in asdict(item).items()}
 
 
 def _to_account(row: sqlite3.Row) -> Account:

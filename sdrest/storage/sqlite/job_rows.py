@@ -13,45 +13,39 @@ from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Ou
 from sdrest.jobs.store import JobFilter
 from sdrest.storage.sqlite.times import as_text, as_time
 
-COLUMNS: Final = (
-    "id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at, "
-    "cancel_requested_at, seconds, outputs, failure, warnings, idempotency_key, webhook_url, origin, interruptions, "
-    "result_key, reused_from"
-)
-
 
 def as_json(value: Any) -> str:
     """``value`` as JSON text."""
     return msgspec.json.encode(value).decode()
 
 
-def row_of(job: Job) -> tuple[Any, ...]:
-    """The values of :data:`COLUMNS`."""
-    return (
-        job.id,
-        job.type,
-        job.state,
-        job.principal,
-        job.priority,
-        as_json(job.parameters),
-        job.model_id,
-        job.model_name,
-        job.attempt,
-        as_text(job.created_at),
-        as_text(job.started_at),
-        as_text(job.finished_at),
-        as_text(job.cancel_requested_at),
-        job.seconds,
-        as_json(job.outputs),
-        as_json(job.failure) if job.failure else None,
-        as_json(job.warnings),
-        job.idempotency_key,
-        job.webhook_url,
-        as_json(job.origin),
-        job.interruptions,
-        job.result_key,
-        job.reused_from,
-    )
+def row_of(job: Job) -> dict[str, Any]:
+    """The job's columns, by name."""
+    return {
+        "id": job.id,
+        "type": job.type,
+        "state": job.state,
+        "principal": job.principal,
+        "priority": job.priority,
+        "parameters": as_json(job.parameters),
+        "model_id": job.model_id,
+        "model_name": job.model_name,
+        "attempt": job.attempt,
+        "created_at": as_text(job.created_at),
+        "started_at": as_text(job.started_at),
+        "finished_at": as_text(job.finished_at),
+        "cancel_requested_at": as_text(job.cancel_requested_at),
+        "seconds": job.seconds,
+        "outputs": as_json(job.outputs),
+        "failure": as_json(job.failure) if job.failure else None,
+        "warnings": as_json(job.warnings),
+        "idempotency_key": job.idempotency_key,
+        "webhook_url": job.webhook_url,
+        "origin": as_json(job.origin),
+        "interruptions": job.interruptions,
+        "result_key": job.result_key,
+        "reused_from": job.reused_from,
+    }
 
 
 _OUTPUTS: Final = msgspec.json.Decoder(tuple[Output, ...])
@@ -60,7 +54,7 @@ _WARNINGS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
 def job_of(row: sqlite3.Row) -> Job:
-    """The job in a row with :data:`COLUMNS`."""
+    """The job in a row of the table."""
     return Job(
         id=row["id"],
         type=JobType(row["type"]),

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sdrest.jobs.webhooks import Delivery
 from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.statements import statements
 from sdrest.storage.sqlite.times import as_text, as_time
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    due: str
+    next_due: str
+    done: str
+    postpone: str
+
+
+_SQL: Final = _Statements(**statements("webhooks"))
 
 
 class SqliteOutbox:
@@ -21,39 +36,24 @@ class SqliteOutbox:
         """See :meth:`Outbox.due`."""
         # An address goes on after its receiver with one of these, or ends there.
         prefixes = [receiver + end for receiver in except_to for end in "/?#"]
-        wanted = " AND substr(url || '/', 1, ?) <> ?" * len(prefixes)
-        values = [value for prefix in prefixes for value in (len(prefix), prefix)]
+        values = {"now": as_text(now), "prefixes": json.dumps(prefixes), "limit": limit}
 
         def query(db: sqlite3.Connection) -> list[Delivery]:
-            rows = db.execute(
-                f"SELECT id, job_id, url, attempts FROM webhooks WHERE due_at <= ?{wanted} ORDER BY due_at LIMIT ?",  # noqa: S608 - constant
-                (as_text(now), *values, limit),
-            )
+            rows = db.execute(_SQL.due, values)
             return [Delivery(row["id"], row["job_id"], row["url"], row["attempts"]) for row in rows]
 
         return await self._database.read(query)
 
     async def next_due(self, after: datetime) -> datetime | None:
         """See :meth:`Outbox.next_due`."""
-
-        def query(db: sqlite3.Connection) -> datetime | None:
-            return as_time(
-                db.execute("SELECT min(due_at) FROM webhooks WHERE due_at > ?", (as_text(after),)).fetchone()[0]
-            )
-
-        return await self._database.read(query)
+        values = {"after": as_text(after)}
+        return await self._database.read(lambda db: as_time(db.execute(_SQL.next_due, values).fetchone()[0]))
 
     async def done(self, delivery_id: int) -> None:
         """See :meth:`Outbox.done`."""
-        await self._database.write(lambda db: db.execute("DELETE FROM webhooks WHERE id = ?", (delivery_id,)).rowcount)
+        await self._database.write(lambda db: db.execute(_SQL.done, {"id": delivery_id}).rowcount)
 
     async def postpone(self, delivery_id: int, until: datetime) -> None:
         """See :meth:`Outbox.postpone`."""
-        await self._database.write(
-            lambda db: (
-                db.execute(
-                    "UPDATE webhooks SET attempts = attempts + 1, due_at = ? WHERE id = ?",
-                    (as_text(until), delivery_id),
-                ).rowcount
-            )
-        )
+        values = {"id": delivery_id, "until": as_text(until)}
+        await self._database.write(lambda db: db.execute(_SQL.postpone, values).rowcount)

@@ -1,0 +1,150 @@
+-- name: pending
+-- How many jobs wait, and how many of them are the principal's own.
+SELECT coalesce(sum(number), 0) AS number, coalesce(sum(number) FILTER (WHERE principal = :principal), 0) AS own
+FROM job_counts WHERE state = 'pending';
+
+-- name: add
+-- A new job.
+INSERT INTO jobs (
+    id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at,
+    cancel_requested_at, seconds, outputs, failure, warnings, idempotency_key, webhook_url, origin, interruptions, result_key,
+    reused_from
+) VALUES (
+    :id, :type, :state, :principal, :priority, :parameters, :model_id, :model_name, :attempt, :created_at, :started_at, :finished_at,
+    :cancel_requested_at, :seconds, :outputs, :failure, :warnings, :idempotency_key, :webhook_url, :origin, :interruptions, :result_key,
+    :reused_from
+);
+
+-- name: end_new
+-- The state of a job that was added as pending and has ended already.
+UPDATE jobs SET state = :state WHERE id = :id;
+
+-- name: get
+-- One job.
+SELECT * FROM jobs WHERE id = :id;
+
+-- name: known
+-- Those of the ids that are ids of jobs.
+SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: by_key
+-- The principal's job with an idempotency key; as in the index, none has the empty one.
+SELECT * FROM jobs WHERE principal = :principal AND idempotency_key = :key AND idempotency_key <> '';
+
+-- name: by_result
+-- The principal's newest completed job with a result key; as in the index, none has the empty one.
+SELECT * FROM jobs
+WHERE result_key = :key AND result_key <> '' AND principal = :principal AND state = 'completed'
+ORDER BY sequence DESC LIMIT 1;
+
+-- name: forget_key
+-- Take the idempotency key from an ended job.
+UPDATE jobs SET idempotency_key = '' WHERE id = :id AND state IN ('completed', 'failed', 'cancelled');
+
+-- name: find
+-- A page of the jobs that match; the condition is built, so that each kind of filter gets the index that suits it.
+SELECT * FROM jobs {where} ORDER BY sequence {direction} LIMIT ? OFFSET ?;
+
+-- name: count
+-- How many jobs match.
+SELECT count(*) FROM jobs {where};
+
+-- name: counts
+-- Number of jobs by state, of everybody or of one principal.
+SELECT state, sum(number) FROM job_counts WHERE :principal IS NULL OR principal = :principal GROUP BY state;
+
+-- name: output_bytes
+-- Size of all outputs.
+SELECT coalesce(sum(json_extract(item.value, '$.size_bytes')), 0) FROM jobs, json_each(jobs.outputs) AS item;
+
+-- name: position
+-- Place of a pending job in the queue, from 1.
+SELECT 1
+    + (SELECT count(*) FROM jobs INDEXED BY jobs_pending WHERE state = 'pending' AND priority > job.priority)
+    + (
+        SELECT count(*) FROM jobs INDEXED BY jobs_pending
+        WHERE state = 'pending' AND priority = job.priority AND sequence < job.sequence
+    )
+FROM jobs AS job WHERE id = :id AND state = 'pending';
+
+-- name: highest_priority
+-- The highest priority that waits, but for one job's.
+SELECT priority FROM jobs INDEXED BY jobs_pending WHERE state = 'pending' AND id <> :besides ORDER BY priority DESC LIMIT 1;
+
+-- name: claim
+-- Start the job whose turn it is.
+UPDATE jobs SET
+    state = 'running', attempt = attempt + 1, started_at = :now, lease_worker = :worker, lease_until = :until
+WHERE sequence = :sequence AND state = 'pending' RETURNING *;
+
+-- name: renew
+-- Prolong the lease of an attempt.
+UPDATE jobs SET lease_until = :until WHERE id = :id AND attempt = :attempt AND state = 'running';
+
+-- name: outputs
+-- What an attempt has made.
+SELECT outputs FROM jobs WHERE id = :id AND attempt = :attempt AND state = 'running';
+
+-- name: set_outputs
+-- What an attempt has made by now.
+UPDATE jobs SET outputs = :outputs WHERE id = :id;
+
+-- name: finish
+-- End an attempt; only success is quicker than a wish to cancel.
+UPDATE jobs SET
+    state = CASE WHEN cancel_requested_at IS NOT NULL AND :state = 'failed' THEN 'cancelled' ELSE :state END,
+    failure = CASE WHEN cancel_requested_at IS NULL THEN :failure END,
+    finished_at = :now, outputs = :outputs, seconds = :seconds, warnings = :warnings, lease_worker = NULL, lease_until = NULL
+WHERE id = :id AND attempt = :attempt AND state = 'running' RETURNING *;
+
+-- name: release
+-- Put a running job back in its place; one that was to be cancelled is.
+UPDATE jobs SET
+    state = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
+    attempt = CASE WHEN cancel_requested_at IS NULL AND NOT :count THEN attempt - 1 ELSE attempt END,
+    started_at = CASE WHEN cancel_requested_at IS NOT NULL THEN started_at END,
+    finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
+    outputs = :outputs, lease_worker = NULL, lease_until = NULL
+WHERE id = :id AND attempt = :attempt AND state = 'running' RETURNING *;
+
+-- name: request_cancel
+-- Cancel a pending job; note the wish for a running one.
+UPDATE jobs SET
+    cancel_requested_at = coalesce(cancel_requested_at, :now),
+    finished_at = CASE state WHEN 'pending' THEN :now END,
+    state = CASE state WHEN 'pending' THEN 'cancelled' ELSE state END
+WHERE id = :id AND state IN ('pending', 'running');
+
+-- name: clear_pending
+-- Cancel all pending jobs, of everybody or of one principal.
+UPDATE jobs SET state = 'cancelled', cancel_requested_at = :now, finished_at = :now
+WHERE state = 'pending' AND (:principal IS NULL OR principal = :principal) RETURNING *;
+
+-- name: recover
+-- After an abrupt end: queue again what was running, but for what was to be cancelled or has met too many such ends.
+UPDATE jobs SET
+    interruptions = interruptions + 1,
+    state = CASE
+        WHEN cancel_requested_at IS NOT NULL THEN 'cancelled' WHEN interruptions + 1 >= :most THEN 'failed' ELSE 'pending'
+    END,
+    started_at = CASE WHEN cancel_requested_at IS NOT NULL OR interruptions + 1 >= :most THEN started_at END,
+    finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR interruptions + 1 >= :most THEN :now END,
+    failure = CASE WHEN cancel_requested_at IS NULL AND interruptions + 1 >= :most THEN :failure END,
+    lease_worker = NULL, lease_until = NULL
+WHERE state = 'running' RETURNING *;
+
+-- name: prioritise
+-- Change the priority of a pending job.
+UPDATE jobs SET priority = :priority WHERE id = :id AND state = 'pending' RETURNING *;
+
+-- name: remove
+-- Forget an ended job.
+DELETE FROM jobs WHERE id = :id AND state IN ('completed', 'failed', 'cancelled');
+
+-- name: get_value
+-- A small value beside the jobs.
+SELECT value FROM key_values WHERE key = :key;
+
+-- name: set_value
+-- Keep a small value beside the jobs.
+INSERT INTO key_values VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
