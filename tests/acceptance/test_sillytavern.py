@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.acceptance.conftest import SMALL, Server
-from tests.needs import SILLYTAVERN, needs
+from tests.needs import CACHE, SILLYTAVERN, needs
 
 #: It compiles its page at its first start.
 START_SECONDS = 240
@@ -32,10 +32,11 @@ pytestmark = [
 def tavern(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of SillyTavern's picture routes."""
     folder: Path = tmp_path_factory.mktemp("tavern")
+    data = CACHE / "sillytavern" / "data"  # where it keeps its page, once that is compiled
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = {"dataRoot": folder / "data", "configPath": folder / "config.yaml", "port": port}
+    options = {"dataRoot": data, "configPath": folder / "config.yaml", "port": port}
     flags = {"listen": "false", "disableCsrf": "true", "browserLaunchEnabled": "false", "whitelist": "false"}
     command = [
         "node",
