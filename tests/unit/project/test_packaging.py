@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,9 @@ def test_the_compose_file_builds_from_the_image_file() -> None:
     build = compose["services"]["sdrest"]["build"]
     assert (PACKAGING / build["context"] / build["dockerfile"]).is_file()
     assert set(compose["volumes"]) == {"data"}
+
+
+def test_the_package_is_nothing_but_its_folder() -> None:
+    """An installation that takes the whole checkout for it would find every module twice, under two names."""
+    assert find_spec("sdrest.sdrest") is None
+    assert find_spec("sdrest.tests") is None
