@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pkgutil
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -23,7 +24,8 @@ PATHS = ("/api/x", "/api/v1/x", "/v1/images/generations", "/sdapi/v1/txt2img", "
 
 def every_class() -> list[type[errors.SdrestError]]:
     """All error classes of the program, whichever module has them."""
-    for module in pkgutil.walk_packages(sdrest.__path__, "sdrest."):
+    # Of an installation in place, the package's path holds the folder around it as well.
+    for module in pkgutil.walk_packages([str(Path(sdrest.__file__).parent)], "sdrest."):
         # The native libraries lie in the package of an installed tree; they are no modules of Python.
         if not any(part in module.name for part in (".binding", ".__main__", ".libsdrest_")):
             import_module(module.name)
