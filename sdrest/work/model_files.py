@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -76,10 +77,18 @@ def converting(registry: Registry) -> Work:
         def progress(step: ConversionProgress) -> None:
             report(step.done_bytes, step.total_bytes)
 
-        convert_in_process(conversion_of(registry, job.parameters), progress=progress, cancelled=cancelled)
+        conversion = conversion_of(registry, job.parameters)
+        if _was_made_before(job, conversion.target):
+            conversion = dataclasses.replace(conversion, overwrite=True)
+        convert_in_process(conversion, progress=progress, cancelled=cancelled)
         registry.refresh()
 
     return work
+
+
+def _was_made_before(job: Job, target: Path) -> bool:
+    """Whether ``target`` is of an earlier attempt at the job, whose end the server did not live to store."""
+    return job.attempt > 1 and target.exists() and target.stat().st_mtime >= job.created_at.timestamp()
 
 
 def conversion_of(registry: Registry, parameters: Mapping[str, Any]) -> Conversion:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
 
-from sdrest.web.http.keys import MODELS
+from sdrest.core.errors import SdrestError
+from sdrest.core.principal import ANYONE
+from sdrest.web.http.keys import JOBS, MODELS
+from sdrest.work.model_files import converting
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.generation_modes import place
 from tests.integration.test_generate import finished
@@ -142,6 +147,23 @@ async def test_a_converted_model_is_listed_and_paints(stocked: Client) -> None:
     assert converted["path"] == "checkpoints/embedded-q8_0.gguf"
     picture = await stocked.post("/api/v1/generate", json={**SMALL, "model": "embedded-q8_0"})
     assert picture.status == 200, await picture.json()
+
+
+async def test_a_conversion_whose_end_was_not_stored_is_done_again_over_its_own_file_only(stocked: Client) -> None:
+    body = {"model_name": "embedded", "quantization_type": "q8_0"}
+    job_id = (await (await stocked.post("/api/models/convert", json=body)).json())["job_id"]
+    await finished(stocked, job_id)
+    job = await stocked.app[JOBS].get(job_id, ANYONE)
+    work = converting(stocked.app[MODELS])
+
+    def again(**changed: Any) -> None:
+        work(dataclasses.replace(job, **changed), lambda _done, _total: None, lambda: False)
+
+    await asyncio.to_thread(again, attempt=2)
+    with pytest.raises(SdrestError, match="exists"):
+        await asyncio.to_thread(again, attempt=1)
+    with pytest.raises(SdrestError, match="exists"):  # a file that was there before
+        await asyncio.to_thread(again, attempt=2, created_at=datetime.now(UTC) + timedelta(days=1))
 
 
 @pytest.mark.parametrize(
