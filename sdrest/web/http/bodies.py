@@ -6,8 +6,11 @@ What cannot be read is the client's mistake, never a 500. A checked body tells e
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -29,7 +32,7 @@ log = structlog.get_logger(__name__)
 INLINE_BYTES: Final = 64 * 1024
 _LARGEST_NUMBER: Final = 10**bounds.JSON_DIGITS
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 Q = TypeVar("Q", bound="Body")
 
@@ -63,6 +66,23 @@ def readable(request: web.Request, what: str = "the body") -> Iterator[None]:
     except Exception as error:
         log.exception("a body could not be read", path=request.path)
         raise InvalidInput(f"{what} cannot be read (request {request[REQUEST_ID]})") from error
+
+
+@contextmanager
+def understandable(what: str = "the body") -> Iterator[None]:
+    """Turn what nobody thought of while a read body is interpreted into an error of the client's; it is logged with its trace.
+
+    Raises:
+        InvalidInput: the block failed.
+    """
+    try:
+        yield
+    except (SdrestError, web.HTTPException, ValidationError, OSError):
+        raise
+    except Exception as error:
+        log.exception("a body could not be understood")
+        identity = structlog.contextvars.get_contextvars().get("request_id", "")
+        raise InvalidInput(f"{what} cannot be understood (request {identity})") from error
 
 
 async def read_bytes(request: web.Request, *, most: int | None = None) -> bytes:
@@ -115,7 +135,9 @@ async def read_object(request: web.Request) -> dict[str, Any]:
 
 
 def parse_json(text: bytes | str, *, what: str = "the body", field: str = "body") -> Any:
-    """The value of a JSON text in UTF-8. Numbers that are none (NaN, infinities, 1e999) and halves of characters are refused.
+    """The value of a JSON text in UTF-8.
+
+    Numbers that are none (NaN, infinities, 1e999), halves of characters, and keys that an object has twice are refused.
 
     Args:
         text: The JSON text.
@@ -134,25 +156,41 @@ def parse_json(text: bytes | str, *, what: str = "the body", field: str = "body"
         raise InvalidInput(f"{what} is not JSON: {error}", field=field) from None
     except RecursionError:
         raise InvalidInput(_too_deep(what), field=field) from None
-    _check(value, what, field)
+    keys = _check(value, what, field)
+    # Every key is followed by a colon; within strings there may be more of them.
+    if data.count(b":") != keys and _STRING.sub(b"", data).count(b":") != keys:
+        raise InvalidInput(f"{what} has the key {_doubled(data)!r} twice in one object", field=field)
     return value
 
 
-def _check(value: Any, what: str, field: str) -> None:
-    """Level by level, so that depth costs no stack."""
+def _check(value: Any, what: str, field: str) -> int:
+    """The number of keys. Level by level, so that depth costs no stack."""
     level: list[Any] = [[value]]
+    keys = 0
     for _ in range(bounds.JSON_DEPTH + 1):
         within: list[Any] = []
         for item in level:
+            keys += len(item) if isinstance(item, dict) else 0
             for child in item.values() if isinstance(item, dict) else item:
                 if isinstance(child, dict | list):
                     within.append(child)
                 elif isinstance(child, int) and not -_LARGEST_NUMBER < child < _LARGEST_NUMBER:
                     raise InvalidInput(f"{what} holds a number of more than {bounds.JSON_DIGITS} digits", field=field)
         if not within:
-            return
+            return keys
         level = within
     raise InvalidInput(_too_deep(what), field=field)
+
+
+def _doubled(data: bytes) -> str:
+    """A key that an object in a JSON text has twice."""
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        found.extend(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
+
+    json.loads(data, object_pairs_hook=look)
+    return found[0]
 
 
 def _too_deep(what: str) -> str:
@@ -213,7 +251,8 @@ def validate(model: type[Q], value: object) -> Q:
     if not isinstance(value, Mapping):
         raise InvalidInput("the body must be a JSON object")
     try:
-        return model.model_validate(value)
+        with understandable():
+            return model.model_validate(value)
     except ValidationError as error:
         raise InvalidInput(_problems(model, error)) from None
 
@@ -245,7 +284,8 @@ def parse_query(model: type[Q], request: web.Request) -> Q:
     query = request.query
     values = {name: query.getall(name) if name in plural else query[name] for name in query}
     try:
-        return model.model_validate(values)
+        with understandable("the query"):
+            return model.model_validate(values)
     except ValidationError as error:
         raise InvalidInput(_problems(model, error)) from None
 

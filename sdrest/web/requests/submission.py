@@ -26,7 +26,7 @@ from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, UpscalePar
 from sdrest.jobs.submission import Parameters, Submission
 from sdrest.net.fetching import WebhookGuard
 from sdrest.registry.defaults import defaults_of
-from sdrest.web.http.bodies import INLINE_BYTES, Body, idempotency_key, validate
+from sdrest.web.http.bodies import INLINE_BYTES, Body, idempotency_key, understandable, validate
 from sdrest.web.http.keys import DEFAULT_MODEL, HELD, JOBS, MODELS, PRINCIPAL
 from sdrest.web.requests.parameter_bodies import body_model
 from sdrest.web.requests.pictures import read_pictures
@@ -120,7 +120,7 @@ async def submission(
         ModelUnusable: the file of a preset or template cannot be read.
     """
     if mode.is_loose:
-        with mode.naming():
+        with mode.naming(), understandable():
             values, understood = _understood(request, mode, values)
             body = await _checked(request, mode, values)
         warnings = (*warnings, *understood)

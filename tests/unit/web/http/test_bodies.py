@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Annotated, Any
 
 import pytest
+import structlog
+from pydantic import BeforeValidator
 
 from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
-from sdrest.web.http.bodies import parse_json
+from sdrest.web.http.bodies import Body, parse_json, validate
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]") -> str:
@@ -63,8 +66,43 @@ def test_what_is_no_json_is_refused(text: bytes) -> None:
         parse_json(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"seed": 1, "seed": 2}', "seed"),
+        ('[{"a": {"b": ":\\"{:", "c": 1, "\\u0062": 2}}]', "b"),
+        ('{"": 1, "": 1}', ""),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(text: str, key: str) -> None:
+    with pytest.raises(InvalidInput, match=f"has the key '{key}' twice"):
+        parse_json(text)
+
+
+@pytest.mark.parametrize("text", ['{"a:b": "c:d", "e": ["\\":", {"a:b": 1}]}', '["a:", ":"]', '":\\\\"', "{}"])
+def test_colons_within_strings_are_no_keys(text: str) -> None:
+    assert parse_json(text) == json.loads(text)
+
+
 def test_a_message_names_the_field() -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_json("{", what="extra", field="prompt")
     assert caught.value.problems[0].field == "prompt"
     assert caught.value.problems[0].message.startswith("extra is not JSON")
+
+
+class Picky(Body):
+    """A body whose validator was not written for what it may get."""
+
+    name: Annotated[str, BeforeValidator(lambda value: value.strip())]
+
+
+def test_what_a_validator_did_not_think_of_is_the_clients_error_and_logged_with_its_trace() -> None:
+    assert validate(Picky, {"name": " a "}).name == "a"
+    with (
+        structlog.testing.capture_logs() as logged,
+        structlog.contextvars.bound_contextvars(request_id="abc"),
+        pytest.raises(InvalidInput, match=r"cannot be understood \(request abc\)"),
+    ):
+        validate(Picky, {"name": 5})
+    assert [(entry["log_level"], entry["exc_info"]) for entry in logged] == [("error", True)]
