@@ -64,6 +64,7 @@ from sdrest.web.http.lifecycle import Lifecycle
 from sdrest.web.http.metrics import Metrics
 from sdrest.web.http.middleware import answer_preflight, known_host, request_context, set_up_headers
 from sdrest.web.http.room import AtOnce, Room, Rooms
+from sdrest.web.requests.audience import AUDIENCES, Audiences
 from sdrest.web.requests.job_views import webhook_body
 from sdrest.web.requests.pictures import FETCHER
 from sdrest.web.requests.submission import WEBHOOK_GUARD
@@ -151,6 +152,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         max_pending=settings.max_pending_jobs,
         allowances=app[ALLOWANCES],
     )
+    audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
     timings = app[TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
     workshop = app[WORKSHOP] = Workshop(engine, files, registry, contexts, memory, adapters)
@@ -205,6 +207,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
 
     app.cleanup_ctx.extend((folders_and_database, _models, _operation(app, database), transfers, queue_and_workers))
     app.on_shutdown.append(announce_end)
+    app.on_cleanup.append(audiences.close)
     set_up_headers(app)
     add_api(app)
     add_dialects(app, problems)

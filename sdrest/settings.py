@@ -280,6 +280,9 @@ class Settings(BaseSettings):
         256 * 1024 * 1024, ge=0, description="Free space on the output disk below which no job is accepted."
     )
     sync_timeout_seconds: float = Field(3600.0, gt=0, description="Longest wait of a synchronous request.")
+    hang_up_grace_seconds: float = Field(
+        10.0, ge=0, description="How long the job of a synchronous request goes on when its client has hung up."
+    )
 
     text_to_image_model: str = Field("", description="Model of /text-to-image and /image-to-image; empty: the default.")
     inpaint_image_model: str = Field("", description="Model of /inpaint-image; empty: the default.")

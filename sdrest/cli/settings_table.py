@@ -67,6 +67,7 @@ BOUNDING_SETTINGS: Final = (
     "guest_max_images",
     "login_max_failures",
     "sync_timeout_seconds",
+    "hang_up_grace_seconds",
     "min_free_bytes",
 )
 

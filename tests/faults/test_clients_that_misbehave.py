@@ -21,20 +21,6 @@ def models_dir(shared_models: Path) -> Path:
     return shared_models
 
 
-async def test_a_client_that_goes_away_does_not_stop_its_job(client: Client) -> None:
-    request = asyncio.create_task(
-        client.post("/api/v1/generate", json={**SMALL, "width": 256, "height": 256, "steps": 8})
-    )
-    async with asyncio.timeout(30):
-        while True:
-            current = (await (await client.get("/api/queue/status")).json())["current"]
-            if current:
-                break
-            await asyncio.sleep(0.01)
-    request.cancel()
-    assert (await ended(client, current["job_id"]))["status"] == "completed"
-
-
 async def test_a_reader_that_does_not_read_holds_nobody_up_and_bounded_memory(client: Client) -> None:
     queued = await submitted(client, width=256, height=256, steps=1000)
     await until_running(client, queued)

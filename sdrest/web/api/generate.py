@@ -165,7 +165,11 @@ async def text2img(request: web.Request) -> web.Response:
 
 @operation("generate", body=GENERATE.body, reply=GenerationView, errors=SUBMIT_ERRORS)
 async def generate(request: web.Request) -> web.Response:
-    """Make pictures and answer with them. A client that goes away loses nothing: the job goes on and can be fetched by id."""
+    """Make pictures and answer with them.
+
+    When the client hangs up, the job is cancelled after a while (the setting ``hang_up_grace_seconds``), unless it has an
+    ``idempotency_key`` or a ``webhook_url``: then it goes on.
+    """
     job = await submitted(request, GENERATE, await read_json(request))
     job = await wait_until_completed(request, job)
     return await big_reply(await generation_view(request, job), headers={"X-Job-Id": job.id})

@@ -12,6 +12,7 @@ from sdrest.core.job import Job, JobState, Output
 from sdrest.jobs.worker import ENGINE_WORKER
 from sdrest.settings import AuthMode
 from sdrest.web.http.keys import ACCESS, JOBS, PRINCIPAL, SETTINGS, WORKERS
+from sdrest.web.requests.audience import in_audience
 from sdrest.web.requests.engine_views import engine_problem
 
 
@@ -20,13 +21,14 @@ class JobEnded(SdrestError):
 
 
 async def wait_until_completed(request: web.Request, job: Job) -> Job:
-    """The job when it is complete. A client that goes away loses nothing: the job goes on.
+    """The job when it is complete. When the client that asked for it goes away, it is cancelled after the grace.
 
     Raises:
         JobEnded: it failed or was cancelled; has the slug and the log lines of the failure.
         Unavailable: it has not ended within ``sync_timeout_seconds``; says why when that is for want of an engine.
     """
-    done = await request.app[JOBS].wait(job.id, request[PRINCIPAL], request.app[SETTINGS].sync_timeout_seconds)
+    async with in_audience(request, job):
+        done = await request.app[JOBS].wait(job.id, request[PRINCIPAL], request.app[SETTINGS].sync_timeout_seconds)
     if done.state in {JobState.FAILED, JobState.CANCELLED}:
         raise ending_as_error(done)
     if not done.is_finished:

@@ -61,7 +61,7 @@ class Bridge:
         body = await read_bytes(request)
         await asyncio.to_thread(parse_json, body)
         reply = _Reply(request)
-        with contextlib.suppress(ConnectionResetError):  # the client went away; its job goes on
+        with contextlib.suppress(ConnectionResetError):  # the client went away
             await self._manager.handle_request(_scope(request), _Receive(body), reply.send)
         return reply.response or web.Response(status=500)
 

@@ -28,6 +28,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.registry.catalogue import Query
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL
 from sdrest.web.http.replies import json_text
+from sdrest.web.requests.audience import in_audience
 from sdrest.web.requests.job_views import job_reply
 from sdrest.web.requests.pictures import read_picture, read_pictures
 from sdrest.web.requests.results import absolute_url, ending_as_error, pictures_of, read_output
@@ -216,7 +217,8 @@ async def _made(
     request = REQUEST.get()
     job = await submitted(request, mode, values, pictures=pictures)
     if wait:
-        job = await _followed(context, request, job)
+        async with in_audience(request, job):
+            job = await _followed(context, request, job)
     if job.state in {JobState.FAILED, JobState.CANCELLED}:
         raise ending_as_error(job)
     return await _shown(request, job, pictures=True)

@@ -225,4 +225,4 @@ async def repeated(request: web.Request, digest: str) -> Job | None:
         limit=_RETRIES_LOOKED_AT,
     )
     jobs = await request.app[JOBS].find(wanted, request[PRINCIPAL])
-    return next((job for job in jobs if job.origin.get("request") == digest), None)
+    return next((job for job in jobs if job.origin.get("request") == digest and not job.cancel_requested_at), None)

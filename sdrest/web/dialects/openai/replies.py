@@ -20,6 +20,7 @@ from sdrest.outputs.pictures import reencoded
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import JOBS, PRINCIPAL
 from sdrest.web.http.replies import big_reply, json_reply, json_text
+from sdrest.web.requests.audience import in_audience
 from sdrest.web.requests.results import absolute_url, ending_as_error, pictures_of, read_output
 
 _FORMATS: Final = ("png", "jpeg", "webp")
@@ -143,26 +144,39 @@ async def stream_reply(
         kind: ``image_generation`` or ``image_edit``, the first part of the events' names.
         events: The job's events, subscribed to before the job was submitted.
     """
-    jobs = request.app[JOBS]
     # Not aiohttp-sse: it answers GET only.
     stream = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Job-Id": job.id}
     )
     await stream.prepare(request)
-    with contextlib.suppress(ConnectionResetError):  # the client went away; its job goes on
-        job = await jobs.get(job.id, request[PRINCIPAL])
-        if not job.is_finished:
-            job = await _forward(stream, job, form, partial_images, kind, events)
-        if job.state is not JobState.COMPLETED:
-            error = ending_as_error(job)
-            await _send(stream, {"type": "error", **error_body(error, status_of(error))})
-            return stream
-        for output in pictures_of(job):
-            data = await asyncio.to_thread(_read_encoded, request, job, output, form)
-            made = _event(f"{kind}.completed", data, job, form)
-            await _send(stream, {**made, "usage": usage(job), "seed": output.seed})
-        await stream.write_eof()
+    with contextlib.suppress(ConnectionResetError):  # the client went away
+        async with in_audience(request, job):
+            await _tell(request, stream, job, form, partial_images, kind, events)
+            await stream.write_eof()
     return stream
+
+
+async def _tell(
+    request: web.Request,
+    stream: web.StreamResponse,
+    job: Job,
+    form: Format,
+    partial_images: int,
+    kind: str,
+    events: Subscription,
+) -> None:
+    """Send all events of a job, to its end."""
+    job = await request.app[JOBS].get(job.id, request[PRINCIPAL])
+    if not job.is_finished:
+        job = await _forward(stream, job, form, partial_images, kind, events)
+    if job.state is not JobState.COMPLETED:
+        error = ending_as_error(job)
+        await _send(stream, {"type": "error", **error_body(error, status_of(error))})
+        return
+    for output in pictures_of(job):
+        data = await asyncio.to_thread(_read_encoded, request, job, output, form)
+        made = _event(f"{kind}.completed", data, job, form)
+        await _send(stream, {**made, "usage": usage(job), "seed": output.seed})
 
 
 async def _send(stream: web.StreamResponse, event: dict[str, Any]) -> None:
