@@ -23,7 +23,7 @@ class Behaviour(StrEnum):
     CANNOT_START = "cannot start"  #: says why, and ends
     SILENT = "silent"  #: never says anything
     GOOD = "good"  #: carries tasks out; makes pictures of one pattern
-    SLOW = "slow"  #: begins tasks, and ends them when they are cancelled
+    SLOW = "slow"  #: begins tasks, shows previews when asked to, and ends them when they are cancelled
     STUBBORN = "stubborn"  #: begins tasks and never ends them
     DEAF = "deaf"  #: hears nothing, pings included
     DYING = "dying"  #: ends in the middle of a task
@@ -88,7 +88,9 @@ def main() -> None:
                 return
             case messages.Cancel(task=task) if task == current and behaviour is Behaviour.SLOW:
                 send(messages.Failed(task=task, slug="cancelled", message="cancelled"))
-            case messages.Cancel():
+            case messages.Preview(task=task) if task == current and behaviour is Behaviour.SLOW:
+                send(messages.Previewed(task=task, step=1, width=8, height=8, rgb=bytes(8 * 8 * 3)))
+            case messages.Cancel() | messages.Preview():
                 pass
             case _ if behaviour in {Behaviour.GOOD, Behaviour.GPU_ONLY}:
                 _make(command, send)

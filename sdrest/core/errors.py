@@ -136,6 +136,12 @@ class GenerationFailed(SdrestError):
     slug = "generation_failed"
 
 
+class FlatPicture(GenerationFailed):
+    """A picture came out as one flat colour: the parameters do not suit the model."""
+
+    slug = "flat_picture"
+
+
 class Cancelled(SdrestError):
     """The job was cancelled."""
 
@@ -162,6 +168,25 @@ class EngineUnavailable(Unavailable):
 
 class BackendMissing(EngineUnavailable):
     """The native library was built without the backend that the settings ask for."""
+
+
+def error_of(slug: str, message: str, **details: object) -> SdrestError:
+    """An error as it was stored: of the class with that slug, or a plain one."""
+    cls = _by_slug(SdrestError).get(slug, SdrestError)
+    if issubclass(cls, InvalidInput):
+        field, _, rest = message.partition(": ")
+        return cls(rest, field=field) if rest else cls(message)
+    error = cls(message, **details)
+    error.slug = slug
+    return error
+
+
+def _by_slug(base: type[SdrestError]) -> dict[str, type[SdrestError]]:
+    """``base`` and the classes made from it; of several with one slug the one nearest to ``base``."""
+    found: dict[str, type[SdrestError]] = {}
+    for cls in base.__subclasses__():
+        found = {**_by_slug(cls), **found}
+    return {**found, base.slug: base}
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -233,6 +233,17 @@ class Engine:
                 running.fail(errors.Cancelled())
         return True
 
+    def preview(self, task_id: str) -> None:
+        """Have previews of the running task sent from now on; nothing happens when that task is not running."""
+        running = self._running
+        if running is not None and running.task_id == task_id and running.sent:
+            self._tell_child(messages.Preview(task=task_id))
+
+    def _tell_child(self, command: messages.Command) -> None:
+        """Send a command that is not waited for."""
+        task = asyncio.get_running_loop().create_task(self._send(command))
+        task.add_done_callback(lambda done: done.exception() if not done.cancelled() else None)
+
     def _end_soon(self, running: _Running) -> None:
         """Ask the child to end the task, and kill it when it does not within the grace time."""
         if running.killer is not None:
@@ -240,8 +251,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         grace = _LOAD_GRACE_SECONDS if running.phase == "load" else self._grace_seconds
         running.killer = loop.call_later(min(grace, self._grace_seconds), self._kill_hard, running)
-        task = loop.create_task(self._send(messages.Cancel(task=running.task_id)))
-        task.add_done_callback(lambda done: done.exception() if not done.cancelled() else None)
+        self._tell_child(messages.Cancel(task=running.task_id))
 
     def _kill_hard(self, running: _Running) -> None:
         if self._running is running and not running.ending.done():

@@ -120,6 +120,12 @@ class Cancel(Message):
     task: str
 
 
+class Preview(Message):
+    """Send previews of the running task from now on; no answer beyond these."""
+
+    task: str
+
+
 class Ping(Message):
     """Answered with :class:`Pong` by the child's main thread, whatever the native thread does."""
 
@@ -131,7 +137,7 @@ class Shutdown(Message):
 
 
 Task = Generate | GenerateVideo | Upscale | Load | Unload
-Command = Task | Cancel | Ping | Shutdown
+Command = Task | Cancel | Preview | Ping | Shutdown
 
 # ------------------------------------------------------------------------------------------------ child → parent
 

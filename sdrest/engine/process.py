@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import structlog
 
 from sdrest.engine import messages, wire
@@ -26,6 +28,13 @@ LAST_WORDS_LINES: Final = 40
 #: How long a child that has closed its end, or was told to go, may take to do so.
 EXIT_SECONDS: Final = 5.0
 _LINE_BYTES: Final = 64 * 1024
+#: The folders before ``ggml.c:2201``.
+_SOURCE_FILE: Final = re.compile(r"[^\s'\"(]*[/\\](?=[\w.-]+\.(?:c|cc|cpp|cu|h|hpp|m|mm):\d+)")
+
+
+def without_build_path(text: str) -> str:
+    """``text`` with source files of the native library named without the folders that they were compiled in."""
+    return _SOURCE_FILE.sub("", text)
 
 
 class ChildProcess:
@@ -90,7 +99,11 @@ class ChildProcess:
             self.last_words.append(f"it sent what is no report: {error}")
             self.kill()
             return None
+        if isinstance(report, messages.Failed):
+            tail = tuple(map(without_build_path, report.log_tail))
+            return msgspec.structs.replace(report, message=without_build_path(report.message), log_tail=tail)
         if isinstance(report, messages.LogLine):
+            report = msgspec.structs.replace(report, text=without_build_path(report.text))
             self.last_words.append(f"[{report.level}] {report.text}")
         return report
 
@@ -140,7 +153,7 @@ class ChildProcess:
                 continue
             if not line:
                 return
-            text = line.decode(errors="replace").rstrip()
+            text = without_build_path(line.decode(errors="replace").rstrip())
             if text:
                 self.last_words.append(text)
                 log.debug("engine output", text=text)

@@ -31,6 +31,7 @@ class Attempt:
         self._store = store
         self._broadcast = broadcast
         self._cancel: Callable[[], object] | None = None
+        self._show: Callable[[], object] | None = None
 
     def cancel(self) -> None:
         """End the attempt soon."""
@@ -47,6 +48,15 @@ class Attempt:
         self._cancel = cancel
         if self.is_cancelled:
             cancel()
+
+    def on_watched(self, show: Callable[[], object]) -> None:
+        """What makes the work publish previews, which it does not by itself."""
+        self._show = show
+
+    def watch(self) -> None:
+        """Have previews published from now on, where the work can show any."""
+        if self._show is not None:
+            self._show()
 
     def reached(self, progress: Progress) -> None:
         """Note and publish how far the work is."""

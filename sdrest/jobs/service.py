@@ -210,7 +210,6 @@ class JobService:
             finished_at=now,
             seconds=0.0,
             outputs=old.outputs,
-            warnings=tuple(dict.fromkeys((*job.warnings, *old.warnings))),
             reused_from=old.reused_from or old.id,
         )
 
@@ -290,6 +289,14 @@ class JobService:
         """The newest preview of a running job, or None."""
         attempt = self.running.of(job.id)
         return attempt.preview if attempt else None
+
+    def watch(self, job: Job) -> JobPreviewed | None:
+        """The newest preview of a running job, or None. Where it makes none by itself, it does from now on."""
+        attempt = self.running.of(job.id)
+        if attempt is None:
+            return None
+        attempt.watch()
+        return attempt.preview
 
     async def wait(self, job_id: str, principal: Principal, timeout_seconds: float | None = None) -> Job:
         """The job after it has ended, or as it is when the time is over. Going away does not stop the job.

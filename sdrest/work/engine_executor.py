@@ -48,6 +48,7 @@ class EngineExecutor:
         """See :class:`sdrest.jobs.worker.Executor`."""
         job_id = attempt.job.id
         attempt.on_cancel(partial(self._workshop.engine.cancel, job_id))
+        attempt.on_watched(partial(self._workshop.engine.preview, job_id))
         try:
             order = await asyncio.to_thread(self._begin, attempt)
             follower = Follower(attempt, order.images, order.write)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sdrest import __version__
-from sdrest.core.errors import GenerationFailed
+from sdrest.core.errors import FlatPicture
 from sdrest.core.events import JobPreviewed, ModelChanged
 from sdrest.core.job import Output, Phase
 from sdrest.core.parameters import GenerationParameters
@@ -72,7 +72,7 @@ class Follower:
         """Wait until all is written; after an exception nothing more appears either.
 
         Raises:
-            GenerationFailed: a picture is one flat colour.
+            FlatPicture: a picture is one flat colour.
             InsufficientStorage: the disk is full.
         """
         try:
@@ -119,12 +119,12 @@ class PictureWriter:
         """Write one picture.
 
         Raises:
-            GenerationFailed: it is one flat colour.
+            FlatPicture: it is one flat colour.
             InsufficientStorage: the disk is full.
         """
         pixels = read_rgb(Path(made.path), made.width, made.height)
         if made.width * made.height >= _FLAT_CHECK_PIXELS and is_flat(pixels):
-            raise GenerationFailed(flat_picture(made.index))
+            raise flat_picture(made.index, self._parameters)
         text = infotext_of(self._attempt, self._parameters, made)
         file = f"image_{made.index}.png"
         size = write_png(self._folder / file, pixels, text if self._parameters.embed_metadata else "")
@@ -152,9 +152,9 @@ def infotext_of(attempt: Attempt, parameters: GenerationParameters, made: messag
     )
 
 
-def flat_picture(index: int) -> str:
-    """Why a flat picture is a failure, in words."""
-    return (
-        f"picture {index} came out as one flat colour: the model's numbers overflowed (NaN); "
-        "try another sampler, scheduler or VAE, or another quantization of the model"
+def flat_picture(index: int, parameters: GenerationParameters) -> FlatPicture:
+    """Why a flat picture is a failure."""
+    return FlatPicture(
+        f"picture {index} came out as one flat colour: the model's numbers overflowed (NaN); try another scheduler than "
+        f"{parameters.scheduler}, another sampler than {parameters.sampler}, another VAE, or another quantization of the model"
     )

@@ -57,14 +57,15 @@ class VideoWriter:
         """Write the frames in order.
 
         Raises:
-            GenerationFailed: there are none, or all are one flat colour.
+            GenerationFailed: there are none.
+            FlatPicture: all are one flat colour.
             InsufficientStorage: the disk is full.
         """
         if not made:
             raise GenerationFailed("the library returned no frames")
         frames = [np.asarray(read_rgb(Path(item.path), item.width, item.height)) for item in made]
         if all(is_flat(frame) for frame in frames):
-            raise GenerationFailed(flat_picture(0))
+            raise flat_picture(0, self._parameters)
         video_format = self._parameters.video_format
         text = infotext_of(self._attempt, self._parameters, made[0])
         file = f"video_0.{video_format}"

@@ -187,6 +187,7 @@ def test_progress_and_interrupt_mean_the_named_job(api: Any) -> None:
         thread.start()
         _until(lambda: api.get_progress()["state"]["job_count"] == number)  # noqa: B023
     _until(lambda: api.get_progress()["state"]["sampling_step"] > 1)
+    _until(lambda: api.get_progress()["current_image"] is not None)
     now = api.get_progress()
     assert 0 < now["progress"] < 1
     assert now["state"]["job"] == "task(one)"
@@ -200,8 +201,9 @@ def test_progress_and_interrupt_mean_the_named_job(api: Any) -> None:
     api.interrupt()
     for thread in threads:
         thread.join(30)
-    assert [reply.status_code for reply in replies] == [500, 500]
-    assert {reply.json()["code"] for reply in replies} == {"cancelled"}
+    assert [reply.status_code for reply in replies] == [200, 200]
+    # Of the one that was not begun there is nothing to show.
+    assert sorted(len(reply.json()["images"]) for reply in replies) == [0, 1]
     api.util_wait_for_ready(check_interval=0.2)
 
 

@@ -76,7 +76,7 @@ async def client_factory(settings_factory: SettingsFactory, warm_engine: WarmEng
     """
     clients: list[TestClient[Any, Any]] = []
 
-    async def make(kind: type[EngineOnDemand] | None = None, **values: Any) -> TestClient[Any, Any]:
+    async def make(kind: Callable[..., EngineOnDemand] | None = None, **values: Any) -> TestClient[Any, Any]:
         settings = settings_factory(**values)
         warm = kind is None and not clients and not ENGINE_SETTINGS & values.keys()
         engine = warm_engine if warm else (kind or EngineOnDemand)(**options_of(settings))

@@ -140,7 +140,7 @@ async def test_picture_of_not_a_number_is_a_failure_and_the_next_job_is_unharmed
     client = await client_factory()
     flat = await submit(client, "text2img", {**SMALL, "scheduler": "ays"})
     assert flat["status"] == "failed"
-    assert flat["failure"]["slug"] == "generation_failed"
+    assert flat["failure"]["slug"] == "flat_picture"
     assert "one flat colour" in flat["error"]
     assert flat["outputs"] == []
     assert (await submit(client, "text2img", SMALL))["status"] == "completed"

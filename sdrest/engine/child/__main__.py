@@ -98,6 +98,8 @@ def main() -> None:
         match command:
             case messages.Cancel(task=task):
                 runner.cancel(task)
+            case messages.Preview(task=task):
+                runner.preview(task)
             case messages.Ping(number=number):
                 connection.send(
                     messages.Pong(number=number, memory_bytes=process.memory_info().rss, loaded=runner.loaded)

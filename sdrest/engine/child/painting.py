@@ -60,6 +60,10 @@ class Painter:
             result={"weights_bytes": self._contexts.weights_bytes(task.context), "compute_bytes": compute},
         )
 
+    def preview(self) -> None:
+        """Send previews of what is being painted from now on. May be called from another thread."""
+        self._library.show_previews(True)
+
     def upscale(self, task: messages.Upscale) -> messages.Done:
         """Enlarge one picture."""
         self._phases.picture(1, 1)
@@ -123,7 +127,7 @@ class Painter:
 
     @contextmanager
     def _previews(self, task: messages.Generate) -> Iterator[None]:
-        """Send previews in the block, if the task asks for them."""
+        """Send previews in the block: from its begin if the task asks for them, else from when somebody does."""
         sent_at = 0.0
 
         def send(step: int, frames: list[binding.Picture], _is_noisy: bool) -> None:
@@ -136,8 +140,8 @@ class Painter:
             height, width = frame.shape[:2]
             self._send(messages.Previewed(task=task.task, step=step, width=width, height=height, rgb=frame.tobytes()))
 
-        if task.parameters.preview is not PreviewMode.NONE:
-            self._library.on_preview(send, task.parameters.preview)
+        asked = task.parameters.preview is not PreviewMode.NONE
+        self._library.on_preview(send, task.parameters.preview if asked else PreviewMode.PROJ, denoised=asked)
         try:
             yield
         finally:

@@ -49,6 +49,12 @@ class Runner:
             if self._current == task:
                 self._library.cancel()
 
+    def preview(self, task: str) -> None:
+        """Send previews of ``task`` from now on, if it is running."""
+        with self._lock:
+            if self._current == task:
+                self._painter.preview()
+
     @property
     def loaded(self) -> tuple[str, ...]:
         """Main files of the loaded models."""

@@ -33,6 +33,7 @@ STATUS_OF: Final[dict[type[errors.SdrestError], int]] = {
     errors.InsufficientStorage: 507,
     errors.ModelUnusable: 422,
     errors.GenerationFailed: 500,
+    errors.FlatPicture: 422,
     errors.Cancelled: 409,
     errors.EngineDied: 500,
     errors.Unavailable: 503,

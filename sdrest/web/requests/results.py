@@ -6,9 +6,9 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from sdrest.core.errors import SdrestError, Unavailable
+from sdrest.core.errors import Cancelled, SdrestError, Unavailable, error_of
 from sdrest.core.files import confined
-from sdrest.core.job import Job, JobState, Output
+from sdrest.core.job import Failure, Job, JobState, Output
 from sdrest.jobs.worker import ENGINE_WORKER
 from sdrest.settings import AuthMode
 from sdrest.web.http.keys import ACCESS, JOBS, PRINCIPAL, SETTINGS, WORKERS
@@ -16,21 +16,27 @@ from sdrest.web.requests.audience import in_audience
 from sdrest.web.requests.engine_views import engine_problem
 
 
-class JobEnded(SdrestError):
-    """A synchronous request's job failed or was cancelled."""
-
-
 async def wait_until_completed(request: web.Request, job: Job) -> Job:
-    """The job when it is complete. When the client that asked for it goes away, it is cancelled after the grace.
+    """The job when it is complete; see :func:`wait_until_ended`.
 
     Raises:
-        JobEnded: it failed or was cancelled; has the slug and the log lines of the failure.
+        SdrestError: it failed or was cancelled; see :func:`ending_as_error`.
+        Unavailable: as :func:`wait_until_ended`.
+    """
+    done = await wait_until_ended(request, job)
+    if done.state is not JobState.COMPLETED:
+        raise ending_as_error(done)
+    return done
+
+
+async def wait_until_ended(request: web.Request, job: Job) -> Job:
+    """The job when it has ended, however it did. When the client that asked for it goes away, it is cancelled after the grace.
+
+    Raises:
         Unavailable: it has not ended within ``sync_timeout_seconds``; says why when that is for want of an engine.
     """
     async with in_audience(request, job):
         done = await request.app[JOBS].wait(job.id, request[PRINCIPAL], request.app[SETTINGS].sync_timeout_seconds)
-    if done.state in {JobState.FAILED, JobState.CANCELLED}:
-        raise ending_as_error(done)
     if not done.is_finished:
         why = "; ".join(waiting_warnings(request.app, done)) or "the job is not finished yet"
         raise Unavailable(f"{why}; fetch it at /api/v1/generate/{job.id}", job_id=job.id)
@@ -47,10 +53,11 @@ def waiting_warnings(app: web.Application, job: Job) -> list[str]:
 
 
 def ending_as_error(job: Job) -> SdrestError:
-    """Why a job that failed or was cancelled gave nothing."""
-    error = JobEnded(job.failure.message if job.failure else "the job was cancelled", job_id=job.id)
-    error.slug = job.failure.slug if job.failure else "cancelled"
-    error.log_tail = job.failure.log_tail if job.failure else ()
+    """Why a job that failed or was cancelled gave nothing: the error that ended it, with its log lines, or :class:`Cancelled`."""
+    failure = job.failure or Failure(slug=Cancelled.slug, message="the job was cancelled")
+    error = error_of(failure.slug, failure.message)
+    error.details["job_id"] = job.id
+    error.log_tail = failure.log_tail
     return error
 
 

@@ -67,14 +67,16 @@ async def test_a_repeated_request_stores_no_second_job_and_no_second_pictures(qu
     assert queue.spool() == [f"{first.id}/input/init_image_0.png"]
 
 
-async def completed(queue: Queue, content: bytes = b"png", size: int = 3) -> Job:
-    await queue.service.submit(img2img())
+async def completed(queue: Queue, content: bytes = b"png", size: int = 3, warnings: tuple[str, ...] = ()) -> Job:
+    await queue.service.submit(img2img(warnings=warnings))
     job = await queue.claimed()
     queue.files.output_folder(job.id).mkdir(parents=True)
     (queue.files.output_folder(job.id) / "image_0.png").write_bytes(content)
     output = Output(file="image_0.png", media_type="image/png", size_bytes=size)
     done = await queue.store.finish(
-        job.id, 1, Ending(state=JobState.COMPLETED, finished_at=queue.clock(), outputs=(output,))
+        job.id,
+        1,
+        Ending(state=JobState.COMPLETED, finished_at=queue.clock(), outputs=(output,), warnings=job.warnings),
     )
     assert done is not None
     return done
@@ -87,6 +89,13 @@ async def test_an_earlier_result_is_shared_and_each_job_has_its_own_file(queue: 
     assert queue.spool() == sorted(f"{job.id}/input/init_image_0.png" for job in (first, second))
     await queue.service.remove(first.id, ANYONE)
     assert (queue.files.output_folder(second.id) / "image_0.png").read_bytes() == b"png"
+
+
+async def test_what_was_told_of_an_earlier_request_is_not_told_again(queue: Queue) -> None:
+    await completed(queue, warnings=("the sampler 'FOO' is not known",))
+    second = await queue.service.submit(img2img(warnings=("the sampler 'BAR' is not known",)))
+    assert second.reused_from
+    assert second.warnings == ("the sampler 'BAR' is not known",)
 
 
 async def test_an_earlier_result_whose_file_is_not_whole_is_made_again(queue: Queue) -> None:

@@ -119,6 +119,10 @@ class NativeLibrary:
         number = number_of(self.names.previews, mode, "preview mode")
         self._session.set_preview(function if mode != "none" else None, number, interval, denoised, noisy)
 
+    def show_previews(self, shown: bool) -> None:
+        """Whether the function of :meth:`on_preview` is called, also within a running call, and from any thread."""
+        self._session.show_previews(shown)
+
     def open_context(self, params: ContextParams) -> Context:
         """Load a model. Raises NativeError with the library's last errors; also when it would pass over a broken
         component.

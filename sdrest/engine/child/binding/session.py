@@ -40,6 +40,8 @@ class Session:
         self._progress: ProgressFunction | None = None
         self._log: LogFunction | None = None
         self._preview: PreviewFunction | None = None
+        self._preview_options = (0, 1, False)
+        self._previews = threading.Lock()
         # The library keeps the addresses: these objects must live as long as it does.
         self._log_callback = native.LogCallback(self._on_log)
         self._progress_callback = native.ProgressCallback(self._on_progress)
@@ -109,8 +111,22 @@ class Session:
         self, function: PreviewFunction | None, mode: int, interval: int, denoised: bool, noisy: bool
     ) -> None:
         """Call ``function`` with each preview (``sd_set_preview_callback``); None for none."""
-        self._preview = function
-        callback = None if function is None else ctypes.cast(self._preview_callback, ctypes.c_void_p)
+        with self._previews:
+            self._preview = function
+            self._preview_options = (mode, interval, noisy)
+            self._apply_preview(denoised)
+
+    def show_previews(self, shown: bool) -> None:
+        """Let previews come, or not, from the next step on.
+
+        The library reads callback and mode when sampling begins, but whether to show denoised pictures at every step.
+        """
+        with self._previews:
+            self._apply_preview(shown)
+
+    def _apply_preview(self, denoised: bool) -> None:
+        mode, interval, noisy = self._preview_options
+        callback = None if self._preview is None else ctypes.cast(self._preview_callback, ctypes.c_void_p)
         self.foreign.sd.sd_set_preview_callback(callback, mode if callback else 0, interval, denoised, noisy, None)
 
     def _failure(self, what: str, status: int, text: str, phase: int, log: CallLog) -> NativeError:

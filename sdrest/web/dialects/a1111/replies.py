@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
+from PIL import Image
 
 from sdrest import __version__
 from sdrest.core.errors import InsufficientMemory, InvalidInput, SdrestError
-from sdrest.core.job import Job, Output
+from sdrest.core.job import Job, JobState, Output
 from sdrest.core.model import Model
 from sdrest.core.names import SAMPLER_LABELS, Sampler
+from sdrest.outputs.pictures import png_bytes
 from sdrest.web.http.keys import MODELS
 from sdrest.web.http.replies import big_reply, json_reply, json_text
 from sdrest.web.requests.results import pictures_of, read_output
@@ -23,12 +26,25 @@ _BULKY: Final = ("init_images", "mask", "image", "imageList", "extra_images", "a
 
 
 async def images_reply(
-    request: web.Request, job: Job, echo: Mapping[str, Any], outputs: Sequence[Output]
+    request: web.Request,
+    job: Job,
+    echo: Mapping[str, Any],
+    outputs: Sequence[Output],
+    unfinished: Sequence[bytes] = (),
 ) -> web.Response:
-    """``{images, parameters, info}`` of a job's pictures; ``echo`` is what :func:`echo_of` leaves of the request."""
+    """``{images, parameters, info}`` of a job's pictures.
+
+    Args:
+        request: Who waits.
+        job: The job, ended.
+        echo: What :func:`echo_of` leaves of the request.
+        outputs: Its finished pictures.
+        unfinished: A picture that was being made when the job was interrupted, as a JPEG file.
+    """
     images = []
     if echo.get("send_images", True):
-        images = list(await asyncio.gather(*(asyncio.to_thread(_base64, request, job, output) for output in outputs)))
+        read = [asyncio.to_thread(_base64, request, job, output) for output in outputs]
+        images = list(await asyncio.gather(*read, *(asyncio.to_thread(_as_png, data) for data in unfinished)))
     info = json_text(info_of(job, outputs, request.app[MODELS].catalogue.get(job.model_id)))
     return await big_reply({"images": images, "parameters": echo, "info": info}, headers={"X-Job-Id": job.id})
 
@@ -42,6 +58,11 @@ def _base64(request: web.Request, job: Job, output: Output) -> str:
     return base64.b64encode(read_output(request, job, output)).decode()
 
 
+def _as_png(jpeg: bytes) -> str:
+    with Image.open(io.BytesIO(jpeg)) as picture:
+        return base64.b64encode(png_bytes(picture)).decode()
+
+
 def info_of(job: Job, outputs: Sequence[Output], model: Model | None) -> dict[str, Any]:
     """What A1111 says of its pictures; strict clients check that every one of these fields is there."""
     parameters = job.parameters
@@ -50,6 +71,8 @@ def info_of(job: Job, outputs: Sequence[Output], model: Model | None) -> dict[st
     first = pictures[0] if pictures else None
     created = job.created_at.strftime("%Y%m%d%H%M%S")
     extra = {"Schedule type": parameters["scheduler"]}
+    if job.state is JobState.CANCELLED:
+        extra["Interrupted"] = "True"
     if job.warnings:
         extra["Warnings"] = "; ".join(job.warnings)
     return {
@@ -94,7 +117,9 @@ def model_hash(model: Model | None) -> str:
 
 
 def error_name(error: SdrestError) -> str:
-    """The name in the ``error`` field; one client acts on that of a lack of memory."""
+    """The name in the ``error`` field: that of the class of the error, also of one that ended a job. One client acts on that of a
+    lack of memory.
+    """
     return "OutOfMemoryError" if isinstance(error, InsufficientMemory) else type(error).__name__
 
 

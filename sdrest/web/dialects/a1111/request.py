@@ -15,6 +15,7 @@ from sdrest.core.errors import FieldProblem, InvalidInput, Unsupported
 from sdrest.core.names import Scheduler, parse_sampler
 from sdrest.core.parameters import MAX_SIDE_PX, MIN_SIDE_PX, GenerationParameters
 from sdrest.jobs.allowance import Allowances
+from sdrest.web.dialects.a1111.owners import DIALECT, origin_of
 from sdrest.web.dialects.sdcpp.fields import hires_upscaler, parameters_from, take_extra_args
 from sdrest.web.http.keys import PRINCIPAL
 from sdrest.web.requests.pictures import Size, read_pictures
@@ -23,7 +24,7 @@ from sdrest.web.requests.submission import Mode
 ALLOWANCES: Final = web.AppKey("allowances", Allowances)
 
 GENERATION: Final = Mode.loose(
-    "a1111",
+    DIALECT,
     GenerationParameters,
     {
         "sampler": "sampler_name",
@@ -76,6 +77,7 @@ async def asked_by(
         Unsupported: the body asks for a script or a ControlNet feature that is not there.
     """
     asked = _values_from(body, options)
+    asked.origin |= origin_of(request, _text(body.get("force_task_id")))
     sent: dict[str, list[str]] = {}
     if unit := _control_unit(body.get("alwayson_scripts") or {}):
         sent["alwayson_scripts"] = [_control(unit, asked)]
@@ -127,10 +129,6 @@ def _values_from(body: Mapping[str, Any], options: Mapping[str, Any]) -> Asked:
     _sampler(body, asked)
     if body.get("enable_hr"):
         values["hires"] = _hires(body)
-    if task := _text(body.get("force_task_id")):
-        if len(task) > bounds.TASK_ID:
-            raise InvalidInput(f"must have at most {bounds.TASK_ID} characters", field="force_task_id")
-        asked.origin["task_id"] = task
     values |= parameters_from(extra)
     if body.get("script_name"):
         raise Unsupported(f"there is no script {body['script_name']!r} here")

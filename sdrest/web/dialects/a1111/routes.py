@@ -12,12 +12,14 @@ from PIL import Image
 
 from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
+from sdrest.core.events import JobPreviewed, OutputMade
 from sdrest.core.job import Job, JobState
 from sdrest.core.parameters import UpscaleParameters
 from sdrest.outputs.infotext import parse_infotext
 from sdrest.outputs.pictures import png_bytes
 from sdrest.web.dialects.a1111 import replies
 from sdrest.web.dialects.a1111.options import stored_options
+from sdrest.web.dialects.a1111.owners import DIALECT, origin_of
 from sdrest.web.dialects.a1111.request import ALLOWANCES, GENERATION, asked_by
 from sdrest.web.http.bodies import LooseBody, read_object
 from sdrest.web.http.keys import HELD, JOBS, PRINCIPAL, SETTINGS
@@ -25,7 +27,13 @@ from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import big_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.pictures import Size, read_picture
-from sdrest.web.requests.results import JobEnded, pictures_of, read_output, wait_until_completed
+from sdrest.web.requests.results import (
+    ending_as_error,
+    pictures_of,
+    read_output,
+    wait_until_completed,
+    wait_until_ended,
+)
 from sdrest.web.requests.submission import Mode, submitted
 
 ERROR: Final = dict[str, Any]
@@ -37,7 +45,7 @@ RESAMPLING: Final = {
     "nearest": Image.Resampling.NEAREST,
 }
 _UPSCALING: Final = Mode.loose(
-    "a1111", UpscaleParameters, {"upscale_model": "upscaler_1", "upscale_factor": "upscaling_resize"}
+    DIALECT, UpscaleParameters, {"upscale_model": "upscaler_1", "upscale_factor": "upscaling_resize"}
 )
 _BY_FACTOR: Final = 0
 _MAX_FACTOR: Final = 16
@@ -67,16 +75,19 @@ async def _submitted(request: web.Request, *, from_picture: bool) -> tuple[Job, 
 
 
 async def _made(request: web.Request, job: Job, echo: Mapping[str, Any]) -> web.Response:
+    """The pictures. Of an interrupted job those that were finished, and the last preview of the one that was being made."""
+    events = request.app[JOBS].broadcast.subscribe(
+        lambda event: isinstance(event, JobPreviewed | OutputMade) and event.job_id == job.id
+    )
     try:
-        job = await wait_until_completed(request, job)
-        outputs = pictures_of(job)
-    except JobEnded:
-        # Interrupted: the pictures that were finished before are the answer, as in A1111.
-        job = await request.app[JOBS].get(job.id, request[PRINCIPAL])
-        outputs = pictures_of(job)
-        if job.state is not JobState.CANCELLED or not outputs:
-            raise
-    return await replies.images_reply(request, job, echo, outputs)
+        ended = await wait_until_ended(request, job)
+    finally:
+        request.app[JOBS].broadcast.unsubscribe(events)
+    if ended.state is JobState.FAILED:
+        raise ending_as_error(ended)
+    last = [event async for event in events][-1:] if ended.state is JobState.CANCELLED else []
+    unfinished = [event.jpeg for event in last if isinstance(event, JobPreviewed)]
+    return await replies.images_reply(request, ended, echo, pictures_of(ended), unfinished)
 
 
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=SUBMIT_ERRORS, error_schema=ERROR)
@@ -119,7 +130,8 @@ async def _enlarged(request: web.Request, body: Mapping[str, Any], field: str, s
     factor = min(float(_MAX_FACTOR), max(1.0, width / picture.width, height / picture.height))
     values = {"upscale_model": upscaler, "upscale_factor": factor}
     pictures = {"image": [await asyncio.to_thread(picture.convert, "RGB")]}
-    job = await wait_until_completed(request, await submitted(request, _UPSCALING, values, pictures=pictures))
+    job = await submitted(request, _UPSCALING, values, pictures=pictures, origin=origin_of(request))
+    job = await wait_until_completed(request, job)
     return await asyncio.to_thread(lambda: _base64(read_output(request, job, pictures_of(job)[0])))
 
 

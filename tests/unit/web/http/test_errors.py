@@ -62,6 +62,21 @@ def test_every_class_has_a_documented_status(kind: type[errors.SdrestError]) -> 
     assert status_of(raised(kind)) in {*STATUS_OF.values(), 404}
 
 
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if "slug" in vars(kind)], ids=lambda kind: kind.__name__)
+def test_an_error_that_was_stored_is_told_like_the_one_that_was_raised(kind: type[errors.SdrestError]) -> None:
+    stored = errors.error_of(kind.slug, "what is wrong")
+    assert (stored.slug, status_of(stored)) == (kind.slug, status_of(raised(kind)))
+    assert "what is wrong" in stored.message
+
+
+def test_a_stored_error_names_its_field_and_one_of_a_slug_that_is_gone_is_a_plain_one() -> None:
+    stored = errors.error_of("invalid_input", "loras.0.name: no LoRA is named 'x'")
+    assert isinstance(stored, errors.InvalidInput)
+    assert (stored.problems[0].field, stored.message) == ("loras.0.name", "loras.0.name: no LoRA is named 'x'")
+    old = errors.error_of("of_old", "what was wrong")
+    assert (type(old), old.slug, old.message) == (errors.SdrestError, "of_old", "what was wrong")
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_every_class_is_rendered_in_every_shape(path: str) -> None:
     app = build_app(Settings())
