@@ -124,6 +124,11 @@ def test_a_stream_ends_with_the_picture(client: Any, server: Server) -> None:
         ({"extra_body": {"sampler": "eulr"}}, "sampler", "did you mean 'euler'"),
         ({"output_format": "gif"}, "output_format", "png"),
         ({"stream": True, "partial_images": 4}, "partial_images", "0 to 3"),
+        ({"n": 0}, "n", "1 to 10"),
+        ({"quality": "superb"}, "quality", "'low'"),
+        ({"background": "pink"}, "background", "'transparent'"),
+        ({"background": "transparent", "output_format": "jpeg"}, "background", "png or webp"),
+        ({"output_compression": 101}, "output_compression", "0 to 100"),
     ],
 )
 def test_a_wrong_value_is_named(client: Any, fields: dict[str, Any], param: str, message: str) -> None:
@@ -137,7 +142,58 @@ def test_a_wrong_value_is_named(client: Any, fields: dict[str, Any], param: str,
 def test_an_unknown_model_is_not_found(client: Any) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.images.generate(prompt="p", model="no-such-model")
-    assert caught.value.code == "model_not_found"
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
+@pytest.mark.parametrize("model", ["gpt-image-1", "gpt-image-1-mini", "chatgpt-image-latest"])
+def test_models_that_never_send_an_url_send_none(client: Any, model: str) -> None:
+    reply = client.images.generate(prompt="p", model=model, size="64x64", extra_body=EXTRA)
+    assert reply.data[0].url is None
+    assert reply.data[0].b64_json
+    asked = client.images.generate(prompt="p", model=model, size="64x64", response_format="url", extra_body=EXTRA)
+    assert asked.data[0].url
+    assert asked.data[0].b64_json is None
+
+
+def test_no_compression_quality_is_one(client: Any) -> None:
+    def size(**options: Any) -> int:
+        reply = client.images.generate(prompt="p", size="64x64", output_format="webp", extra_body=EXTRA, **options)
+        return len(reply.data[0].b64_json)
+
+    assert size(output_compression=0) < size(output_compression=100) == size()
+
+
+def test_quality_sets_the_steps_unless_they_are_given(client: Any, server: Server) -> None:
+    def made(**fields: Any) -> tuple[int, str]:
+        reply = client.images.generate(prompt="p", size="64x64", **fields)
+        job = httpx.get(f"{server.url}/api/queue/job/{reply.job_id}").json()
+        return job["params"]["steps"], reply.quality
+
+    (own, medium), (few, low), (many, high) = made(), made(quality="low"), made(quality="hd")
+    assert (low, medium, high) == ("low", "medium", "high")
+    assert (few, many) == (round(own / 2), round(own * 1.5))
+    assert made(quality="low", extra_body={"steps": 3}) == (3, "low")
+
+
+def test_a_transparent_background_is_answered_honestly(client: Any) -> None:
+    reply = client.images.generate(prompt="p", size="64x64", background="transparent", extra_body=EXTRA)
+    assert reply.background == "opaque"
+    assert any("transparent" in warning for warning in reply.warnings)
+    assert decoded(reply.data[0]).mode == "RGB"
+
+
+def test_usage_adds_up(client: Any) -> None:
+    edited = client.images.edit(
+        image=[as_file(PICTURE), as_file(PICTURE)],
+        prompt="two words",
+        model="ovis",
+        size="64x64",
+        n=2,
+        extra_body=ON_OVIS,
+    )
+    usage = edited.usage
+    assert (usage.input_tokens_details.text_tokens, usage.input_tokens_details.image_tokens) == (2, 2)
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (4, 4, 8)
 
 
 def test_a_full_queue_says_when_to_come_back(start_server: StartServer) -> None:
@@ -235,6 +291,27 @@ def test_several_pictures_are_references(client: Any, server: Server) -> None:
     job = httpx.get(f"{server.url}/api/queue/job/{reply.job_id}").json()
     assert len(job["params"]["ref_images"]) == 2
     assert decoded(reply.data[0]).size == (64, 64)
+
+
+def test_numbered_parts_are_pictures_in_their_order(server: Server) -> None:
+    wide, high = PICTURE, PICTURE.transpose(Image.Transpose.ROTATE_90)
+    fields = {"prompt": "p", "model": "ovis", **{name: str(value) for name, value in ON_OVIS.items()}}
+    files = [
+        ("image[1]", as_file(high)),
+        ("image[0]", as_file(wide)),
+        ("mask", as_file(Image.new("L", wide.size, 255))),
+    ]
+    reply = httpx.post(f"{server.url}/v1/images/edits", data=fields, files=files, timeout=60)
+    assert reply.status_code == 200, reply.text
+    params = httpx.get(f"{server.url}/api/queue/job/{reply.json()['job_id']}").json()["params"]
+    assert (params["width"], params["height"], len(params["ref_images"])) == (*wide.size, 1)
+
+
+def test_two_masks_are_refused(server: Server) -> None:
+    mask = as_file(Image.new("L", PICTURE.size, 255))
+    files = [("image", as_file(PICTURE)), ("mask[]", mask), ("mask[]", mask)]
+    reply = httpx.post(f"{server.url}/v1/images/edits", data={"prompt": "p"}, files=files)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "mask")
 
 
 def test_json_with_data_urls_is_the_same_request(client: Any, server: Server) -> None:

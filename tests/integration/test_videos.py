@@ -96,3 +96,11 @@ async def test_deleting_a_video_deletes_its_file(client: Client) -> None:
     assert [file.name for file in folder.iterdir()] == job["outputs"]
     assert (await client.delete(f"/v1/videos/{job['job_id']}")).status == 200
     assert not folder.exists()
+
+
+async def test_deleting_a_video_that_is_being_made_ends_it_first(client: Client) -> None:
+    reply = await client.post("/v1/videos", json={**BASE, "seed": 7, "steps": 1000})
+    video_id = (await reply.json())["id"]
+    assert (await client.delete(f"/v1/videos/{video_id}")).status == 200
+    assert (await client.get(f"/v1/videos/{video_id}")).status == 404
+    assert not (client.app[SETTINGS].output_dir / video_id).exists()

@@ -34,7 +34,7 @@ _LARGEST_NUMBER: Final = 10**bounds.JSON_DIGITS
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
-Q = TypeVar("Q", bound="Body")
+Q = TypeVar("Q", bound=BaseModel)
 
 
 class Body(BaseModel):

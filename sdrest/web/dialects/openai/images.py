@@ -16,16 +16,16 @@ from sdrest.core.job import Job
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import GenerationParameters
 from sdrest.web.dialects.openai import replies
+from sdrest.web.dialects.openai.bodies import ImageBody
 from sdrest.web.dialects.openai.inputs import (
     Request,
     model_name,
-    plain_values,
+    picture_values,
     read_request,
     repaint_mask,
     repeated,
     transparency,
 )
-from sdrest.web.http.bodies import LooseBody
 from sdrest.web.http.keys import JOBS, MODELS
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
@@ -39,13 +39,14 @@ _EDITING_NAMES: Final = re.compile(r"kontext|edit|pix2pix", re.IGNORECASE)
 _VARIATION_STRENGTH: Final = 0.6
 _MODE: Final = Mode.loose("openai", GenerationParameters, {"batch_count": "n", "width": "size", "height": "size"})
 
+_FILES: Final = ("image", "mask")
 _ERROR: Final = dict[str, dict[str, Any]]
 _SUBMIT_ERRORS: Final = (404, 409, 422, 507)
 _IMAGES: Final = Reply(dict[str, Any], description="The pictures; with `stream` the events of the SDK instead")
 
 
 async def _answer(
-    request: web.Request, incoming: Request, values: dict[str, Any], pictures: Pictures, kind: str
+    request: web.Request, incoming: Request[ImageBody], values: dict[str, Any], pictures: Pictures, kind: str
 ) -> web.StreamResponse:
     """Submit, and answer with the pictures or with a stream of events.
 
@@ -53,52 +54,59 @@ async def _answer(
         SdrestError: as :func:`sdrest.web.requests.submission.submitted` and
             :func:`sdrest.web.requests.results.wait_until_completed`.
     """
-    form = replies.asked_format(incoming.fields)
-    partial = replies.asked_partial_images(incoming.fields)
-    if partial is None:
+    body = incoming.body
+    form = replies.asked_format(body, replies.response_format(body))
+    if not body.stream:
         job = await _submitted(request, incoming, values, pictures)
         return await replies.images_reply(request, await wait_until_completed(request, job), form)
-    if partial:
+    if body.partial_images:
         values.setdefault("preview", "proj")
     broadcast = request.app[JOBS].broadcast
     events = broadcast.subscribe(replies.wants_event)
     try:
         job = await _submitted(request, incoming, values, pictures)
-        return await replies.stream_reply(request, job, form, partial_images=partial, kind=kind, events=events)
+        return await replies.stream_reply(
+            request, job, form, partial_images=body.partial_images, kind=kind, events=events
+        )
     finally:
         broadcast.unsubscribe(events)
 
 
-async def _submitted(request: web.Request, incoming: Request, values: Mapping[str, Any], pictures: Pictures) -> Job:
+async def _submitted(
+    request: web.Request, incoming: Request[ImageBody], values: Mapping[str, Any], pictures: Pictures
+) -> Job:
     """The job for a request; the one of its first sending when the client sends it again."""
     if (earlier := await repeated(request, incoming.digest)) is not None:
         return earlier
-    return await submitted(request, _MODE, values, pictures=pictures, origin={"request": incoming.digest})
+    origin, warnings = {"request": incoming.digest}, replies.passed_over(incoming.body)
+    return await submitted(request, _MODE, values, pictures=pictures, origin=origin, warnings=warnings)
 
 
-@operation("OpenAI", reply=_IMAGES, body=LooseBody, errors=_SUBMIT_ERRORS, error_schema=_ERROR)
+@operation("OpenAI", reply=_IMAGES, body=ImageBody, errors=_SUBMIT_ERRORS, error_schema=_ERROR)
 async def generations(request: web.Request) -> web.StreamResponse:
     """Make pictures from a prompt.
 
     OpenAI's fields, and every generation parameter beside them. Other fields are ignored.
     """
-    incoming = await read_request(request)
-    if not str(incoming.fields.get("prompt") or "").strip():
+    incoming = await read_request(request, ImageBody)
+    if not incoming.body.prompt.strip():
         raise InvalidInput("a prompt is needed", field="prompt")
-    return await _answer(request, incoming, plain_values(request, incoming.fields), {}, "image_generation")
+    return await _answer(request, incoming, picture_values(request, incoming.body), {}, "image_generation")
 
 
-@operation("OpenAI", reply=_IMAGES, body=LooseBody, body_type=FORM, errors=_SUBMIT_ERRORS, error_schema=_ERROR)
+@operation(
+    "OpenAI", reply=_IMAGES, body=ImageBody, body_type=FORM, files=_FILES, errors=_SUBMIT_ERRORS, error_schema=_ERROR
+)
 async def edits(request: web.Request) -> web.StreamResponse:
     """Change pictures by a prompt.
 
     One picture with a mask is repainted where the mask is transparent (or white, when the mask is opaque); one without is painted
     over, or given to an editing model as its reference; several are references. A form, or JSON with data URLs.
     """
-    incoming = await read_request(request)
+    incoming = await read_request(request, ImageBody)
     if not incoming.pictures.get("image"):
         raise InvalidInput("a picture is needed", field="image")
-    values = plain_values(request, incoming.fields)
+    values = picture_values(request, incoming.body)
     by_reference = _edits_by_reference(chosen_model(request, values["model"]))
     pictures = await asyncio.to_thread(_edited, incoming.pictures, by_reference=by_reference)
     if "mask_image" in pictures:
@@ -108,7 +116,9 @@ async def edits(request: web.Request) -> web.StreamResponse:
 
 def _edited(sent: Mapping[str, list[Image.Image]], *, by_reference: bool) -> dict[str, list[Image.Image]]:
     """The pictures of an edit by parameter; blocks."""
-    images, masks = sent["image"], sent.get("mask")
+    images, masks = sent["image"], sent.get("mask", [])
+    if len(masks) > 1:
+        raise InvalidInput("there is one mask, for the first picture", field="mask")
     mask = repaint_mask(masks[0]) if masks else transparency(images[0]) if len(images) == 1 else None
     if mask is not None:
         return {"init_image": [images[0].convert("RGB")], "mask_image": [mask], "ref_images": images[1:]}
@@ -117,14 +127,16 @@ def _edited(sent: Mapping[str, list[Image.Image]], *, by_reference: bool) -> dic
     return {"init_image": [images[0].convert("RGB")]}
 
 
-@operation("OpenAI", reply=_IMAGES, body=LooseBody, body_type=FORM, errors=_SUBMIT_ERRORS, error_schema=_ERROR)
+@operation(
+    "OpenAI", reply=_IMAGES, body=ImageBody, body_type=FORM, files=_FILES, errors=_SUBMIT_ERRORS, error_schema=_ERROR
+)
 async def variations(request: web.Request) -> web.StreamResponse:
     """Make pictures like a given one."""
-    incoming = await read_request(request)
+    incoming = await read_request(request, ImageBody)
     images = incoming.pictures.get("image", ())
     if not images:
         raise InvalidInput("a picture is needed", field="image")
-    values = {"strength": _VARIATION_STRENGTH, **plain_values(request, incoming.fields)}
+    values = {"strength": _VARIATION_STRENGTH, **picture_values(request, incoming.body)}
     picture = await asyncio.to_thread(images[0].convert, "RGB")
     return await _answer(request, incoming, values, {"init_image": [picture]}, "image_variation")
 

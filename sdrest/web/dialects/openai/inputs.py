@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -22,10 +23,13 @@ from sdrest.core.job import Job, JobState
 from sdrest.core.model import MAIN_TYPES
 from sdrest.core.parameters import GenerationParameters, limits_of
 from sdrest.jobs.store import JobFilter
+from sdrest.registry.defaults import defaults_of
+from sdrest.web.dialects.openai.bodies import ImageBody, OpenAIBody, whole_number
 from sdrest.web.dialects.sdcpp.fields import parameters_from, take_extra_args
-from sdrest.web.http.bodies import parse_json, read_file, read_object, read_parts
+from sdrest.web.http.bodies import parse_json, read_file, read_object, read_parts, validate
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.requests.pictures import Sent, read_pictures
+from sdrest.web.requests.submission import chosen_model
 
 #: The parts and fields that hold pictures, and what they are here.
 _PICTURE_FIELDS: Final = {
@@ -40,7 +44,8 @@ _PICTURE_FIELDS: Final = {
 _PRODUCT_NAMES: Final = re.compile(
     r"(dall-e|gpt-image|chatgpt-image|gpt-4|gpt-5|sora|sd-cpp-local|stable-diffusion)\b.*", re.IGNORECASE
 )
-_SIZE: Final = re.compile(r"(\d{1,5})\s*[xX×]\s*(\d{1,5})")
+#: A part that is one of several: ``image[]``, ``image[0]``.
+_LIST_PART: Final = re.compile(r"(\w+)\[(\d{0,4})\]", re.ASCII)
 #: Every plain parameter may be sent beside OpenAI's own fields (``extra_body`` of the SDK), under its own name or one of these.
 _PARAMETERS: Final = frozenset(
     item.name for item in dataclasses.fields(GenerationParameters) if not limits_of(item).picture
@@ -54,55 +59,62 @@ _ALSO_KNOWN_AS: Final = {
     "guidance_scale": "cfg_scale",
     "denoising_strength": "strength",
     "lora": "loras",
-    "n": "batch_count",
 }
+#: By how much a quality changes the model's own number of steps.
+_STEPS_FACTOR: Final = {"low": 0.5, "high": 1.5, "hd": 1.5}
 #: How long after its submission a job is still taken for the same request sent again.
 _RETRY_WINDOW: Final = timedelta(hours=1)
 _RETRIES_LOOKED_AT: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request's plain fields, its pictures by role (``image``, ``mask``), and a digest of both."""
+B = TypeVar("B", bound=OpenAIBody)
 
-    fields: Mapping[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[B]):
+    """A request's fields, its pictures by role (``image``, ``mask``), and a digest of both."""
+
+    body: B
     pictures: Mapping[str, list[Image.Image]] = field(default_factory=dict)
     digest: str = ""
 
 
-async def read_request(request: web.Request) -> Request:
-    """The request, whatever its encoding.
+async def read_request(request: web.Request, kind: type[B]) -> Request[B]:
+    """The request, whatever its encoding, its fields checked.
 
     Raises:
-        InvalidInput: the body is not what its content type says, or a picture cannot be used.
+        InvalidInput: the body is not what its content type says, a field is wrong, or a picture cannot be used.
     """
     if request.content_type in {"multipart/form-data", "application/x-www-form-urlencoded"}:
         fields, sent = await _read_form(request)
     else:
         fields = await read_object(request)
         sent = {name: list(_texts(fields.pop(name, None))) for name in _PICTURE_FIELDS}
+    body = validate(kind, fields)
     digest = await asyncio.to_thread(_digest, request.path, fields, sent)
     pictures: dict[str, list[Image.Image]] = {}
     for name, items in (await read_pictures(request, {name: items for name, items in sent.items() if items})).items():
         pictures.setdefault(_PICTURE_FIELDS[name], []).extend(items)
-    return Request(fields, pictures, digest)
+    return Request(body, pictures, digest)
 
 
 async def _read_form(request: web.Request) -> tuple[dict[str, Any], dict[str, list[Sent]]]:
     fields: dict[str, Any] = {}
-    sent: dict[str, list[Sent]] = {}
+    sent: dict[str, list[tuple[int, Sent]]] = {}
     for part, value in (await read_parts(request)).items():
-        name = part.removesuffix("[]")
+        match = _LIST_PART.fullmatch(part)
+        name, index = (match[1], int(match[2] or 0)) if match else (part, 0)
         is_picture = name in _PICTURE_FIELDS
         if isinstance(value, web.FileField):
             if not is_picture:
                 raise InvalidInput("this route takes no such file", field=name)
-            sent.setdefault(name, []).append(await read_file(request, value))
+            sent.setdefault(name, []).append((index, await read_file(request, value)))
         elif not is_picture:
             fields[name] = _form_value(str(value))
         elif value:
-            sent.setdefault(name, []).append(str(value))
-    return fields, sent
+            sent.setdefault(name, []).append((index, str(value)))
+    # Parts without a number keep their order.
+    return fields, {name: [item for _, item in sorted(items, key=itemgetter(0))] for name, items in sent.items()}
 
 
 def _digest(path: str, fields: Mapping[str, Any], sent: Mapping[str, list[Sent]]) -> str:
@@ -160,24 +172,39 @@ def transparency(picture: Image.Image) -> Image.Image | None:
     return ImageChops.invert(alpha) if lowest < 255 else None  # type: ignore[operator]  # one band gives two numbers
 
 
-def plain_values(request: web.Request, fields: Mapping[str, Any]) -> dict[str, Any]:
+def plain_values(request: web.Request, body: OpenAIBody) -> dict[str, Any]:
     """The parameters among a request's fields.
 
     Raises:
-        InvalidInput: ``n``, ``size`` or the prompt's embedded extras are not right.
+        InvalidInput: the prompt's embedded extras are not right, or ask for too many pictures.
         ModelNotFound: ``model`` is neither a file nor a name that OpenAI's clients send by habit.
     """
-    values = {name: fields[name] for name in _PARAMETERS if name in fields}
-    values |= {there: fields[here] for here, there in _ALSO_KNOWN_AS.items() if fields.get(here) is not None}
-    values["prompt"], extra = take_extra_args(str(fields.get("prompt") or ""))
-    values |= parameters_from(extra)
-    values["model"] = model_name(request, str(values.get("model") or ""))
-    count = str(values.get("batch_count") or 1)
-    if not count.isdecimal() or not 1 <= int(count) <= bounds.OPENAI_PICTURES:
-        raise InvalidInput(f"must be a whole number from 1 to {bounds.OPENAI_PICTURES}", field="n")
-    values["batch_count"] = int(count)
-    if size := asked_size(fields):
-        values["width"], values["height"] = size
+    beside = body.model_extra or {}
+    values = {name: beside[name] for name in _PARAMETERS if name in beside}
+    values |= {there: beside[here] for here, there in _ALSO_KNOWN_AS.items() if here in beside}
+    values["prompt"], extra = take_extra_args(body.prompt)
+    values |= {"model": body.model, **parameters_from(extra)}
+    values["model"] = model_name(request, str(values["model"]))
+    if body.size is not None:
+        values["width"], values["height"] = body.size
+    return values
+
+
+def picture_values(request: web.Request, body: ImageBody) -> dict[str, Any]:
+    """The parameters of a request for pictures: :func:`plain_values`, their number, and the steps that its quality means.
+
+    Raises:
+        InvalidInput, ModelNotFound: as :func:`plain_values`.
+    """
+    values = plain_values(request, body)
+    count = body.n if body.n is not None else values.get("batch_count", 1)
+    try:
+        values["batch_count"] = whole_number(count, 1, bounds.OPENAI_PICTURES)
+    except ValueError as error:
+        raise InvalidInput(str(error), field="n") from None
+    factor = _STEPS_FACTOR.get(body.quality)
+    if factor is not None and "steps" not in values:
+        values["steps"] = max(1, round(defaults_of(chosen_model(request, values["model"])).steps * factor))
     return values
 
 
@@ -193,21 +220,6 @@ def model_name(request: web.Request, name: str) -> str:
         if _PRODUCT_NAMES.fullmatch(name):
             return ""
         raise
-
-
-def asked_size(fields: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Width and height in pixels; None for ``auto``.
-
-    Raises:
-        InvalidInput: it is not written as ``WIDTHxHEIGHT``.
-    """
-    text = str(fields.get("size") or "auto").strip()
-    if text.lower() == "auto":
-        return None
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise InvalidInput("must be auto or WIDTHxHEIGHT in pixels, for example 512x512", field="size")
-    return int(match[1]), int(match[2])
 
 
 async def repeated(request: web.Request, digest: str) -> Job | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,18 +13,25 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sdrest.core.errors import FieldProblem, InvalidInput, SdrestError
+from sdrest.core.errors import InvalidInput, ModelNotFound, SdrestError
 from sdrest.core.events import Event, JobChanged, JobPreviewed
 from sdrest.core.job import Job, JobState, Output
 from sdrest.jobs.events import Subscription
 from sdrest.outputs.pictures import reencoded
+from sdrest.web.dialects.openai.bodies import ImageBody, PictureOptions
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import JOBS, PRINCIPAL
 from sdrest.web.http.replies import big_reply, json_reply, json_text
 from sdrest.web.requests.audience import in_audience
 from sdrest.web.requests.results import absolute_url, ending_as_error, pictures_of, read_output
 
-_FORMATS: Final = ("png", "jpeg", "webp")
+#: What a quality is where OpenAI knows three.
+_RESOLVED_QUALITY: Final = {"auto": "medium", "standard": "medium", "hd": "high"}
+#: OpenAI never sends an address for these, and their clients may not be able to follow one to a private network.
+_BASE64_ONLY: Final = re.compile(r"(chatgpt|gpt)-image", re.IGNORECASE)
+_PICTURES: Final = ("init_image", "mask_image", "control_image")
+_BACKGROUND: Final = "opaque"
+_NOT_TRANSPARENT: Final = "background: the models here paint opaque pictures, so it is not transparent"
 #: ``code`` of errors whose name there is not the slug here.
 _CODES: Final = {"unauthorized": "invalid_api_key", "queue_full": "rate_limit_exceeded"}
 #: Statuses after which the same request may succeed later. The SDK would repeat others too, and make a failing picture thrice.
@@ -38,8 +46,7 @@ class Format:
     compression: int = 100
     #: ``url``, ``b64_json``, or empty: both.
     response_format: str = ""
-    quality: str = "auto"
-    background: str = "opaque"
+    quality: str = "medium"
 
     def encoded(self, data: bytes, size: tuple[int, int] | None = None) -> str:
         """Base64 of a picture file in this format, scaled to ``size`` when given; blocks."""
@@ -48,40 +55,26 @@ class Format:
         return base64.b64encode(data).decode()
 
 
-def asked_format(fields: Mapping[str, Any]) -> Format:
+def asked_format(options: PictureOptions, response_format: str = "") -> Format:
     """How the client wants its pictures.
 
     Raises:
-        InvalidInput: a value is none of those that there are.
+        InvalidInput: a transparent background is asked for in a format that has none.
     """
-    problems = []
-    output_format = str(fields.get("output_format") or "png").lower().replace("jpg", "jpeg")
-    if output_format not in _FORMATS:
-        problems.append(FieldProblem("output_format", f"must be one of: {', '.join(_FORMATS)}"))
-    response_format = str(fields.get("response_format") or "")
-    if response_format not in {"", "url", "b64_json"}:
-        problems.append(FieldProblem("response_format", "must be url or b64_json"))
-    compression = str(fields.get("output_compression") or 100)
-    if not compression.isdecimal() or int(compression) > 100:
-        problems.append(FieldProblem("output_compression", "must be a whole number from 0 to 100"))
-    if problems:
-        raise InvalidInput(problems)
-    quality = str(fields.get("quality") or "auto")
-    return Format(output_format, int(compression), response_format, quality)
+    if options.background == "transparent" and options.output_format == "jpeg":
+        raise InvalidInput("a jpeg file has no transparent background; choose png or webp", field="background")
+    quality = _RESOLVED_QUALITY.get(options.quality, options.quality)
+    return Format(options.output_format, options.output_compression, response_format, quality)
 
 
-def asked_partial_images(fields: Mapping[str, Any]) -> int | None:
-    """How many partial pictures a stream is to have; None when no stream is asked for.
+def response_format(body: ImageBody) -> str:
+    """``url``, ``b64_json``, or empty for both: what is asked for, else what OpenAI sends for a model of that name."""
+    return body.response_format or ("b64_json" if _BASE64_ONLY.match(body.model) else "")
 
-    Raises:
-        InvalidInput: it is not from 0 to 3.
-    """
-    if str(fields.get("stream") or "").lower() not in {"true", "1"}:
-        return None
-    partial = str(fields.get("partial_images") or 0)
-    if not partial.isdecimal() or int(partial) > 3:
-        raise InvalidInput("must be a whole number from 0 to 3", field="partial_images")
-    return int(partial)
+
+def passed_over(options: PictureOptions) -> tuple[str, ...]:
+    """What is asked for and cannot be had, as warnings."""
+    return (_NOT_TRANSPARENT,) if options.background == "transparent" else ()
 
 
 async def images_reply(request: web.Request, job: Job, form: Format) -> web.Response:
@@ -94,7 +87,7 @@ async def images_reply(request: web.Request, job: Job, form: Format) -> web.Resp
         "size": _size(job),
         "quality": form.quality,
         "output_format": form.output_format,
-        "background": form.background,
+        "background": _BACKGROUND,
         "usage": usage(job),
         "job_id": job.id,
         "model": job.model_name,
@@ -117,15 +110,16 @@ def _read_encoded(request: web.Request, job: Job, output: Output, form: Format) 
 
 
 def usage(job: Job) -> dict[str, Any]:
-    """Counts in place of OpenAI's tokens, which no local model bills: words of the prompt, and steps as output."""
+    """Counts in place of OpenAI's tokens, which no local model bills: words and pictures come in, steps go out."""
     words = len(str(job.parameters.get("prompt", "")).split())
-    pictures = int(bool(job.parameters.get("init_image"))) + len(job.parameters.get("ref_images") or ())
+    pictures = sum(bool(job.parameters.get(name)) for name in _PICTURES) + len(job.parameters.get("ref_images") or ())
     steps = int(job.parameters.get("steps", 0)) * int(job.parameters.get("batch_count", 1))
     return {
         "input_tokens": words + pictures,
         "output_tokens": steps,
         "total_tokens": words + pictures + steps,
         "input_tokens_details": {"text_tokens": words, "image_tokens": pictures},
+        "output_tokens_details": {"text_tokens": 0, "image_tokens": steps},
     }
 
 
@@ -213,7 +207,7 @@ def _event(name: str, data: str, job: Job, form: Format) -> dict[str, Any]:
         "created_at": int(time.time()),
         "size": _size(job),
         "quality": form.quality,
-        "background": form.background,
+        "background": _BACKGROUND,
         "output_format": form.output_format,
     }
 
@@ -226,7 +220,11 @@ def wants_event(event: Event) -> bool:
 def error_body(error: SdrestError, status: int) -> dict[str, Any]:
     """``{"error": {message, type, param, code}}``."""
     kind = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}.get(status)
-    param = error.problems[0].field if isinstance(error, InvalidInput) and error.problems else None
+    param = None
+    if isinstance(error, InvalidInput) and error.problems:
+        param = error.problems[0].field
+    elif isinstance(error, ModelNotFound):
+        param = "model"
     return {
         "error": {
             "message": error.message,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from aiohttp import web
 
-from sdrest.core import bounds
 from sdrest.core.errors import Conflict, InvalidInput, NotFound
 from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import VideoParameters
 from sdrest.jobs.store import JobFilter
+from sdrest.web.dialects.openai.bodies import VideoBody, whole_number
 from sdrest.web.dialects.openai.inputs import plain_values, read_request, repeated
-from sdrest.web.http.bodies import LooseBody
 from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
@@ -34,25 +34,32 @@ _STATES: Final = {
 _VIDEO_FIELDS: Final = ("fps", "video_frames", "moe_boundary", "vace_strength", "video_format")
 _MODE: Final = Mode.loose("openai", VideoParameters, {"width": "size", "height": "size", "video_frames": "seconds"})
 _LIST_LIMIT: Final = 100
+_MAX_RATE: Final = 120
 
 
 @operation(
-    "OpenAI", reply=dict[str, Any], body=LooseBody, body_type=FORM, errors=(404, 409, 422, 507), error_schema=_ERROR
+    "OpenAI",
+    reply=dict[str, Any],
+    body=VideoBody,
+    body_type=FORM,
+    files=("input_reference",),
+    errors=(404, 409, 422, 507),
+    error_schema=_ERROR,
 )
 async def create(request: web.Request) -> web.Response:
     """Queue a video. ``seconds`` sets the number of frames; every parameter may be sent beside OpenAI's own fields."""
-    incoming = await read_request(request)
-    fields = incoming.fields
-    if not str(fields.get("prompt") or "").strip():
+    incoming = await read_request(request, VideoBody)
+    body = incoming.body
+    if not body.prompt.strip():
         raise InvalidInput("a prompt is needed", field="prompt")
-    values = plain_values(request, fields)
-    del values["batch_count"]
-    values |= {name: fields[name] for name in _VIDEO_FIELDS if fields.get(name) is not None}
+    values = plain_values(request, body)
+    values.pop("batch_count", None)
+    beside = body.model_extra or {}
+    values |= {name: beside[name] for name in _VIDEO_FIELDS if name in beside}
     values.setdefault("video_format", "mp4")
-    if fields.get("seconds") is not None and "video_frames" not in values:
+    if body.seconds is not None and "video_frames" not in values:
         # The architectures take 4n + 1 frames.
-        rate = _number(values.get("fps") or VideoParameters().fps, "fps", 120)
-        values["video_frames"] = round(_number(fields["seconds"], "seconds", bounds.OPENAI_SECONDS) * rate / 4) * 4 + 1
+        values["video_frames"] = round(body.seconds * _rate(values) / 4) * 4 + 1
     job = await repeated(request, incoming.digest)
     if job is None:
         first = incoming.pictures.get("image", ())[:1]
@@ -62,14 +69,12 @@ async def create(request: web.Request) -> web.Response:
     return json_reply(_view(request, job))
 
 
-def _number(value: Any, field: str, most: int) -> float:
+def _rate(values: Mapping[str, Any]) -> int:
+    """Frames in a second."""
     try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = 0.0
-    if not 0 < number <= most:
-        raise InvalidInput(f"must be a number above 0 and up to {most}", field=field)
-    return number
+        return whole_number(values.get("fps", VideoParameters().fps), 1, _MAX_RATE)
+    except ValueError as error:
+        raise InvalidInput(str(error), field="fps") from None
 
 
 @operation("OpenAI", reply=dict[str, Any], error_schema=_ERROR)
@@ -105,16 +110,16 @@ async def content(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(path, headers={"Content-Type": output.media_type})
 
 
-@operation("OpenAI", reply=dict[str, Any], errors=(404,), error_schema=_ERROR)
+@operation("OpenAI", reply=dict[str, Any], errors=(404, 409), error_schema=_ERROR)
 async def delete(request: web.Request) -> web.Response:
-    """Forget a video; one that is not finished is cancelled."""
+    """Delete a video and its file; one that is not finished is cancelled first."""
     job = await _job(request)
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
-    if job.is_finished:
-        await jobs.remove(job.id, principal)
-    else:
+    if not job.is_finished:
         with contextlib.suppress(Conflict):  # it ended in between
             await jobs.cancel(job.id, principal)
+        await jobs.wait(job.id, principal, request.app[SETTINGS].sync_timeout_seconds)
+    await jobs.remove(job.id, principal)
     return json_reply({"id": job.id, "object": "video.deleted", "deleted": True})
 
 
