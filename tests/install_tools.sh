@@ -15,5 +15,5 @@ if [ ${#packages[@]} -gt 0 ]; then
     "${root[@]}" apt-get -qq update
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${packages[@]}"
 fi
-acceptance/install_sillytavern.sh
-acceptance/build_sdcpp_webui.sh
+acceptance/clients/install_sillytavern.sh
+acceptance/clients/build_sdcpp_webui.sh

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests import commands
-from tests.integration.generation_modes import place
+from tests.integration.pictures.generation_modes import place
 from tests.tiny.embedded import NAME, place_embedded
 
 #: A picture that takes a tenth of a second.

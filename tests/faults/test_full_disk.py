@@ -12,8 +12,8 @@ from sdrest.web.http.keys import ENGINE
 from tests.faults.conftest import SmallDisk, fill
 from tests.faults.jobs import ended, submitted, until_running, works
 from tests.integration.conftest import SMALL
-from tests.integration.elsewhere import serving
-from tests.integration.test_model_uploads import upload
+from tests.integration.models.test_model_uploads import upload
+from tests.integration.server.elsewhere import serving
 from tests.tiny.fixtures import cached
 
 

@@ -11,9 +11,9 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.integration.conftest import ClientFactory
-from tests.integration.elsewhere import Elsewhere, serving
-from tests.integration.test_generate import finished
-from tests.integration.test_model_uploads import left_behind
+from tests.integration.models.test_model_uploads import left_behind
+from tests.integration.pictures.test_generate import finished
+from tests.integration.server.elsewhere import Elsewhere, serving
 from tests.tiny.fixtures import cached
 
 Client = TestClient[Any, Any]

@@ -16,10 +16,10 @@ from sdrest.core.principal import ANYONE
 from sdrest.web.http.keys import JOBS
 from tests.commands import Server, serve_tiny
 from tests.integration.conftest import SMALL
-from tests.integration.elsewhere import Elsewhere
 from tests.integration.model_downloads.conftest import Client, Downloader, ask, download, folder, nothing_left
-from tests.integration.test_generate import finished
-from tests.integration.test_model_uploads import left_behind
+from tests.integration.models.test_model_uploads import left_behind
+from tests.integration.pictures.test_generate import finished
+from tests.integration.server.elsewhere import Elsewhere
 
 
 async def test_a_downloaded_model_is_listed_and_makes_pictures(

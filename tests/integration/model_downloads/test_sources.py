@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.elsewhere import Elsewhere, serving
 from tests.integration.model_downloads.conftest import Downloader, ask, download, folder, nothing_left
+from tests.integration.server.elsewhere import Elsewhere, serving
 
 
 @pytest.mark.parametrize(
