@@ -29,7 +29,7 @@ from tests.tiny.build import build, file_of
 from tests.tiny.recipes import BAD, RECIPES, Recipe
 
 # Read when the library loads: a bounded spin, for other processes are busy beside this one, and no backtrace by gdb.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ.setdefault("GGML_NO_BACKTRACE", "1")
 from stable_diffusion_cpp import stable_diffusion_cpp as sd
 

@@ -225,7 +225,7 @@ def test_eight_bit_floats_are_read_as_the_library_reads_them(tmp_path: Path) -> 
 def generated(model: str) -> dict[str, Any]:
     """A picture by a model; runs in a child."""
     library = NativeLibrary.load()
-    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(model), vae_decode_only=True, threads=1)) as context:
         params = GenerationParameters(prompt="a red circle", width=64, height=64, seed=7, steps=4)
         return {"pixels": context.generate(params)[0].reshape(-1).tolist()}
 

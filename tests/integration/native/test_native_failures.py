@@ -145,9 +145,9 @@ def test_values_that_would_end_the_process_are_refused_by_name() -> None:
 def _other_kind(picture_model: str, video_model: str, tae: str) -> dict[str, Any]:
     library = NativeLibrary.load()
     video = VideoParameters(width=32, height=32, video_frames=1, seed=7, steps=1)
-    with library.open_context(ContextParams(model=Path(picture_model), vae_decode_only=True, threads=2)) as context:
+    with library.open_context(ContextParams(model=Path(picture_model), vae_decode_only=True, threads=1)) as context:
         pictures = failure(lambda: context.generate(video))
-    how = ContextParams(diffusion_model=Path(video_model), taesd=Path(tae), threads=2)
+    how = ContextParams(diffusion_model=Path(video_model), taesd=Path(tae), threads=1)
     with library.open_context(how) as context:
         videos = failure(lambda: context.generate(PARAMS))
     return {"pictures": pictures["text"], "videos": videos["text"]}
