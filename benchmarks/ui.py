@@ -63,7 +63,7 @@ async def fill(folder: Path, number: int) -> None:
         assert claimed is not None
         output = Output(file="image_0.png", media_type="image/png", size_bytes=1, width=64, height=64, seed=index)
         ending = Ending(state=JobState.COMPLETED, finished_at=job.created_at, outputs=(output,), seconds=1.0)
-        await store.finish(job.id, claimed.attempt, ending)
+        await store.finish(job.id, claimed.lease_id, ending)
     await database.close()
 
 

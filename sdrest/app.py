@@ -23,6 +23,7 @@ from sdrest.engine.cores import usable_cores
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.leases import Leases
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingRecorder
@@ -154,6 +155,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     )
     audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
     timings = app[TIMINGS] = SqliteTimings(database)
+    leases = Leases(jobs)
     recorder = TimingRecorder(timings, jobs.broadcast)
     workshop = app[WORKSHOP] = Workshop(engine, files, registry, contexts, memory, adapters)
     residency = app[keys.RESIDENCY] = Residency(
@@ -197,7 +199,8 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         if settings.delete_incomplete:
             await jobs.clear_pending(ANYONE)
         backgrounds.add(engine.supervisor.loop)
-        async with backgrounds.running(recorder.listener.loop, *(worker.loop for worker in workers), residency.loop):
+        loops = (recorder.listener.loop, leases.loop, *(worker.loop for worker in workers), residency.loop)
+        async with backgrounds.running(*loops):
             yield
         await engine.stop()
 

@@ -114,7 +114,10 @@ class Job:
     #: Id of the main model, for scheduling and search; empty when none is needed.
     model_id: str = ""
     model_name: str = ""
+    #: How often it was begun.
     attempt: int = 0
+    #: The claim under which it runs, or last ran: no two claims ever have the same. Empty before the first.
+    lease_id: str = ""
     #: Attempts that ended because the server itself was stopped abruptly; they are no sign that the job is at fault.
     interruptions: int = 0
     created_at: datetime

@@ -2,6 +2,9 @@
 
 Outputs lie in ``output_dir``, one folder for each job id; the rest lies in the job's folder in the spool, which is the server's.
 
+An attempt writes its outputs into a hidden folder of its lease within the job's. They come to their place together with the change
+of the job that names them, so one that has lost its job to another cannot touch the other's files.
+
 A job in the store and its files cannot come or go in one step. Where its outputs come first or go last, the spool holds a mark for
 as long as that takes: *no job, no outputs*. After a crash, :meth:`JobFiles.sweep` finds it and ends what was begun. An output
 folder without such a mark is never removed: one that belongs to no known job may belong to a database that is put back tomorrow.
@@ -80,20 +83,49 @@ class JobFiles:
 
     # ------------------------------------------------------------------ raw pictures of an attempt
 
-    def begin_attempt(self, job_id: str, attempt: int) -> Path:
-        """A fresh, empty folder for the engine's files of one attempt; those of attempts before it go."""
-        self.end_attempts(job_id)
-        folder = self._spool_dir / job_id / f"attempt_{attempt}"
+    def begin_attempt(self, job: Job) -> Path:
+        """A new, empty folder for the engine's files of the attempt that has the job."""
+        folder = self._attempt_folder(job)
         folder.mkdir(parents=True)
         return folder
 
-    def end_attempts(self, job_id: str) -> None:
-        """Remove the engine's files."""
-        for folder in (self._spool_dir / job_id).glob("attempt_*"):
-            shutil.rmtree(folder, ignore_errors=True)
-        self._leave(job_id)
+    def end_attempt(self, job: Job) -> None:
+        """Remove the engine's files of an attempt."""
+        shutil.rmtree(self._attempt_folder(job), ignore_errors=True)
+        self._leave(job.id)
+
+    def _attempt_folder(self, job: Job) -> Path:
+        return self._spool_dir / job.id / f"attempt_{job.lease_id}"
 
     # ------------------------------------------------------------------ outputs
+
+    def staging_folder(self, job: Job) -> Path:
+        """Where the attempt that has the job writes its outputs."""
+        return self.output_folder(job.id) / f".{job.lease_id}"
+
+    def place(self, job: Job, names: Collection[str]) -> None:
+        """Put finished files of an attempt where the job's outputs are; those that are there already stay.
+
+        Raises:
+            OSError: one cannot be moved.
+        """
+        staged = self.staging_folder(job)
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                (staged / name).replace(self.output_folder(job.id) / name)
+        with contextlib.suppress(OSError):  # there is more to come
+            staged.rmdir()
+
+    def settle(self, job: Job, names: Collection[str]) -> None:
+        """At the end of an attempt: :meth:`place` what it has finished, and remove what it has not."""
+        self.place(job, names)
+        self.discard(job)
+
+    def discard(self, job: Job) -> None:
+        """Remove what an attempt has written and not placed."""
+        shutil.rmtree(self.staging_folder(job), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.output_folder(job.id).rmdir()  # where there is nothing else
 
     def share_outputs(self, old: Job, new_id: str) -> bool:
         """Give a job that is not stored yet the outputs of an old one; False, leaving nothing, when one is not there or not whole.
@@ -117,7 +149,9 @@ class JobFiles:
         folder, listed = self.output_folder(job.id), {output.file for output in job.outputs}
         with contextlib.suppress(OSError):
             for file in list(folder.iterdir()):
-                if file.name not in listed:
+                if file.is_dir():
+                    shutil.rmtree(file, ignore_errors=True)
+                elif file.name not in listed:
                     file.unlink()
             if not listed:
                 folder.rmdir()
@@ -152,7 +186,8 @@ class JobFiles:
     def sweep(self, *, stored: Collection[str], gone: Collection[str]) -> None:
         """At start, before anything is written: remove what dead attempts left, and the files of jobs that are not stored."""
         for job_id in stored:
-            self.end_attempts(job_id)
+            for folder in (self._spool_dir / job_id).glob("attempt_*"):
+                shutil.rmtree(folder, ignore_errors=True)
             self.keep(job_id)
         for job_id in gone:
             if (self._spool_dir / job_id / _MARK).exists():

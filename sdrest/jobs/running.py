@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import structlog
 
@@ -11,6 +12,7 @@ from sdrest.core.errors import SdrestError
 from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, OutputMade
 from sdrest.core.job import Job, JobState, JobType, Output, Progress, with_output
 from sdrest.jobs.events import Broadcast
+from sdrest.jobs.files import JobFiles
 from sdrest.jobs.store import JobStore
 
 log = structlog.get_logger(__name__)
@@ -19,15 +21,18 @@ log = structlog.get_logger(__name__)
 class Attempt:
     """One attempt at a job: its executor tells here what becomes of it, and hears that the job is to be cancelled."""
 
-    def __init__(self, job: Job, store: JobStore, broadcast: Broadcast) -> None:
+    def __init__(self, job: Job, store: JobStore, broadcast: Broadcast, files: JobFiles) -> None:
         self.job = job
         #: All files of the job, those of earlier attempts included.
         self.outputs = job.outputs
         self.progress = Progress()
         #: The newest preview.
         self.preview: JobPreviewed | None = None
-        #: Whether somebody wants the job cancelled.
+        #: Whether the attempt is to end: somebody wants the job cancelled, or it is lost.
         self.is_cancelled = False
+        #: Whether the job is somebody else's by now: nothing more is written for it.
+        self.is_lost = False
+        self._files = files
         self._store = store
         self._broadcast = broadcast
         self._cancel: Callable[[], object] | None = None
@@ -39,6 +44,11 @@ class Attempt:
             self.is_cancelled = True
             if self._cancel is not None:
                 self._cancel()
+
+    def lose(self) -> None:
+        """End the attempt soon, because it has lost its job."""
+        self.is_lost = True
+        self.cancel()
 
     def on_cancel(self, cancel: Callable[[], object]) -> None:
         """What ends the work from now on, in the place of what did before; called at once when the job is to be cancelled already.
@@ -67,10 +77,13 @@ class Attempt:
         """Note and publish a file. From when it is whole it is the job's, however the attempt ends."""
         self.outputs = with_output(self.outputs, output)
         try:
-            await self._store.note_output(self.job.id, self.job.attempt, output)
-        except SdrestError as error:  # it is with the ending
-            log.error("cannot note an output", file=output.file, problem=error.message)
-        self._broadcast.publish(OutputMade(self.job.id, self.job.principal, output))
+            place = partial(self._files.place, self.job, (output.file,))
+            is_noted = await self._store.note_output(self.job.id, self.job.lease_id, output, place)
+        except (OSError, SdrestError) as error:  # it is with the ending
+            log.error("cannot note an output", file=output.file, problem=str(error))
+            is_noted = False
+        if is_noted:
+            self._broadcast.publish(OutputMade(self.job.id, self.job.principal, output))
 
     def publish(self, event: Event) -> None:
         """Publish any other event of the work; its newest preview is kept."""
@@ -88,6 +101,11 @@ class RunningJobs:
         #: Running jobs that are to be cancelled: the wish may come before the attempt.
         self._unwanted: set[str] = set()
         self._wakers: list[tuple[Collection[JobType], asyncio.Event]] = []
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """All attempts whose endings are not stored."""
+        return tuple(self._attempts.values())
 
     def of(self, job_id: str) -> Attempt | None:
         """The attempt at a job until its ending is stored; None while nobody works on it."""

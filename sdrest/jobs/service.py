@@ -23,15 +23,12 @@ from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
 from sdrest.jobs.running import RunningJobs
-from sdrest.jobs.store import JobFilter, JobStore
+from sdrest.jobs.store import PAUSED_KEY, JobFilter, JobStore
 from sdrest.jobs.submission import TABLES, Prepare, Submission, with_files
 
 log = structlog.get_logger(__name__)
 
-_PAUSED_KEY: Final = "queue.paused"
 _MAX_INTERRUPTIONS: Final = 30
-#: More than there are workers.
-_MAX_RUNNING: Final = 1000
 #: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
 _SEED_BOUND: Final = 2**32
 #: Work on the models themselves: for who may manage them.
@@ -48,6 +45,7 @@ class JobService:
         prepare: Checks a submission and completes it.
         max_pending: How many jobs may wait.
         allowances: How much each principal may ask for.
+        server: Name of this server where several share the store; empty where there is one.
         clock: The time.
     """
 
@@ -60,6 +58,7 @@ class JobService:
         *,
         max_pending: int,
         allowances: Allowances | None = None,
+        server: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
@@ -67,11 +66,12 @@ class JobService:
         self.running = RunningJobs(broadcast)
         #: What :meth:`submit` would store. Nothing is stored.
         self.check = prepare
-        self._files = files
+        #: Where the files of jobs are.
+        self.files = files
+        self.server = server
         self._max_pending = max_pending
         self._allowances = allowances or Allowances()
         self._clock = clock
-        self.paused = False
 
     async def restore(self) -> None:
         """At start: bring back the queue as it was; jobs left running are queued again, and files that belong to no job go.
@@ -79,15 +79,17 @@ class JobService:
         An abrupt end of the server uses up none of the job's attempts: the engine runs in a process of its own, so the server's
         end is hardly ever the job's doing. Only a job that was running at thirty such ends fails.
         """
-        self.paused = bool(await self.store.get_value(_PAUSED_KEY))
-        # Files first: who is killed here as well finds the jobs running once more.
-        for job in await self.store.find(JobFilter(states=(JobState.RUNNING,), limit=_MAX_RUNNING)):
-            await asyncio.to_thread(self._files.trim, job)
-        await self.store.recover(self._clock(), _MAX_INTERRUPTIONS)
-        spooled = await asyncio.to_thread(self._files.spooled)
+        await self.recover(self.server)
+        spooled = await asyncio.to_thread(self.files.spooled)
         stored = await self.store.known(spooled)
-        await asyncio.to_thread(self._files.sweep, stored=stored, gone=set(spooled) - stored)
+        await asyncio.to_thread(self.files.sweep, stored=stored, gone=set(spooled) - stored)
         self.running.wake_workers()
+
+    async def recover(self, server: str | None = None) -> None:
+        """Put running jobs back that nobody works on: those whose lease is over, and those that ``server`` had."""
+        for job in await self.store.recover(self._clock(), _MAX_INTERRUPTIONS, server=server, tidy=self.files.trim):
+            log.warning("a running job was nobody's any more", job_id=job.id, state=job.state)
+            self.running.changed(job, JobState.RUNNING)
 
     # ------------------------------------------------------------------ submit
 
@@ -112,7 +114,7 @@ class JobService:
             parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
         job_id = str(uuid.uuid4())
         if submission.pictures:
-            names = await asyncio.to_thread(self._files.store_inputs, job_id, submission.pictures)
+            names = await asyncio.to_thread(self.files.store_inputs, job_id, submission.pictures)
             parameters = with_files(parameters, names)
         job = Job(
             id=job_id,
@@ -132,9 +134,9 @@ class JobService:
         async with self._files_until_stored(job_id):
             stored = await self._add(await self._with_earlier_result(job), principal)
         if stored.id != job_id:
-            await asyncio.to_thread(self._files.remove, job_id)
+            await asyncio.to_thread(self.files.remove, job_id)
         elif stored.reused_from:
-            await asyncio.to_thread(self._files.keep, job_id)
+            await asyncio.to_thread(self.files.keep, job_id)
         return stored
 
     async def submit_task(
@@ -172,7 +174,7 @@ class JobService:
         if (table := TABLES.get(old.type)) is not None:
             self._allowances.of(principal).check(msgspec.convert(old.parameters, table))
         new_id = str(uuid.uuid4())
-        await asyncio.to_thread(self._files.share_inputs, old.id, new_id)
+        await asyncio.to_thread(self.files.share_inputs, old.id, new_id)
         job = dataclasses.replace(
             old,
             id=new_id,
@@ -180,6 +182,7 @@ class JobService:
             # Somebody else may have raised it.
             priority=old.priority if principal.may(Permission.MANAGE_QUEUE) else min(0, old.priority),
             attempt=0,
+            lease_id="",
             interruptions=0,
             created_at=self._clock(),
             started_at=None,
@@ -200,7 +203,7 @@ class JobService:
         :meth:`JobFiles.keep` must be called when it is stored.
         """
         old = await self.store.by_result(job.principal, job.result_key) if job.result_key else None
-        if old is None or not await asyncio.to_thread(self._files.share_outputs, old, job.id):
+        if old is None or not await asyncio.to_thread(self.files.share_outputs, old, job.id):
             return job
         now = self._clock()
         return dataclasses.replace(
@@ -222,7 +225,7 @@ class JobService:
         try:
             yield
         except Exception:
-            await asyncio.to_thread(self._files.remove, job_id)
+            await asyncio.to_thread(self.files.remove, job_id)
             raise
 
     async def _add(self, job: Job, principal: Principal) -> Job:
@@ -365,16 +368,19 @@ class JobService:
         self.running.changed(job, before.state)
         return job
 
+    async def is_paused(self) -> bool:
+        """Whether no jobs are taken from the queue."""
+        return bool(await self.store.get_value(PAUSED_KEY))
+
     async def set_paused(self, paused: bool, principal: Principal) -> None:
-        """Stop or go on taking jobs from the queue; the running job goes on. Survives a restart.
+        """Stop or go on taking jobs from the queue; the running jobs go on. Survives a restart.
 
         Raises:
             Forbidden: the principal may not manage the queue.
         """
         if not principal.may(Permission.MANAGE_QUEUE):
             raise Forbidden("pausing needs the permission 'manage_queue'")
-        await self.store.set_value(_PAUSED_KEY, paused)
-        self.paused = paused
+        await self.store.set_value(PAUSED_KEY, paused)
         self.running.wake_workers()
 
     async def remove(self, job_id: str, principal: Principal) -> Job:
@@ -387,13 +393,13 @@ class JobService:
         job = await self.get(job_id, principal)
         if not job.is_finished:
             raise Conflict(f"the job is {job.state}; cancel it first", state=str(job.state))
-        await asyncio.to_thread(self._files.doubt, job_id)
+        await asyncio.to_thread(self.files.doubt, job_id)
         try:
             removed = await self.store.remove(job_id)
         except SdrestError:
-            await asyncio.to_thread(self._files.keep, job_id)
+            await asyncio.to_thread(self.files.keep, job_id)
             raise
-        await asyncio.to_thread(self._files.remove, job_id)
+        await asyncio.to_thread(self.files.remove, job_id)
         if not removed:
             raise NotFound(f"no job {job_id}")  # somebody else was quicker
         self.broadcast.publish(JobRemoved(job_id, job.principal))

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import uuid
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sdrest.core.job import Failure, Job, JobState, JobType, Output
+
+#: How long a job is a worker's without a renewal.
+LEASE_SECONDS: Final = 30.0
+#: Key of the value that says whether the queue is paused.
+PAUSED_KEY: Final = "queue.paused"
+
+
+def new_lease_id() -> str:
+    """An id that no claim has had, nor will have, on any machine."""
+    return uuid.uuid4().hex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +64,11 @@ def server_died(times: int) -> Failure:
 
 class JobStore(Protocol):
     """Durable jobs. Every method is atomic, and returns when the change is on disk.
+
+    A claim gives its job a lease, with an id of its own and an end. Whoever writes for a running job names the lease: once somebody
+    else has taken the job over, nothing is written. Files that go with a change of a job are moved by a function that is called, on
+    any thread, when the change is made and nobody can have seen it: the job is nobody else's while that runs, and if it raises,
+    nothing has changed.
 
     The wish to cancel wins over everything but success: an attempt at a job with ``cancel_requested_at`` that is ended as failed,
     released, or found running at start ends as cancelled.
@@ -119,30 +135,46 @@ class JobStore(Protocol):
         now: datetime,
         lease_seconds: float,
         worker: str,
+        server: str = "",
         preferred_models: Collection[str] = (),
     ) -> Job | None:
         """Take the next pending job of ``types``: highest priority first, then principals in turn, then oldest first.
 
-        The job becomes running with its attempt counted up, leased to ``worker``. Jobs for ``preferred_models`` may
+        None as well while the queue is paused (:data:`PAUSED_KEY`). The job becomes running with its attempt counted up and a new
+        lease, which is ``worker``'s of ``server`` (empty where there is one server only). Jobs for ``preferred_models`` may
         go before others of the same priority, whoever's they are, within a bound that the implementation keeps so that nobody
         waits for ever.
         """
         ...
 
-    async def renew(self, job_id: str, attempt: int, *, until: datetime) -> bool:
-        """Extend the lease; False when this attempt no longer holds the job."""
+    async def renew(self, lease_ids: Collection[str], *, until: datetime) -> Sequence[Job]:
+        """Extend leases; the jobs, as they are now, of those that still hold one."""
         ...
 
-    async def note_output(self, job_id: str, attempt: int, output: Output) -> bool:
-        """Note a file that a running attempt has finished, instead of an older one of that name; False as :meth:`renew`."""
+    async def note_output(
+        self, job_id: str, lease_id: str, output: Output, place: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Note a file that a running attempt has finished, instead of an older one of that name.
+
+        ``place`` puts the file there. False when the lease no longer holds the job: nothing is written or placed then.
+        """
         ...
 
-    async def finish(self, job_id: str, attempt: int, ending: Ending) -> Job | None:
-        """End a running attempt; None when it no longer holds the job (nothing is written then)."""
+    async def finish(
+        self, job_id: str, lease_id: str, ending: Ending, place: Callable[[], None] = lambda: None
+    ) -> Job | None:
+        """End a running attempt; None when its lease no longer holds the job (nothing is written or placed then)."""
         ...
 
     async def release(
-        self, job_id: str, attempt: int, *, now: datetime, count_attempt: bool, outputs: tuple[Output, ...]
+        self,
+        job_id: str,
+        lease_id: str,
+        *,
+        now: datetime,
+        count_attempt: bool,
+        outputs: tuple[Output, ...],
+        place: Callable[[], None] = lambda: None,
     ) -> Job | None:
         """Put a running job back to pending, keeping its place and its ``outputs``; None as :meth:`finish`.
 
@@ -158,10 +190,19 @@ class JobStore(Protocol):
         """Cancel all pending jobs (of one principal); the cancelled jobs."""
         ...
 
-    async def recover(self, now: datetime, max_interruptions: int) -> Sequence[Job]:
-        """At start: re-queue the jobs left running, noting the interruption, or cancel those that were to be; the changed jobs.
+    async def recover(
+        self,
+        now: datetime,
+        max_interruptions: int,
+        *,
+        server: str | None = None,
+        tidy: Callable[[Job], None] = lambda _job: None,
+    ) -> Sequence[Job]:
+        """Re-queue running jobs that nobody works on, noting the interruption, or cancel those that were to be; the changed jobs.
 
-        A job that was running at ``max_interruptions`` abrupt ends of the server fails: it may be what ends it.
+        These are the ones whose lease is over, and at the start of a ``server`` also those that it had. A job that was running at
+        ``max_interruptions`` abrupt ends fails: it may be what ends the server. ``tidy`` is called with each, as it was: its files
+        go with the change.
         """
         ...
 

@@ -6,7 +6,8 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -16,13 +17,12 @@ from sdrest.core.errors import DISK_FULL, Cancelled, EngineDied, EngineUnavailab
 from sdrest.core.job import Failure, Job, JobState, JobType
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
-from sdrest.jobs.store import Ending
+from sdrest.jobs.store import LEASE_SECONDS, Ending
 
 log = structlog.get_logger(__name__)
 
 #: Name of the worker that carries out what needs the engine.
 ENGINE_WORKER: Final = "engine"
-_LEASE_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 1.0
 
 
@@ -71,7 +71,7 @@ class Worker:
         max_attempts: How often a job is begun under which the engine dies.
         ready: Returns when jobs can be worked on; none is taken before.
         preferred_models: Ids of the models whose jobs may go first.
-        lease_seconds: How long a job is the worker's without a renewal.
+        lease_seconds: How long a job is the worker's without a renewal (see :class:`sdrest.jobs.leases.Leases`).
         retry_seconds: Pause after the store could not be read or written.
         clock: The time.
     """
@@ -85,7 +85,7 @@ class Worker:
         max_attempts: int,
         ready: Callable[[], Awaitable[None]] = _at_once,
         preferred_models: Callable[[], Collection[str]] = tuple,
-        lease_seconds: float = _LEASE_SECONDS,
+        lease_seconds: float = LEASE_SECONDS,
         retry_seconds: float = _RETRY_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -114,7 +114,7 @@ class Worker:
             await self._ready()
             self._waker.clear()
             try:
-                job = None if self._service.paused else await self._claim()
+                job = await self._claim()
             except SdrestError as error:  # a full or locked disk: the queue waits, it does not end
                 log.error("cannot take a job", problem=error.message)
                 await asyncio.sleep(self._retry_seconds)
@@ -134,17 +134,17 @@ class Worker:
             now=self._clock(),
             lease_seconds=self._lease_seconds,
             worker=self.name,
+            server=self._service.server,
             preferred_models=self._preferred_models(),
         )
 
     async def _work(self, job: Job) -> None:
         """One attempt, from claim to stored ending."""
         structlog.contextvars.bind_contextvars(job_id=job.id)
-        attempt = Attempt(job, self._service.store, self._service.broadcast)
+        attempt = Attempt(job, self._service.store, self._service.broadcast, self._service.files)
         self._service.running.begin(attempt)
         working = asyncio.create_task(self._attempt(attempt), name=f"attempt-{job.id}")
         attempt.on_cancel(working.cancel)
-        lease = asyncio.create_task(self._keep_lease(job, working), name=f"lease-{job.id}")
         try:
             ending = await working
         except asyncio.CancelledError:
@@ -157,11 +157,10 @@ class Worker:
                 else self._failed(job, SdrestError("internal error: the work was cancelled from within"))
             )
         finally:
-            has_lost = lease.done()
-            lease.cancel()
             structlog.contextvars.unbind_contextvars("job_id")
-        if has_lost:
-            self._service.running.abandon(attempt)
+        if attempt.is_lost:
+            log.warning("a job was lost to somebody else: its attempt has ended", job_id=job.id)
+            await self._abandon(attempt)
         else:
             await self._end(attempt, ending)
 
@@ -213,13 +212,13 @@ class Worker:
                     stored = await self._release(attempt, count_attempt=ending.counts)
                 else:
                     ending = dataclasses.replace(ending, outputs=attempt.outputs)
-                    stored = await self._service.store.finish(job.id, job.attempt, ending)
+                    stored = await self._service.store.finish(job.id, job.lease_id, ending, self._settle(attempt))
             except SdrestError as error:
                 log.error("cannot store the ending of a job", problem=error.message)
             except Exception:
                 log.exception("cannot store the ending of a job")
             else:
-                self._tell(attempt, stored)
+                await self._tell(attempt, stored)
                 return
             await asyncio.sleep(self._retry_seconds)
 
@@ -230,33 +229,34 @@ class Worker:
         except SdrestError as error:
             log.error("cannot put a job back", problem=error.message)
         else:
-            self._tell(attempt, stored)
+            await self._tell(attempt, stored)
 
     async def _release(self, attempt: Attempt, *, count_attempt: bool) -> Job | None:
         job = attempt.job
         return await self._service.store.release(
-            job.id, job.attempt, now=self._clock(), count_attempt=count_attempt, outputs=attempt.outputs
+            job.id,
+            job.lease_id,
+            now=self._clock(),
+            count_attempt=count_attempt,
+            outputs=attempt.outputs,
+            place=self._settle(attempt),
         )
 
-    def _tell(self, attempt: Attempt, stored: Job | None) -> None:
+    def _settle(self, attempt: Attempt) -> Callable[[], None]:
+        """What is to be done with the attempt's files when its end is stored."""
+        return partial(self._service.files.settle, attempt.job, [output.file for output in attempt.outputs])
+
+    async def _tell(self, attempt: Attempt, stored: Job | None) -> None:
         """Tell what became of the job, unless it was somebody else's by then."""
         if stored is None:
-            self._service.running.abandon(attempt)
+            await self._abandon(attempt)
         else:
             self._service.running.changed(stored, JobState.RUNNING)
 
-    async def _keep_lease(self, job: Job, working: asyncio.Task[Ending | Again]) -> None:
-        """Renew the lease; returns when it is lost: somebody else has the job, or it is gone, so the attempt must end."""
-        is_held = True
-        while is_held:
-            await asyncio.sleep(self._lease_seconds / 3)
-            until = self._clock() + timedelta(seconds=self._lease_seconds)
-            try:
-                is_held = await self._service.store.renew(job.id, job.attempt, until=until)
-            except Exception:
-                log.exception("the lease of a job cannot be renewed at the moment")
-        log.warning("the lease of a job is lost: its attempt ends", attempt=job.attempt)
-        working.cancel()
+    async def _abandon(self, attempt: Attempt) -> None:
+        """Forget an attempt whose job is somebody else's, with its files."""
+        self._service.running.abandon(attempt)
+        await asyncio.to_thread(self._service.files.discard, attempt.job)
 
 
 def _is_stopping() -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
-from sdrest.jobs.store import Ending, JobFilter, server_died
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, new_lease_id, server_died
 from sdrest.storage.sqlite.turns import MAX_PASSED_OVER
 
 
@@ -22,6 +22,7 @@ class _Entry:
     job: Job
     sequence: int
     passed_over: int = 0
+    lease_server: str = ""
     lease_until: datetime | None = None
 
     def change(self, **fields: Any) -> Job:
@@ -114,15 +115,19 @@ class MemoryJobStore:
         *,
         now: datetime,
         lease_seconds: float,
-        worker: str,  # noqa: ARG002 - there is no other process that could ask
+        worker: str,  # noqa: ARG002 - it is for people who look into a database
+        server: str = "",
         preferred_models: Collection[str] = (),
     ) -> Job | None:
         """See :meth:`JobStore.claim`."""
-        entry = self._take_turn(types, preferred_models)
+        entry = None if await self.get_value(PAUSED_KEY) else self._take_turn(types, preferred_models)
         if entry is None:
             return None
+        entry.lease_server = server
         entry.lease_until = now + timedelta(seconds=lease_seconds)
-        return entry.change(state=JobState.RUNNING, attempt=entry.job.attempt + 1, started_at=now)
+        return entry.change(
+            state=JobState.RUNNING, attempt=entry.job.attempt + 1, started_at=now, lease_id=new_lease_id()
+        )
 
     def _take_turn(self, types: Collection[JobType], loaded: Collection[str]) -> _Entry | None:
         waiting = self._pending(lambda job: job.type in types)
@@ -143,25 +148,32 @@ class MemoryJobStore:
         self._served[chosen.job.principal] = max(self._served.values(), default=0) + 1
         return chosen
 
-    async def renew(self, job_id: str, attempt: int, *, until: datetime) -> bool:
+    async def renew(self, lease_ids: Collection[str], *, until: datetime) -> Sequence[Job]:
         """See :meth:`JobStore.renew`."""
-        entry = self._held(job_id, attempt)
-        if entry is not None:
+        held = [entry for entry in self._running() if entry.job.lease_id in lease_ids]
+        for entry in held:
             entry.lease_until = until
-        return entry is not None
+        return [entry.job for entry in held]
 
-    async def note_output(self, job_id: str, attempt: int, output: Output) -> bool:
+    async def note_output(
+        self, job_id: str, lease_id: str, output: Output, place: Callable[[], None] = lambda: None
+    ) -> bool:
         """See :meth:`JobStore.note_output`."""
-        entry = self._held(job_id, attempt)
-        if entry is not None:
-            entry.change(outputs=with_output(entry.job.outputs, output))
-        return entry is not None
+        entry = self._held(job_id, lease_id)
+        if entry is None:
+            return False
+        place()
+        entry.change(outputs=with_output(entry.job.outputs, output))
+        return True
 
-    async def finish(self, job_id: str, attempt: int, ending: Ending) -> Job | None:
+    async def finish(
+        self, job_id: str, lease_id: str, ending: Ending, place: Callable[[], None] = lambda: None
+    ) -> Job | None:
         """See :meth:`JobStore.finish`."""
-        entry = self._held(job_id, attempt)
+        entry = self._held(job_id, lease_id)
         if entry is None:
             return None
+        place()
         unwanted = ending.state is JobState.FAILED and entry.job.cancel_requested_at is not None
         return entry.change(
             state=JobState.CANCELLED if unwanted else ending.state,
@@ -173,15 +185,23 @@ class MemoryJobStore:
         )
 
     async def release(
-        self, job_id: str, attempt: int, *, now: datetime, count_attempt: bool, outputs: tuple[Output, ...]
+        self,
+        job_id: str,
+        lease_id: str,
+        *,
+        now: datetime,
+        count_attempt: bool,
+        outputs: tuple[Output, ...],
+        place: Callable[[], None] = lambda: None,
     ) -> Job | None:
         """See :meth:`JobStore.release`."""
-        entry = self._held(job_id, attempt)
+        entry = self._held(job_id, lease_id)
         if entry is None:
             return None
+        place()
         if entry.job.cancel_requested_at is not None:
             return entry.change(state=JobState.CANCELLED, finished_at=now, outputs=outputs)
-        number = attempt if count_attempt else attempt - 1
+        number = entry.job.attempt if count_attempt else entry.job.attempt - 1
         return entry.change(state=JobState.PENDING, attempt=number, started_at=None, outputs=outputs)
 
     # ------------------------------------------------------------------ change
@@ -203,10 +223,21 @@ class MemoryJobStore:
             for entry in self._pending(lambda job: principal in {None, job.principal})
         ]
 
-    async def recover(self, now: datetime, max_interruptions: int) -> Sequence[Job]:
+    async def recover(
+        self,
+        now: datetime,
+        max_interruptions: int,
+        *,
+        server: str | None = None,
+        tidy: Callable[[Job], None] = lambda _job: None,
+    ) -> Sequence[Job]:
         """See :meth:`JobStore.recover`."""
         changed = []
-        for entry in [item for item in self._entries.values() if item.job.state is JobState.RUNNING]:
+        for entry in self._running():
+            assert entry.lease_until is not None
+            if entry.lease_server != server and entry.lease_until >= now:
+                continue
+            tidy(entry.job)
             job = entry.change(interruptions=entry.job.interruptions + 1)
             if job.cancel_requested_at is not None:
                 entry.change(state=JobState.CANCELLED, finished_at=now)
@@ -254,9 +285,12 @@ class MemoryJobStore:
     def _pending(self, wanted: Callable[[Job], bool] = lambda _job: True) -> list[_Entry]:
         return [entry for entry in self._entries.values() if entry.job.state is JobState.PENDING and wanted(entry.job)]
 
-    def _held(self, job_id: str, attempt: int) -> _Entry | None:
+    def _running(self) -> list[_Entry]:
+        return [entry for entry in self._entries.values() if entry.job.state is JobState.RUNNING]
+
+    def _held(self, job_id: str, lease_id: str) -> _Entry | None:
         entry = self._entries.get(job_id)
-        return entry if entry and (entry.job.state, entry.job.attempt) == (JobState.RUNNING, attempt) else None
+        return entry if entry and (entry.job.state, entry.job.lease_id) == (JobState.RUNNING, lease_id) else None
 
 
 def _matches(job: Job, wanted: JobFilter) -> bool:

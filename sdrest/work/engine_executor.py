@@ -58,11 +58,11 @@ class EngineExecutor:
                 follower.write(partial(order.join, follower.collected))
             await follower.finish()
         finally:
-            await asyncio.to_thread(self._workshop.files.end_attempts, job_id)
+            await asyncio.to_thread(self._workshop.files.end_attempt, attempt.job)
         return Result(done.seconds)
 
     def _begin(self, attempt: Attempt) -> Order:
-        folder = self._workshop.files.begin_attempt(attempt.job.id, attempt.job.attempt)
+        folder = self._workshop.files.begin_attempt(attempt.job)
         return self._order(self._workshop, attempt, folder)
 
     async def _run(self, order: Order, follower: Follower) -> messages.Done:

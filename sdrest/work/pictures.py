@@ -39,7 +39,7 @@ def picture_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
     return Order(
         task=task,
         images=parameters.batch_count,
-        write=PictureWriter(attempt, parameters, files.output_folder(job.id)),
+        write=PictureWriter(attempt, parameters, files.staging_folder(job)),
         learn=partial(workshop.memory.learn, planned.context, parameters),
     )
 

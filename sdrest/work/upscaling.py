@@ -39,7 +39,7 @@ def upscaling_order(workshop: Workshop, attempt: Attempt, folder: Path, *, threa
         threads=threads,
         tile_size=parameters.tile_size,
     )
-    return Order(task=task, write=_Writer(parameters, model.name, files.output_folder(job.id)))
+    return Order(task=task, write=_Writer(parameters, model.name, files.staging_folder(job)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def video_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
         loras=planned.adapters.loras,
         demand=planned.demand,
     )
-    as_frames, output_folder = parameters.video_format is VideoFormat.FRAMES, files.output_folder(job.id)
+    as_frames, output_folder = parameters.video_format is VideoFormat.FRAMES, files.staging_folder(job)
     return Order(
         task=task,
         write=PictureWriter(attempt, parameters, output_folder) if as_frames else None,

@@ -45,6 +45,7 @@ def row_of(job: Job) -> dict[str, Any]:
         "interruptions": job.interruptions,
         "result_key": job.result_key,
         "reused_from": job.reused_from,
+        "lease_id": job.lease_id,
     }
 
 
@@ -79,6 +80,7 @@ def job_of(row: sqlite3.Row) -> Job:
         interruptions=row["interruptions"],
         result_key=row["result_key"],
         reused_from=row["reused_from"],
+        lease_id=row["lease_id"],
     )
 
 

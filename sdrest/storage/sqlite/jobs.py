@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
-from sdrest.jobs.store import Ending, JobFilter, server_died
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, new_lease_id, server_died
 from sdrest.storage.sqlite.database import Database
 from sdrest.storage.sqlite.job_rows import as_json, job_of, outputs_of, row_of, where_of
 from sdrest.storage.sqlite.statements import statements
@@ -44,6 +44,7 @@ class _Statements:
     release: str
     request_cancel: str
     clear_pending: str
+    lost: str
     recover: str
     prioritise: str
     remove: str
@@ -146,30 +147,38 @@ class SqliteJobStore:
         now: datetime,
         lease_seconds: float,
         worker: str,
+        server: str = "",
         preferred_models: Collection[str] = (),
     ) -> Job | None:
         """See :meth:`JobStore.claim`."""
-        values = {"now": as_text(now), "worker": worker, "until": as_text(now + timedelta(seconds=lease_seconds))}
+        until = as_text(now + timedelta(seconds=lease_seconds))
+        lease = {"lease_id": new_lease_id(), "server": server, "worker": worker, "until": until}
+        values = {"now": as_text(now), **lease}
 
         def change(db: sqlite3.Connection) -> Job | None:
+            if _value(db, PAUSED_KEY):
+                return None
             sequence = take_turn(db, types, preferred_models)
             return None if sequence is None else _job(db, _SQL.claim, {**values, "sequence": sequence})
 
         # A power cut between this and the ending leaves the job pending: as far as anybody was told, it is.
         return await self._database.write(change, durable=False)
 
-    async def renew(self, job_id: str, attempt: int, *, until: datetime) -> bool:
+    async def renew(self, lease_ids: Collection[str], *, until: datetime) -> Sequence[Job]:
         """See :meth:`JobStore.renew`."""
-        values = {"id": job_id, "attempt": attempt, "until": as_text(until)}
-        return await self._database.write(lambda db: db.execute(_SQL.renew, values).rowcount == 1, durable=False)
+        values = {"lease_ids": json.dumps([*lease_ids]), "until": as_text(until)}
+        return await self._database.write(lambda db: _jobs(db, _SQL.renew, values), durable=False)
 
-    async def note_output(self, job_id: str, attempt: int, output: Output) -> bool:
+    async def note_output(
+        self, job_id: str, lease_id: str, output: Output, place: Callable[[], None] = lambda: None
+    ) -> bool:
         """See :meth:`JobStore.note_output`."""
 
         def change(db: sqlite3.Connection) -> bool:
-            row = db.execute(_SQL.outputs, {"id": job_id, "attempt": attempt}).fetchone()
+            row = db.execute(_SQL.outputs, {"id": job_id, "lease_id": lease_id}).fetchone()
             if row is None:
                 return False
+            place()
             outputs = with_output(outputs_of(row), output)
             db.execute(_SQL.set_outputs, {"id": job_id, "outputs": as_json(outputs)})
             return True
@@ -177,11 +186,13 @@ class SqliteJobStore:
         # After a power cut the file is made once more.
         return await self._database.write(change, durable=False)
 
-    async def finish(self, job_id: str, attempt: int, ending: Ending) -> Job | None:
+    async def finish(
+        self, job_id: str, lease_id: str, ending: Ending, place: Callable[[], None] = lambda: None
+    ) -> Job | None:
         """See :meth:`JobStore.finish`."""
         values = {
             "id": job_id,
-            "attempt": attempt,
+            "lease_id": lease_id,
             "state": ending.state,
             "now": as_text(ending.finished_at),
             "outputs": as_json(ending.outputs),
@@ -189,20 +200,27 @@ class SqliteJobStore:
             "seconds": ending.seconds,
             "warnings": as_json(ending.warnings),
         }
-        return await self._database.write(lambda db: _job(db, _SQL.finish, values))
+        return await self._database.write(lambda db: _placed(_job(db, _SQL.finish, values), place))
 
     async def release(
-        self, job_id: str, attempt: int, *, now: datetime, count_attempt: bool, outputs: tuple[Output, ...]
+        self,
+        job_id: str,
+        lease_id: str,
+        *,
+        now: datetime,
+        count_attempt: bool,
+        outputs: tuple[Output, ...],
+        place: Callable[[], None] = lambda: None,
     ) -> Job | None:
         """See :meth:`JobStore.release`."""
         values = {
             "id": job_id,
-            "attempt": attempt,
+            "lease_id": lease_id,
             "now": as_text(now),
             "count": count_attempt,
             "outputs": as_json(outputs),
         }
-        return await self._database.write(lambda db: _job(db, _SQL.release, values))
+        return await self._database.write(lambda db: _placed(_job(db, _SQL.release, values), place))
 
     async def request_cancel(self, job_id: str, now: datetime) -> Job | None:
         """See :meth:`JobStore.request_cancel`."""
@@ -218,11 +236,25 @@ class SqliteJobStore:
         values = {"now": as_text(now), "principal": principal}
         return await self._database.write(lambda db: _jobs(db, _SQL.clear_pending, values))
 
-    async def recover(self, now: datetime, max_interruptions: int) -> Sequence[Job]:
+    async def recover(
+        self,
+        now: datetime,
+        max_interruptions: int,
+        *,
+        server: str | None = None,
+        tidy: Callable[[Job], None] = lambda _job: None,
+    ) -> Sequence[Job]:
         """See :meth:`JobStore.recover`."""
-        poisoned = server_died(max_interruptions)
-        values = {"now": as_text(now), "most": max_interruptions, "failure": as_json(poisoned)}
-        return await self._database.write(lambda db: _jobs(db, _SQL.recover, values))
+        whose = {"now": as_text(now), "server": server}
+        values = {**whose, "most": max_interruptions, "failure": as_json(server_died(max_interruptions))}
+
+        def change(db: sqlite3.Connection) -> Sequence[Job]:
+            # Files first: who is killed meanwhile finds the jobs running once more.
+            for job in _jobs(db, _SQL.lost, whose):
+                tidy(job)
+            return _jobs(db, _SQL.recover, values)
+
+        return await self._database.write(change)
 
     async def prioritise(self, job_id: str, priority: int) -> Job | None:
         """See :meth:`JobStore.prioritise`."""
@@ -234,17 +266,24 @@ class SqliteJobStore:
 
     async def get_value(self, key: str) -> Any:
         """See :meth:`JobStore.get_value`."""
-
-        def query(db: sqlite3.Connection) -> Any:
-            row = db.execute(_SQL.get_value, {"key": key}).fetchone()
-            return json.loads(row["value"]) if row else None
-
-        return await self._database.read(query)
+        return await self._database.read(lambda db: _value(db, key))
 
     async def set_value(self, key: str, value: Any) -> None:
         """See :meth:`JobStore.set_value`."""
         values = {"key": key, "value": json.dumps(value)}
         await self._database.write(lambda db: db.execute(_SQL.set_value, values).rowcount)
+
+
+def _value(db: sqlite3.Connection, key: str) -> Any:
+    row = db.execute(_SQL.get_value, {"key": key}).fetchone()
+    return json.loads(row["value"]) if row else None
+
+
+def _placed(job: Job | None, place: Callable[[], None]) -> Job | None:
+    """The job after a change, whose files go to their place with it."""
+    if job is not None:
+        place()
+    return job
 
 
 def _number(db: sqlite3.Connection, query: str, values: Mapping[str, Any]) -> int | None:

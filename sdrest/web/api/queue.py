@@ -158,7 +158,7 @@ async def status(request: web.Request) -> web.Response:
             **{f"{state}_count": counts[state] for state in JobState},
             "total_count": sum(counts.values()),
             "queue_length": await jobs.queue_length(),
-            "paused": jobs.paused,
+            "paused": await jobs.is_paused(),
             "current": job_view(running[0], jobs.progress(running[0])) if running else None,
             "jobs": [job_view(item, jobs.progress(item)) for item in (*running, *pending)],
         }
@@ -213,7 +213,7 @@ async def listing(request: web.Request) -> web.Response:
             **{f"{state}_count": counts[state] for state in JobState},
             "total_count": sum(counts.values()),
             "filtered_count": number,
-            "paused": jobs.paused,
+            "paused": await jobs.is_paused(),
             "offset": offset,
             "limit": query.limit,
             "page": offset // query.limit + 1,

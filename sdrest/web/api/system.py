@@ -95,7 +95,7 @@ async def ready(request: web.Request) -> web.Response:
             (engine_problem(app) or "the engine is not up", app[ENGINE].state is not EngineState.READY),
             ("a worker has stopped", not all(worker.loop.is_alive for worker in app[WORKERS])),
             ("the queue is full", counts[JobState.PENDING] >= app[SETTINGS].max_pending_jobs),
-            ("the queue is paused", app[JOBS].paused),
+            ("the queue is paused", await app[JOBS].is_paused()),
         )
         if found
     ]
@@ -161,7 +161,7 @@ async def status(request: web.Request) -> web.Response:
             "queue": {
                 "queue_length": await jobs.queue_length(),
                 **{f"{state}_count": counts[state] for state in JobState},
-                "paused": jobs.paused,
+                "paused": await jobs.is_paused(),
                 "current": next((job.id for job in running if job and _may_see(principal, job)), None),
             },
             "models": {"loaded": _loaded_names(request.app) if principal.may(Permission.VIEW) else []},

@@ -113,7 +113,7 @@ class Metrics:
         del request
         for state, number in (await self._jobs.store.counts()).items():
             self._states.labels(state).set(number)
-        self._paused.set(self._jobs.paused)
+        self._paused.set(await self._jobs.is_paused())
         self._ready.set(self._engine.state is EngineState.READY)
         self._problem.clear()
         if self._engine.problem is not None:

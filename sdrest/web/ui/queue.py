@@ -136,7 +136,7 @@ async def _page(request: web.Request) -> QueuePage:
         finished=await cards_of(request, finished),
         finished_total=total,
         counts={str(key): value for key, value in counts.items()},
-        paused=jobs.paused,
+        paused=await jobs.is_paused(),
         can_manage=principal.may(Permission.MANAGE_QUEUE),
         state=state,
         type=kind,

@@ -43,7 +43,7 @@ class Queue:
         """The next job, running."""
         job = await self.store.claim(list(JobType), now=self.clock(), lease_seconds=60, worker="test")
         assert job is not None
-        self.service.running.begin(Attempt(job, self.store, self.broadcast))
+        self.service.running.begin(Attempt(job, self.store, self.broadcast, self.files))
         return job
 
     def spool(self) -> list[str]:

@@ -159,7 +159,7 @@ class PacedExecutor:
         assert stored is not None
         if stored.cancel_requested_at is not None and job.id not in self.asked:
             self.begun_unwanted.append(job.id)
-        folder = self.files.begin_attempt(job.id, job.attempt)
+        folder = self.files.begin_attempt(job)
         (folder / "0.rgb").write_bytes(b"raw")
         try:
             while True:
@@ -172,7 +172,7 @@ class PacedExecutor:
             self.waiting = None
             self.asked.discard(job.id)
             if not self.database.dead:
-                self.files.end_attempts(job.id)
+                self.files.end_attempt(job)
 
     def tell(self, step: Step) -> None:
         """Have the waiting attempt do something."""
@@ -231,7 +231,7 @@ class QueueServer:
                 at_work = self.executor.waiting is not None
                 is_true = counts[JobState.RUNNING] == at_work == (self.worker.current is not None)
                 has_looked = not self.worker._waker.is_set() and not self.store.is_claiming
-                has_nothing = has_looked and (self.service.paused or not counts[JobState.PENDING])
+                has_nothing = has_looked and (await self.service.is_paused() or not counts[JobState.PENDING])
                 if is_true and (at_work or has_nothing) and not self.database.dead:
                     return
 
@@ -285,7 +285,7 @@ class QueueServer:
             name = f"image_{index}.png"
             if name not in made:
                 content = content_of(job, index)
-                with atomic_file(self.files.output_folder(job.id) / name) as stream:
+                with atomic_file(self.files.staging_folder(attempt.job) / name) as stream:
                     stream.write(content)
                 await attempt.made(Output(file=name, media_type="image/png", size_bytes=len(content)))
                 return

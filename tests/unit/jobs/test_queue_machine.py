@@ -292,7 +292,7 @@ class QueueMachine(WatchedQueue):
         """Perhaps while a picture is being written, and perhaps again while it starts."""
         waiting = self.server.executor.waiting
         if writing and waiting is not None:
-            folder = self.server.files.output_folder(waiting.job.id)
+            folder = self.server.files.staging_folder(waiting.job)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / ".image_9.png.x.part").write_bytes(b"half")
         self._start_again(fuse)

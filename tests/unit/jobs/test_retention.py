@@ -15,13 +15,13 @@ from tests.unit.jobs.conftest import Queue
 
 async def ended(queue: Queue, name: str, size: int = 0) -> Job:
     await queue.store.add(Job(id=name, type=JobType.TXT2IMG, created_at=queue.clock()), max_pending=1000)
-    await queue.claimed()
+    job = await queue.claimed()
     outputs = (Output(file="image_0.png", media_type="image/png", size_bytes=size),) if size else ()
     if size:
         queue.files.output_folder(name).mkdir(parents=True)
         (queue.files.output_folder(name) / "image_0.png").write_bytes(b"x" * size)
     ending = Ending(state=JobState.COMPLETED, finished_at=queue.clock(), outputs=outputs)
-    done = await queue.store.finish(name, 1, ending)
+    done = await queue.store.finish(name, job.lease_id, ending)
     assert done is not None
     return done
 
@@ -52,8 +52,8 @@ async def test_by_age_of_the_ending_not_of_the_request(queue: Queue) -> None:
     await queue.store.add(Job(id="slow", type=JobType.TXT2IMG, priority=-1, created_at=queue.clock()), max_pending=1000)
     await ended(queue, "quick")
     queue.clock.now += timedelta(days=2)
-    await queue.claimed()
-    await queue.store.finish("slow", 1, Ending(state=JobState.FAILED, finished_at=queue.clock()))
+    job = await queue.claimed()
+    await queue.store.finish("slow", job.lease_id, Ending(state=JobState.FAILED, finished_at=queue.clock()))
     assert await retention(queue, days=1).sweep() == 1
     assert await left(queue) == ["slow"]
 
@@ -71,7 +71,9 @@ async def test_by_size_past_jobs_without_files(queue: Queue) -> None:
 async def test_what_runs_counts_and_stays(queue: Queue) -> None:
     await queue.store.add(Job(id="running", type=JobType.TXT2IMG, created_at=queue.clock()), max_pending=1000)
     job = await queue.claimed()
-    await queue.store.note_output(job.id, 1, Output(file="image_0.png", media_type="image/png", size_bytes=100))
+    await queue.store.note_output(
+        job.id, job.lease_id, Output(file="image_0.png", media_type="image/png", size_bytes=100)
+    )
     await ended(queue, "a", 10)
     assert await retention(queue, size_bytes=50).sweep() == 1
     assert await left(queue) == ["running"]

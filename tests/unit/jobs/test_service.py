@@ -28,7 +28,9 @@ async def ended(queue: Queue, state: JobState = JobState.COMPLETED, *, picture: 
         queue.files.output_folder(job.id).mkdir(parents=True)
         (queue.files.output_folder(job.id) / PICTURE.file).write_bytes(b"png")
     outputs = (PICTURE,) if picture else ()
-    done = await queue.store.finish(job.id, 1, Ending(state=state, finished_at=queue.clock(), outputs=outputs))
+    done = await queue.store.finish(
+        job.id, job.lease_id, Ending(state=state, finished_at=queue.clock(), outputs=outputs)
+    )
     assert done is not None
     queue.service.running.changed(done, JobState.RUNNING)
     return done
@@ -73,7 +75,7 @@ async def test_a_cancel_that_comes_before_the_worker_has_the_job_counts(queue: Q
     claimed = await queue.store.claim([JobType.TXT2IMG], now=queue.clock(), lease_seconds=60, worker="test")
     assert claimed is not None
     await queue.service.cancel(job.id, ANYONE)
-    attempt = Attempt(claimed, queue.store, queue.broadcast)
+    attempt = Attempt(claimed, queue.store, queue.broadcast, queue.files)
     queue.service.running.begin(attempt)
     assert attempt.is_cancelled
 
@@ -100,9 +102,8 @@ async def test_order_and_pause_are_for_who_manages_the_queue(queue: Queue) -> No
 
 async def test_a_pause_survives_a_restart(queue: Queue) -> None:
     await queue.service.set_paused(True, ANYONE)
-    queue.service.paused = False
     await queue.service.restore()
-    assert queue.service.paused
+    assert await queue.service.is_paused()
 
 
 async def test_workers_are_woken_for_their_own_jobs(queue: Queue) -> None:
@@ -141,7 +142,7 @@ async def test_what_is_reported_is_there_while_the_job_runs(queue: Queue) -> Non
     assert queue.service.preview(job) == preview
     assert queue.service.progress(job).fraction == 0.5
     assert (await queue.service.get(job.id, ANYONE)).outputs == (PICTURE,)
-    done = await queue.store.finish(job.id, 1, Ending(state=JobState.COMPLETED, finished_at=queue.clock()))
+    done = await queue.store.finish(job.id, job.lease_id, Ending(state=JobState.COMPLETED, finished_at=queue.clock()))
     assert done is not None
     queue.service.running.changed(done, JobState.RUNNING)
     assert queue.service.preview(done) is None
@@ -211,13 +212,15 @@ async def test_a_start_removes_what_belongs_to_no_job_and_what_a_dead_attempt_le
             pictures={"init_image": [Image.new("RGB", (8, 8))]},
         )
     )
-    await queue.claimed()
-    (queue.files.begin_attempt(job.id, 1) / "0.rgb").write_bytes(b"raw")
+    job = await queue.claimed()
+    (queue.files.begin_attempt(job) / "0.rgb").write_bytes(b"raw")
     outputs = queue.files.output_folder(job.id)
     outputs.mkdir(parents=True)
     for name in (PICTURE.file, "image_1.png", ".image_2.png.x.part"):
         (outputs / name).write_bytes(b"png")
-    await queue.store.note_output(job.id, 1, PICTURE)
+    queue.files.staging_folder(job).mkdir()
+    (queue.files.staging_folder(job) / PICTURE.file).write_bytes(b"png")
+    await queue.store.note_output(job.id, job.lease_id, PICTURE)
     lost, deleted, strange = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222", "mine"
     queue.files.store_inputs(lost, {"init_image": [Image.new("RGB", (8, 8))]})
     queue.files.doubt(deleted)

@@ -75,7 +75,7 @@ async def completed(queue: Queue, content: bytes = b"png", size: int = 3, warnin
     output = Output(file="image_0.png", media_type="image/png", size_bytes=size)
     done = await queue.store.finish(
         job.id,
-        1,
+        job.lease_id,
         Ending(state=JobState.COMPLETED, finished_at=queue.clock(), outputs=(output,), warnings=job.warnings),
     )
     assert done is not None

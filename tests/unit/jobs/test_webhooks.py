@@ -90,7 +90,7 @@ class Server:
         claimed = await self._store.claim([JobType.HASH], now=now, lease_seconds=60, worker="test")
         assert claimed is not None
         ending = Ending(state=JobState.COMPLETED, finished_at=now)
-        ended = await self._store.finish(claimed.id, claimed.attempt, ending)
+        ended = await self._store.finish(claimed.id, claimed.lease_id, ending)
         assert ended is not None
         self.broadcast.publish(JobChanged(ended, JobState.RUNNING))
         return claimed.id

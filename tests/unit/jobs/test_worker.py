@@ -22,6 +22,7 @@ from sdrest.engine import messages
 from sdrest.engine.client import Engine
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.leases import Leases
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Prepared, Submission
@@ -227,7 +228,7 @@ async def test_a_wish_to_cancel_that_comes_before_the_attempt_is_heard(queue: Qu
     claimed = await queue.store.claim([JobType.LOAD], now=datetime.now(UTC), lease_seconds=60, worker="engine")
     assert claimed is not None
     await queue.service.cancel(job_id, ANYONE)
-    attempt = Attempt(claimed, queue.store, queue.service.broadcast)
+    attempt = Attempt(claimed, queue.store, queue.service.broadcast, queue.service.files)
     queue.service.running.begin(attempt)
     assert attempt.is_cancelled
 
@@ -268,12 +269,13 @@ async def test_a_lost_lease_ends_the_attempt_and_writes_no_ending(queue: Queue) 
         raise AssertionError
 
     executor = Doing(lingering, done)
-    loop = queue.work(executor, lease_seconds=0.03)
+    loop = queue.work(executor)
     job_id = await queue.add()
     await begun.wait()
     await queue.store.release(
-        job_id, 1, now=datetime.now(UTC), count_attempt=True, outputs=()
+        job_id, executor.attempts[0].lease_id, now=datetime.now(UTC), count_attempt=True, outputs=()
     )  # as whoever takes the job over would
+    await Leases(queue.service).look()
     await ended.wait()
     queue.service.running.wake_workers()
     job = await queue.ended(job_id)

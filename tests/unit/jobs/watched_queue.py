@@ -149,7 +149,7 @@ class WatchedQueue(RuleBasedStateMachine):
 
     def _check_spool(self, jobs: list[Job]) -> None:
         waiting = self.server.executor.waiting
-        attempts = {Path(waiting.job.id, f"attempt_{waiting.job.attempt}", "0.rgb")} if waiting else set()
+        attempts = {Path(waiting.job.id, f"attempt_{waiting.job.lease_id}", "0.rgb")} if waiting else set()
         inputs = {Path(job.id, "input", "init_image_0.png") for job in jobs if job.type is JobType.IMG2IMG}
         spool = self.folder / "spool"
         assert {path.relative_to(spool) for path in spool.rglob("*") if path.is_file()} == inputs | attempts

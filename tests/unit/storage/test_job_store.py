@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import Failure, Job, JobState, JobType, Output
-from sdrest.jobs.store import Ending, JobFilter, JobStore
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, JobStore
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -34,7 +36,7 @@ async def ended(store: JobStore, name: str, ending: Ending = COMPLETED, **fields
     await added(store, name, **fields)
     job = await claimed(store)
     assert job.id == name
-    done = await store.finish(name, job.attempt, ending)
+    done = await store.finish(name, job.lease_id, ending)
     assert done is not None
     return done
 
@@ -209,34 +211,81 @@ async def test_a_claim_counts_the_attempt_and_takes_only_what_it_may(store: JobS
 
 async def test_an_ending_is_stored_once_and_only_by_the_attempt_that_holds_the_job(store: JobStore) -> None:
     await added(store, "a")
-    assert await store.finish("a", 0, COMPLETED) is None
+    assert await store.finish("a", "", COMPLETED) is None
+    before = await claimed(store)
+    await store.release("a", before.lease_id, now=NOW, count_attempt=False, outputs=())
     job = await claimed(store)
-    assert await store.renew("a", 1, until=LATER)
-    assert await store.note_output("a", 1, PICTURE)
-    for attempt in (0, 2):
-        assert not await store.renew("a", attempt, until=LATER)
-        assert not await store.note_output("a", attempt, PICTURE)
-        assert await store.finish("a", attempt, COMPLETED) is None
-        assert await store.release("a", attempt, now=NOW, count_attempt=True, outputs=()) is None
-    done = await store.finish("a", job.attempt, COMPLETED)
+    assert (job.attempt, job.lease_id != before.lease_id) == (before.attempt, True)
+    assert [item.id for item in await store.renew([job.lease_id, before.lease_id], until=LATER)] == ["a"]
+    assert await store.note_output("a", job.lease_id, PICTURE)
+    for lease_id in (before.lease_id, ""):
+        assert await store.renew([lease_id], until=LATER) == []
+        assert not await store.note_output("a", lease_id, PICTURE, must_not)
+        assert await store.finish("a", lease_id, COMPLETED, must_not) is None
+        assert (await store.release("a", lease_id, now=NOW, count_attempt=True, outputs=(), place=must_not)) is None
+    done = await store.finish("a", job.lease_id, COMPLETED)
     assert done is not None
     assert (done.state, done.finished_at, done.outputs) == (JobState.COMPLETED, LATER, (PICTURE,))
     assert (done.seconds, done.warnings) == (1.5, ("w",))
     assert await store.get("a") == done
     for again in (COMPLETED, FAILED):
-        assert await store.finish("a", 1, again) is None
-    assert not await store.renew("a", 1, until=LATER)
-    assert not await store.note_output("a", 1, PICTURE)
-    assert await store.release("a", 1, now=NOW, count_attempt=True, outputs=()) is None
+        assert await store.finish("a", job.lease_id, again, must_not) is None
+    assert await store.renew([job.lease_id], until=LATER) == []
+    assert not await store.note_output("a", job.lease_id, PICTURE, must_not)
+    assert await store.release("a", job.lease_id, now=NOW, count_attempt=True, outputs=(), place=must_not) is None
     assert await store.get("a") == done
-    assert await store.finish("nobody", 1, COMPLETED) is None
+    assert await store.finish("nobody", job.lease_id, COMPLETED) is None
+
+
+def must_not() -> None:
+    raise AssertionError("files are placed for an attempt that does not hold the job")
+
+
+async def test_files_are_placed_with_the_change_that_names_them(store: JobStore) -> None:
+    """Where they cannot be, nothing has changed."""
+    placed: list[str] = []
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    await added(store, "a")
+    job = await claimed(store)
+    changes: tuple[Callable[[Callable[[], None]], Awaitable[object]], ...] = (
+        lambda place: store.note_output("a", job.lease_id, PICTURE, place),
+        lambda place: store.release("a", job.lease_id, now=NOW, count_attempt=True, outputs=(), place=place),
+        lambda place: store.finish("a", job.lease_id, COMPLETED, place),
+    )
+    for change in changes:
+        with pytest.raises(OSError, match="No space"):
+            await change(full)
+        assert await store.get("a") == job
+    assert await changes[0](lambda: placed.append("noted"))
+    assert await changes[2](lambda: placed.append("finished"))
+    assert placed == ["noted", "finished"]
+
+
+async def test_nothing_is_taken_from_a_paused_queue(store: JobStore) -> None:
+    await added(store, "a")
+    await store.set_value(PAUSED_KEY, True)
+    assert await store.claim(list(JobType), now=NOW, lease_seconds=60, worker="w") is None
+    await store.set_value(PAUSED_KEY, False)
+    assert (await claimed(store)).id == "a"
+
+
+async def test_a_renewed_lease_tells_what_became_of_its_job(store: JobStore) -> None:
+    await added(store, "a")
+    await added(store, "b")
+    first, second = await claimed(store), await claimed(store)
+    await store.request_cancel("a", LATER)
+    told = await store.renew([first.lease_id, second.lease_id], until=LATER)
+    assert {job.id: job.cancel_requested_at for job in told} == {"a": LATER, "b": None}
 
 
 async def test_a_failure_is_kept_with_its_last_words_and_with_what_was_made(store: JobStore) -> None:
     await added(store, "a")
-    await claimed(store)
+    job = await claimed(store)
     done = await store.finish(
-        "a", 1, Ending(state=FAILED.state, finished_at=NOW, failure=FAILED.failure, outputs=(PICTURE,))
+        "a", job.lease_id, Ending(state=FAILED.state, finished_at=NOW, failure=FAILED.failure, outputs=(PICTURE,))
     )
     assert done is not None
     assert (done.state, done.failure, done.outputs) == (JobState.FAILED, FAILED.failure, (PICTURE,))
@@ -249,20 +298,20 @@ async def test_outputs_are_noted_one_by_one_in_order_and_a_newer_one_replaces_th
         return Output(file=name, media_type="image/png", size_bytes=size)
 
     await added(store, "a")
-    await claimed(store)
+    job = await claimed(store)
     for name, size in (("image_10.png", 1), ("image_2.png", 2), ("image_10.png", 3)):
-        await store.note_output("a", 1, output(name, size))
-    job = await store.get("a")
-    assert job is not None
-    assert job.outputs == (output("image_2.png", 2), output("image_10.png", 3))
+        await store.note_output("a", job.lease_id, output(name, size))
+    after = await store.get("a")
+    assert after is not None
+    assert after.outputs == (output("image_2.png", 2), output("image_10.png", 3))
 
 
 @pytest.mark.parametrize(("counted", "attempt"), [(True, 1), (False, 0)])
 async def test_a_released_job_keeps_its_place_and_what_was_made(store: JobStore, counted: bool, attempt: int) -> None:
     await added(store, "a")
     await added(store, "b")
-    await claimed(store)
-    job = await store.release("a", 1, now=LATER, count_attempt=counted, outputs=(PICTURE,))
+    lease_id = (await claimed(store)).lease_id
+    job = await store.release("a", lease_id, now=LATER, count_attempt=counted, outputs=(PICTURE,))
     assert job is not None
     assert (job.state, job.attempt, job.started_at, job.finished_at) == (JobState.PENDING, attempt, None, None)
     again = await claimed(store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
-from sdrest.jobs.store import Ending, JobFilter, JobStore
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, JobStore
 from sdrest.storage.memory import MemoryJobStore
 from sdrest.storage.sqlite.database import Database
 from sdrest.storage.sqlite.jobs import SqliteJobStore
@@ -28,11 +29,13 @@ TYPES = (JobType.TXT2IMG, JobType.UPSCALE, JobType.HASH)
 Step = Callable[[datetime, JobStore], Awaitable[Any]]
 
 ids = st.integers(0, 25).map("job-{}".format)
-attempts = st.integers(1, 3)
+servers = st.sampled_from(("east", "west"))
 outputs = st.lists(st.sampled_from(("image_0.png", "image_1.png")), unique=True).map(
     lambda names: tuple(Output(file=name, media_type="image/png", size_bytes=10) for name in names)
 )
 names = st.sampled_from(("ann", "bob", "cid"))
+#: Whether the lease is the one that the job runs under; mostly.
+holders = st.sampled_from((True, True, True, False))
 
 
 @st.composite
@@ -62,29 +65,74 @@ def adding(draw: st.DrawFn) -> Step:
 def claiming(draw: st.DrawFn) -> Step:
     types = draw(st.lists(st.sampled_from(TYPES), min_size=1, unique=True))
     loaded = draw(st.lists(st.sampled_from(MODELS), unique=True))
-    return lambda now, store: store.claim(types, now=now, lease_seconds=9, worker="w", preferred_models=loaded)
+    server, seconds = draw(servers), draw(st.sampled_from((9, 5 * 3600)))
+    return lambda now, store: store.claim(
+        types, now=now, lease_seconds=seconds, worker="w", server=server, preferred_models=loaded
+    )
+
+
+async def lease_of(store: JobStore, job_id: str, *, is_own: bool) -> str:
+    """The lease under which a job runs, or one that is nobody's."""
+    job = await store.get(job_id)
+    return job.lease_id if job is not None and is_own else "nobody's"
 
 
 @st.composite
 def ending(draw: st.DrawFn) -> Step:
     state = draw(st.sampled_from(sorted(TERMINAL_STATES)))
     failure = Failure(slug="s", message="m") if state is JobState.FAILED else None
-    job_id, attempt, made = draw(ids), draw(attempts), draw(outputs)
-    return lambda now, store: store.finish(
-        job_id, attempt, Ending(state=state, finished_at=now, failure=failure, outputs=made)
-    )
+    job_id, is_own, made = draw(ids), draw(holders), draw(outputs)
+
+    async def step(now: datetime, store: JobStore) -> object:
+        lease_id = await lease_of(store, job_id, is_own=is_own)
+        return await store.finish(job_id, lease_id, Ending(state=state, finished_at=now, failure=failure, outputs=made))
+
+    return step
 
 
 @st.composite
 def releasing(draw: st.DrawFn) -> Step:
-    job_id, attempt, made, counted = draw(ids), draw(attempts), draw(outputs), draw(st.booleans())
-    return lambda now, store: store.release(job_id, attempt, now=now, count_attempt=counted, outputs=made)
+    job_id, is_own, made, counted = draw(ids), draw(holders), draw(outputs), draw(st.booleans())
+
+    async def step(now: datetime, store: JobStore) -> object:
+        lease_id = await lease_of(store, job_id, is_own=is_own)
+        return await store.release(job_id, lease_id, now=now, count_attempt=counted, outputs=made)
+
+    return step
 
 
 @st.composite
 def noting(draw: st.DrawFn) -> Step:
-    job_id, attempt, made = draw(ids), draw(attempts), draw(outputs.filter(bool))
-    return lambda _now, store: store.note_output(job_id, attempt, made[0])
+    job_id, is_own, made = draw(ids), draw(holders), draw(outputs.filter(bool))
+
+    async def step(_now: datetime, store: JobStore) -> object:
+        return await store.note_output(job_id, await lease_of(store, job_id, is_own=is_own), made[0])
+
+    return step
+
+
+@st.composite
+def renewing(draw: st.DrawFn) -> Step:
+    job_ids, hours = draw(st.lists(ids, unique=True)), draw(st.integers(0, 5))
+
+    async def step(now: datetime, store: JobStore) -> object:
+        leases = [await lease_of(store, job_id, is_own=True) for job_id in job_ids]
+        return await store.renew(leases, until=now + timedelta(hours=hours))
+
+    return step
+
+
+@st.composite
+def recovering(draw: st.DrawFn) -> Step:
+    most, server = draw(st.integers(1, 3)), draw(st.one_of(st.none(), servers))
+
+    async def step(now: datetime, store: JobStore) -> object:
+        tidied: list[Job] = []
+        changed = await store.recover(now, most, server=server, tidy=tidied.append)
+        assert {job.id for job in tidied} == {job.id for job in changed}
+        return changed
+
+    return step
 
 
 steps = st.one_of(
@@ -97,7 +145,11 @@ steps = st.one_of(
     noting(),
     st.builds(lambda job_id: lambda now, store: store.request_cancel(job_id, now), ids),
     st.builds(lambda name: lambda now, store: store.clear_pending(now, name), names),
-    st.builds(lambda most: lambda now, store: store.recover(now, most), st.integers(1, 3)),
+    st.builds(
+        lambda paused: lambda _now, store: store.set_value(PAUSED_KEY, paused), st.sampled_from((False, False, True))
+    ),
+    renewing(),
+    recovering(),
     st.builds(lambda job_id, number: lambda _now, store: store.prioritise(job_id, number), ids, st.integers(-1, 1)),
     st.builds(lambda job_id: lambda _now, store: store.remove(job_id), ids),
     st.builds(lambda job_id: lambda _now, store: store.forget_key(job_id), ids),
@@ -105,14 +157,16 @@ steps = st.one_of(
 
 
 def in_no_order(answer: object) -> object:
-    """Which of several jobs is named first says nothing."""
-    return sorted(answer, key=lambda job: job.id) if isinstance(answer, list) else answer
+    """Which of several jobs is named first says nothing, nor does what each store calls its leases."""
+    if isinstance(answer, list):
+        return [in_no_order(item) for item in sorted(answer, key=lambda job: job.id)]
+    return replace(answer, lease_id=str(bool(answer.lease_id))) if isinstance(answer, Job) else answer
 
 
 async def seen(store: JobStore, now: datetime) -> list[object]:
     """All that can be asked."""
     everything = await store.find(JobFilter(limit=100))
-    answers: list[object] = [everything, await store.counts(), await store.output_bytes()]
+    answers: list[Any] = [everything, await store.counts(), await store.output_bytes()]
     for name in ("ann", "bob", "cid"):
         answers += [await store.counts(name), await store.by_key(name, "k"), await store.by_result(name, "r")]
     for wanted in (
@@ -124,7 +178,7 @@ async def seen(store: JobStore, now: datetime) -> list[object]:
         answers += [await store.find(wanted), await store.count(wanted)]
     answers += [await store.position(job.id) for job in everything]
     answers += [await store.highest_priority(besides=job.id) for job in everything]
-    return answers
+    return [in_no_order(answer) for answer in answers]
 
 
 async def compare(folder: Path, todo: list[Step]) -> None:

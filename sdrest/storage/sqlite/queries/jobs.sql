@@ -8,11 +8,11 @@ FROM job_counts WHERE state = 'pending';
 INSERT INTO jobs (
     id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at,
     cancel_requested_at, seconds, outputs, failure, warnings, idempotency_key, webhook_url, origin, interruptions, result_key,
-    reused_from
+    reused_from, lease_id
 ) VALUES (
     :id, :type, :state, :principal, :priority, :parameters, :model_id, :model_name, :attempt, :created_at, :started_at, :finished_at,
     :cancel_requested_at, :seconds, :outputs, :failure, :warnings, :idempotency_key, :webhook_url, :origin, :interruptions, :result_key,
-    :reused_from
+    :reused_from, :lease_id
 );
 
 -- name: end_new
@@ -74,16 +74,18 @@ SELECT priority FROM jobs INDEXED BY jobs_pending WHERE state = 'pending' AND id
 -- name: claim
 -- Start the job whose turn it is.
 UPDATE jobs SET
-    state = 'running', attempt = attempt + 1, started_at = :now, lease_worker = :worker, lease_until = :until
+    state = 'running', attempt = attempt + 1, started_at = :now,
+    lease_id = :lease_id, lease_server = :server, lease_worker = :worker, lease_until = :until
 WHERE sequence = :sequence AND state = 'pending' RETURNING *;
 
 -- name: renew
--- Prolong the lease of an attempt.
-UPDATE jobs SET lease_until = :until WHERE id = :id AND attempt = :attempt AND state = 'running';
+-- Prolong leases.
+UPDATE jobs SET lease_until = :until
+WHERE state = 'running' AND lease_id IN (SELECT value FROM json_each(:lease_ids)) RETURNING *;
 
 -- name: outputs
 -- What an attempt has made.
-SELECT outputs FROM jobs WHERE id = :id AND attempt = :attempt AND state = 'running';
+SELECT outputs FROM jobs WHERE id = :id AND lease_id = :lease_id AND state = 'running';
 
 -- name: set_outputs
 -- What an attempt has made by now.
@@ -95,7 +97,7 @@ UPDATE jobs SET
     state = CASE WHEN cancel_requested_at IS NOT NULL AND :state = 'failed' THEN 'cancelled' ELSE :state END,
     failure = CASE WHEN cancel_requested_at IS NULL THEN :failure END,
     finished_at = :now, outputs = :outputs, seconds = :seconds, warnings = :warnings, lease_worker = NULL, lease_until = NULL
-WHERE id = :id AND attempt = :attempt AND state = 'running' RETURNING *;
+WHERE id = :id AND lease_id = :lease_id AND state = 'running' RETURNING *;
 
 -- name: release
 -- Put a running job back in its place; one that was to be cancelled is.
@@ -105,7 +107,7 @@ UPDATE jobs SET
     started_at = CASE WHEN cancel_requested_at IS NOT NULL THEN started_at END,
     finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
     outputs = :outputs, lease_worker = NULL, lease_until = NULL
-WHERE id = :id AND attempt = :attempt AND state = 'running' RETURNING *;
+WHERE id = :id AND lease_id = :lease_id AND state = 'running' RETURNING *;
 
 -- name: request_cancel
 -- Cancel a pending job; note the wish for a running one.
@@ -120,6 +122,10 @@ WHERE id = :id AND state IN ('pending', 'running');
 UPDATE jobs SET state = 'cancelled', cancel_requested_at = :now, finished_at = :now
 WHERE state = 'pending' AND (:principal IS NULL OR principal = :principal) RETURNING *;
 
+-- name: lost
+-- What runs and is nobody's any more: its lease is over, or its server has begun anew.
+SELECT * FROM jobs WHERE state = 'running' AND (lease_server = :server OR lease_until < :now);
+
 -- name: recover
 -- After an abrupt end: queue again what was running, but for what was to be cancelled or has met too many such ends.
 UPDATE jobs SET
@@ -131,7 +137,7 @@ UPDATE jobs SET
     finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR interruptions + 1 >= :most THEN :now END,
     failure = CASE WHEN cancel_requested_at IS NULL AND interruptions + 1 >= :most THEN :failure END,
     lease_worker = NULL, lease_until = NULL
-WHERE state = 'running' RETURNING *;
+WHERE state = 'running' AND (lease_server = :server OR lease_until < :now) RETURNING *;
 
 -- name: prioritise
 -- Change the priority of a pending job.
