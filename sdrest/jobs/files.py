@@ -183,11 +183,13 @@ class JobFiles:
             return [folder.name for folder in self._spool_dir.iterdir() if _is_id(folder.name)]
         return []
 
-    def sweep(self, *, stored: Collection[str], gone: Collection[str]) -> None:
-        """At start, before anything is written: remove what dead attempts left, and the files of jobs that are not stored."""
+    def sweep(self, *, stored: Collection[str], gone: Collection[str], leases: Collection[str] = ()) -> None:
+        """At start, before anything is written: remove what attempts left that are not under any of the leases, and the files of
+        jobs that are not stored."""
         for job_id in stored:
             for folder in (self._spool_dir / job_id).glob("attempt_*"):
-                shutil.rmtree(folder, ignore_errors=True)
+                if folder.name.removeprefix("attempt_") not in leases:
+                    shutil.rmtree(folder, ignore_errors=True)
             self.keep(job_id)
         for job_id in gone:
             if (self._spool_dir / job_id / _MARK).exists():

@@ -29,6 +29,8 @@ from sdrest.jobs.submission import TABLES, Prepare, Submission, with_files
 log = structlog.get_logger(__name__)
 
 _MAX_INTERRUPTIONS: Final = 30
+#: More than there are workers.
+_MAX_RUNNING: Final = 100_000
 #: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
 _SEED_BOUND: Final = 2**32
 #: Work on the models themselves: for who may manage them.
@@ -74,7 +76,8 @@ class JobService:
         self._clock = clock
 
     async def restore(self) -> None:
-        """At start: bring back the queue as it was; jobs left running are queued again, and files that belong to no job go.
+        """At start: bring back the queue as it was; jobs that this server left running are queued again, and files that belong to
+        no job go.
 
         An abrupt end of the server uses up none of the job's attempts: the engine runs in a process of its own, so the server's
         end is hardly ever the job's doing. Only a job that was running at thirty such ends fails.
@@ -82,7 +85,9 @@ class JobService:
         await self.recover(self.server)
         spooled = await asyncio.to_thread(self.files.spooled)
         stored = await self.store.known(spooled)
-        await asyncio.to_thread(self.files.sweep, stored=stored, gone=set(spooled) - stored)
+        running = await self.store.find(JobFilter(states=(JobState.RUNNING,), limit=_MAX_RUNNING))
+        leases = {job.lease_id for job in running}
+        await asyncio.to_thread(self.files.sweep, stored=stored, gone=set(spooled) - stored, leases=leases)
         self.running.wake_workers()
 
     async def recover(self, server: str | None = None) -> None:

@@ -21,6 +21,7 @@ from sdrest.core.principal import ANYONE
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.leases import Leases
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.store import JobFilter
@@ -189,11 +190,15 @@ def content_of(job: Job, index: int) -> bytes:
 class QueueServer:
     """One life of a server. Runs in an event loop of its own; :meth:`run` gives it something to do and lets all come to rest."""
 
-    def __init__(self, folder: Path, clock: Clock, *, fuse: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock, *, fuse: int | None = None, name: str = "", lease_seconds: float = 1e6
+    ) -> None:
+        """One with a name is not the only one on the files."""
         self._runner = asyncio.Runner()
-        self._runner.run(self._start(folder, clock, fuse))
+        self._is_alone = not name
+        self._runner.run(self._start(folder, clock, fuse, name, lease_seconds))
 
-    async def _start(self, folder: Path, clock: Clock, fuse: int | None) -> None:
+    async def _start(self, folder: Path, clock: Clock, fuse: int | None, name: str, lease_seconds: float) -> None:
         self.database = MortalDatabase(folder / "jobs.sqlite3")
         await self.database.open()
         self.store = ObservedStore(self.database)
@@ -207,12 +212,16 @@ class QueueServer:
             unchecked,
             max_pending=MAX_PENDING,
             allowances=Allowances(user=Allowance(max_pending=MAX_PENDING_OF_USER)),
+            server=name,
             clock=clock,
         )
         self.executor = PacedExecutor(self.files, self.database)
         executors = dict.fromkeys(PICTURE_TYPES, self.executor)
-        # A lease so long that no real time brings a write between those that are told to come.
-        self.worker = Worker("engine", self.service, executors, max_attempts=2, lease_seconds=1e6, clock=clock)
+        self.worker = Worker(
+            "engine", self.service, executors, max_attempts=2, lease_seconds=lease_seconds, clock=clock
+        )
+        #: Not started: a renewal is told to come, as all other writes are.
+        self.leases = Leases(self.service, lease_seconds=lease_seconds, clock=clock)
         self.database.fuse = fuse
         try:
             await self.service.restore()
@@ -229,7 +238,8 @@ class QueueServer:
             while True:
                 counts = await self.store.counts()
                 at_work = self.executor.waiting is not None
-                is_true = counts[JobState.RUNNING] == at_work == (self.worker.current is not None)
+                is_true = (self.worker.current is not None) == at_work
+                is_true = is_true and (not self._is_alone or counts[JobState.RUNNING] == at_work)
                 has_looked = not self.worker._waker.is_set() and not self.store.is_claiming
                 has_nothing = has_looked and (await self.service.is_paused() or not counts[JobState.PENDING])
                 if is_true and (at_work or has_nothing) and not self.database.dead:
@@ -243,6 +253,8 @@ class QueueServer:
         """
 
         async def settled() -> T:
+            if not self._is_alone:
+                self.service.running.wake_workers()  # another may have put jobs there
             try:
                 return await work()
             finally:
