@@ -155,7 +155,6 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     )
     audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
     timings = app[TIMINGS] = SqliteTimings(database)
-    leases = Leases(jobs)
     recorder = TimingRecorder(timings, jobs.broadcast)
     workshop = app[WORKSHOP] = Workshop(engine, files, registry, contexts, memory, adapters)
     residency = app[keys.RESIDENCY] = Residency(
@@ -199,7 +198,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         if settings.delete_incomplete:
             await jobs.clear_pending(ANYONE)
         backgrounds.add(engine.supervisor.loop)
-        loops = (recorder.listener.loop, leases.loop, *(worker.loop for worker in workers), residency.loop)
+        loops = (recorder.listener.loop, Leases(jobs).loop, *(worker.loop for worker in workers), residency.loop)
         async with backgrounds.running(*loops):
             yield
         await engine.stop()

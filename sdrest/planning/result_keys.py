@@ -1,7 +1,8 @@
 """Answering a request that was answered before: the same parameters and seed on the same files give the same bytes.
 
-The key of a result is a digest of everything that shapes it; where one of these things is not known, there is no key and the
-picture is made. Every reuse is a job of its own, with files of its own: deleting either job leaves the other's alone.
+The key of a result is a digest of everything that shapes it; of files that is what is in them, not where they lie. Where one of
+these things is not known, there is no key and the picture is made. Every reuse is a job of its own, with files of its own: deleting
+either job leaves the other's alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sdrest.engine import messages
 from sdrest.jobs.submission import Submission
 from sdrest.planning.context_specs import ContextPlan
 from sdrest.planning.loras_and_embeddings import Adapters
+from sdrest.registry.contents import Contents
 
 
 class ResultKeys:
@@ -26,6 +28,7 @@ class ResultKeys:
     def __init__(self, engine: Callable[[], messages.Ready | None], *, enabled: bool) -> None:
         self._engine = engine
         self._enabled = enabled
+        self._contents = Contents()
 
     def of(
         self,
@@ -42,16 +45,16 @@ class ResultKeys:
         ready = self._engine()
         if not self._enabled or not submission.reuse or parameters.seed == RANDOM_SEED or ready is None:
             return ""
-        files = [*plan.spec.files, *adapters.embeddings, *((item.path, item.path) for item in adapters.loras)]
-        files += [(str(path), str(path)) for path in upscalers]
+        files = [*plan.spec.files, *adapters.embeddings, *(("lora", item.path) for item in adapters.loras)]
+        files += [("upscaler", str(path)) for path in upscalers]
         try:
-            states = [(name, path, _state(path)) for name, path in files]
+            contents = [(role, self._contents.of(path)) for role, path in files]
         except OSError:
             return ""
         parts = {
             "type": submission.type,
             "parameters": to_json(parameters),
-            "files": states,
+            "files": contents,
             "options": plan.spec.options,
             "pictures": [
                 (field, [(picture.mode, picture.size, hashlib.sha256(picture.tobytes()).digest()) for picture in items])
@@ -60,8 +63,3 @@ class ResultKeys:
             "made_by": (__version__, ready.version, ready.commit, ready.system_info),
         }
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
-
-
-def _state(path: str) -> tuple[int, int]:
-    found = Path(path).stat()
-    return found.st_size, found.st_mtime_ns
