@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest.core.job import Job, JobType
 from sdrest.core.parameters import GenerationParameters, to_json
+from sdrest.jobs.store import PAUSED_KEY
 from sdrest.web.http.keys import JOBS
 
 Client = TestClient[Any, Any]
@@ -25,6 +26,16 @@ async def fill(client: Client, *more: Job) -> None:
     await asyncio.gather(*(store.add(item, max_pending=2 * WAITING) for item in (*waiting, *more)))
 
 
+async def claim_next(client: Client) -> Job:
+    """Take the next job from the paused queue, before any worker looks at it."""
+    store = client.app[JOBS].store
+    await store.set_value(PAUSED_KEY, False)
+    claimed: Job | None = await store.claim([JobType.TXT2IMG], now=datetime.now(UTC), lease_seconds=60, worker="test")
+    await store.set_value(PAUSED_KEY, True)
+    assert claimed is not None
+    return claimed
+
+
 def job(name: str, **fields: Any) -> Job:
     return Job(
         id=name,
@@ -37,9 +48,7 @@ def job(name: str, **fields: Any) -> Job:
 
 async def test_the_running_job_is_told_behind_any_number_of_older_ones_that_wait(client: Client) -> None:
     await fill(client, job("bobs", principal="bob", priority=1, origin={"task_id": "task-7"}))
-    claimed = await client.app[JOBS].store.claim([JobType.TXT2IMG], now=NOW, lease_seconds=60, worker="test")
-    assert claimed is not None
-    assert claimed.id == "bobs"
+    assert (await claim_next(client)).id == "bobs"
     status = await (await client.get("/api/queue/status")).json()
     assert status["current"]["job_id"] == "bobs"
     assert status["jobs"][0]["job_id"] == "bobs"
@@ -55,6 +64,4 @@ async def test_first_is_before_all_that_wait(client: Client) -> None:
     await store.prioritise("waiting-0", 50)
     reply = await client.post("/ui/jobs/last/move", data={"to": "first"}, allow_redirects=False)
     assert reply.status == 303
-    claimed = await store.claim([JobType.TXT2IMG], now=NOW, lease_seconds=60, worker="test")
-    assert claimed is not None
-    assert claimed.id == "last"
+    assert (await claim_next(client)).id == "last"

@@ -1,8 +1,55 @@
-"""Two migrations of one number would leave databases without one of them."""
+"""Databases of earlier versions go on being used."""
 
 from __future__ import annotations
 
+import sqlite3
+from datetime import UTC, datetime
 from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from sdrest.core.job import JobState
+from sdrest.storage.sqlite.database import Database
+from sdrest.storage.sqlite.jobs import SqliteJobStore
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def database_of(version: int, file: Path) -> sqlite3.Connection:
+    """A database as the version with so many migrations left it."""
+    connection = sqlite3.connect(file)
+    folder = resources.files("sdrest.storage.sqlite").joinpath("migrations")
+    for item in sorted(folder.iterdir(), key=lambda item: item.name):
+        if item.name.endswith(".sql") and int(item.name.split("_")[0]) <= version:
+            connection.executescript(item.read_text(encoding="utf-8"))
+    connection.execute(f"PRAGMA user_version = {version}")
+    return connection
+
+
+@pytest.mark.parametrize("version", range(1, 9))
+async def test_jobs_of_an_earlier_version_are_there_and_what_it_left_running_is_queued_again(
+    version: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "jobs.sqlite3"
+    old = database_of(version, file)
+    columns = (
+        "id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, outputs, warnings"
+    )
+    for name, state in (("ran", "running"), ("waited", "pending"), ("ended", "completed")):
+        values = (name, "txt2img", state, "ann", 0, "{}", "m", "Model", 1, NOW.isoformat(), "[]", "[]", "", "", "{}")
+        old.execute(
+            f"INSERT INTO jobs ({columns}, idempotency_key, webhook_url, origin) VALUES ({'?, ' * 14}?)", values
+        )
+    old.commit()
+    old.close()
+    database = Database(file)
+    await database.open()
+    store = SqliteJobStore(database)
+    (ran,) = await store.recover(NOW, 10, server="")
+    assert (ran.id, ran.state, ran.lease_id) == ("ran", JobState.PENDING, "")
+    assert await store.counts("ann") == dict.fromkeys(JobState, 0) | {JobState.PENDING: 2, JobState.COMPLETED: 1}
+    await database.close()
 
 
 def test_migrations_are_numbered_from_one_without_gaps() -> None:
