@@ -21,6 +21,7 @@ _MODULES: Final = (
     "a1111.progress",
     "a1111.routes",
     "openai.images",
+    "openai.responses",
     "openai.videos",
     "sdcpp.routes",
     "server_b",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from sdrest.core import bounds
 from sdrest.web.http.bodies import LooseBody
@@ -61,12 +61,8 @@ Background = Annotated[Literal["auto", "opaque", "transparent"], BeforeValidator
 OutputFormat = Annotated[Literal["png", "jpeg", "webp"], BeforeValidator(_format)]
 
 
-class OpenAIBody(LooseBody):
-    """What all requests for pictures and videos may have."""
-
-    prompt: str = Field("", description="What it should show.")
-    model: str = Field("", description="Any name of a model; OpenAI's own names mean the default one.")
-    size: Size = None
+class SentBody(LooseBody):
+    """A body in which a field that holds nothing counts as not sent."""
 
     @model_validator(mode="before")
     @classmethod
@@ -77,10 +73,16 @@ class OpenAIBody(LooseBody):
         return {name: value for name, value in values.items() if value is not None and value != ""}
 
 
-class PictureOptions(BaseModel):
-    """How a finished picture is handed over; the fields that the tool of the Responses API has as well."""
+class OpenAIBody(SentBody):
+    """What all requests for pictures and videos may have."""
 
-    model_config = ConfigDict(extra="allow")
+    prompt: str = Field("", description="What it should show.")
+    model: str = Field("", description="Any name of a model; OpenAI's own names mean the default one.")
+    size: Size = None
+
+
+class PictureOptions(SentBody):
+    """How a finished picture is handed over; the fields that the tool of the Responses API has as well."""
 
     quality: Quality = Field("auto", description="low, high: half, one and a half times the model's own steps.")
     background: Background = Field("auto", description="Models here paint opaque pictures.")
@@ -103,3 +105,29 @@ class VideoBody(OpenAIBody):
     seconds: float | None = Field(
         None, gt=0, le=bounds.OPENAI_SECONDS, allow_inf_nan=False, description="Its length; sets the number of frames."
     )
+
+
+class ImageTool(PictureOptions):
+    """The tool ``image_generation`` of the Responses API. Generation parameters may stand beside its fields."""
+
+    model: str = Field("", description="Goes before the response's model.")
+    size: Size = None
+    action: Annotated[Literal["auto", "generate", "edit"], BeforeValidator(_lower)] = Field(
+        "auto", description="generate passes pictures over, edit needs one, auto edits where there is one."
+    )
+    input_image_mask: dict[str, Any] | None = Field(None, description="image_url or file_id of a mask.")
+
+
+class ResponseBody(SentBody):
+    """A request for a response. It must ask for a picture: there is no text model here."""
+
+    model: str = Field("", description="Any name of a model; OpenAI's own names mean the default one.")
+    input: str | list[dict[str, Any]] = Field("", description="The conversation; the last message of the user counts.")
+    tools: list[dict[str, Any]] = Field([], description="image_generation must be among them; others are passed over.")
+    tool_choice: str | dict[str, Any] = "auto"
+    previous_response_id: str = Field("", description="The response whose picture is to be changed.")
+    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] = Field(
+        default_factory=dict, max_length=16
+    )
+    stream: bool = Field(False, description="Answer with events.")
+    background: bool = Field(False, description="Answer at once; the response is to be asked for.")

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
-from PIL import Image
 
-from sdrest.core.architecture import Architecture
 from sdrest.core.errors import InvalidInput
 from sdrest.core.job import Job
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import GenerationParameters
 from sdrest.web.dialects.openai import replies
 from sdrest.web.dialects.openai.bodies import ImageBody
+from sdrest.web.dialects.openai.editing import edited, edits_by_reference
 from sdrest.web.dialects.openai.inputs import (
     Request,
     model_name,
     picture_values,
     read_request,
-    repaint_mask,
-    repeated,
-    transparency,
 )
+from sdrest.web.dialects.openai.repeats import submitted_once
+from sdrest.web.dialects.openai.streams import wants_event
 from sdrest.web.http.keys import JOBS, MODELS
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.results import wait_until_completed
-from sdrest.web.requests.submission import Mode, Pictures, chosen_model, submitted
+from sdrest.web.requests.submission import Mode, Pictures, chosen_model
 
-#: Architectures that take a picture with an instruction as a reference, instead of painting over it.
-_EDITING: Final = frozenset({Architecture.FLUX2, Architecture.FLUX2_KLEIN, Architecture.QWEN_IMAGE})
-_EDITING_NAMES: Final = re.compile(r"kontext|edit|pix2pix", re.IGNORECASE)
 _VARIATION_STRENGTH: Final = 0.6
-_MODE: Final = Mode.loose("openai", GenerationParameters, {"batch_count": "n", "width": "size", "height": "size"})
+MODE: Final = Mode.loose("openai", GenerationParameters, {"batch_count": "n", "width": "size", "height": "size"})
 
 _FILES: Final = ("image", "mask")
 _ERROR: Final = dict[str, dict[str, Any]]
@@ -56,30 +49,25 @@ async def _answer(
     """
     body = incoming.body
     form = replies.asked_format(body, replies.response_format(body))
+    warnings = replies.passed_over(body)
+
+    async def submit() -> Job:
+        return await submitted_once(request, MODE, values, incoming.digest, pictures=pictures, warnings=warnings)
+
     if not body.stream:
-        job = await _submitted(request, incoming, values, pictures)
+        job = await submit()
         return await replies.images_reply(request, await wait_until_completed(request, job), form)
     if body.partial_images:
         values.setdefault("preview", "proj")
     broadcast = request.app[JOBS].broadcast
-    events = broadcast.subscribe(replies.wants_event)
+    events = broadcast.subscribe(wants_event)
     try:
-        job = await _submitted(request, incoming, values, pictures)
+        job = await submit()
         return await replies.stream_reply(
             request, job, form, partial_images=body.partial_images, kind=kind, events=events
         )
     finally:
         broadcast.unsubscribe(events)
-
-
-async def _submitted(
-    request: web.Request, incoming: Request[ImageBody], values: Mapping[str, Any], pictures: Pictures
-) -> Job:
-    """The job for a request; the one of its first sending when the client sends it again."""
-    if (earlier := await repeated(request, incoming.digest)) is not None:
-        return earlier
-    origin, warnings = {"request": incoming.digest}, replies.passed_over(incoming.body)
-    return await submitted(request, _MODE, values, pictures=pictures, origin=origin, warnings=warnings)
 
 
 @operation("OpenAI", reply=_IMAGES, body=ImageBody, errors=_SUBMIT_ERRORS, error_schema=_ERROR)
@@ -107,24 +95,11 @@ async def edits(request: web.Request) -> web.StreamResponse:
     if not incoming.pictures.get("image"):
         raise InvalidInput("a picture is needed", field="image")
     values = picture_values(request, incoming.body)
-    by_reference = _edits_by_reference(chosen_model(request, values["model"]))
-    pictures = await asyncio.to_thread(_edited, incoming.pictures, by_reference=by_reference)
+    by_reference = edits_by_reference(chosen_model(request, values["model"]))
+    pictures = await asyncio.to_thread(edited, incoming.pictures, by_reference=by_reference)
     if "mask_image" in pictures:
         values.setdefault("strength", 1.0)
     return await _answer(request, incoming, values, pictures, "image_edit")
-
-
-def _edited(sent: Mapping[str, list[Image.Image]], *, by_reference: bool) -> dict[str, list[Image.Image]]:
-    """The pictures of an edit by parameter; blocks."""
-    images, masks = sent["image"], sent.get("mask", [])
-    if len(masks) > 1:
-        raise InvalidInput("there is one mask, for the first picture", field="mask")
-    mask = repaint_mask(masks[0]) if masks else transparency(images[0]) if len(images) == 1 else None
-    if mask is not None:
-        return {"init_image": [images[0].convert("RGB")], "mask_image": [mask], "ref_images": images[1:]}
-    if len(images) > 1 or by_reference:
-        return {"ref_images": images}
-    return {"init_image": [images[0].convert("RGB")]}
 
 
 @operation(
@@ -139,11 +114,6 @@ async def variations(request: web.Request) -> web.StreamResponse:
     values = {"strength": _VARIATION_STRENGTH, **picture_values(request, incoming.body)}
     picture = await asyncio.to_thread(images[0].convert, "RGB")
     return await _answer(request, incoming, values, {"init_image": [picture]}, "image_variation")
-
-
-def _edits_by_reference(model: Model) -> bool:
-    """Whether the model changes a picture by instruction."""
-    return model.architecture in _EDITING or _EDITING_NAMES.search(model.name) is not None
 
 
 @operation("OpenAI", reply=dict[str, Any], error_schema=_ERROR)

@@ -9,25 +9,23 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from aiohttp import web
-from PIL import Image, ImageChops
+from PIL import Image
 
 from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput, ModelNotFound
-from sdrest.core.job import Job, JobState
 from sdrest.core.model import MAIN_TYPES
 from sdrest.core.parameters import GenerationParameters, limits_of
-from sdrest.jobs.store import JobFilter
 from sdrest.registry.defaults import defaults_of
 from sdrest.web.dialects.openai.bodies import ImageBody, OpenAIBody, whole_number
 from sdrest.web.dialects.sdcpp.fields import parameters_from, take_extra_args
 from sdrest.web.http.bodies import parse_json, read_file, read_object, read_parts, validate
-from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
+from sdrest.web.http.keys import MODELS
 from sdrest.web.requests.pictures import Sent, read_pictures
 from sdrest.web.requests.submission import chosen_model
 
@@ -42,7 +40,7 @@ _PICTURE_FIELDS: Final = {
 }
 #: Names that clients send by habit and that mean no file: the caller's default model is used for them.
 _PRODUCT_NAMES: Final = re.compile(
-    r"(dall-e|gpt-image|chatgpt-image|gpt-4|gpt-5|sora|sd-cpp-local|stable-diffusion)\b.*", re.IGNORECASE
+    r"(dall-e|gpt-image|chatgpt-image|gpt-4|gpt-5|o\d|sora|sd-cpp-local|stable-diffusion)\b.*", re.IGNORECASE
 )
 #: A part that is one of several: ``image[]``, ``image[0]``.
 _LIST_PART: Final = re.compile(r"(\w+)\[(\d{0,4})\]", re.ASCII)
@@ -62,9 +60,6 @@ _ALSO_KNOWN_AS: Final = {
 }
 #: By how much a quality changes the model's own number of steps.
 _STEPS_FACTOR: Final = {"low": 0.5, "high": 1.5, "hd": 1.5}
-#: How long after its submission a job is still taken for the same request sent again.
-_RETRY_WINDOW: Final = timedelta(hours=1)
-_RETRIES_LOOKED_AT: Final = 200
 
 
 B = TypeVar("B", bound=OpenAIBody)
@@ -91,7 +86,7 @@ async def read_request(request: web.Request, kind: type[B]) -> Request[B]:
         fields = await read_object(request)
         sent = {name: list(_texts(fields.pop(name, None))) for name in _PICTURE_FIELDS}
     body = validate(kind, fields)
-    digest = await asyncio.to_thread(_digest, request.path, fields, sent)
+    digest = await asyncio.to_thread(digest_of, request.path, fields, sent)
     pictures: dict[str, list[Image.Image]] = {}
     for name, items in (await read_pictures(request, {name: items for name, items in sent.items() if items})).items():
         pictures.setdefault(_PICTURE_FIELDS[name], []).extend(items)
@@ -117,8 +112,8 @@ async def _read_form(request: web.Request) -> tuple[dict[str, Any], dict[str, li
     return fields, {name: [item for _, item in sorted(items, key=itemgetter(0))] for name, items in sent.items()}
 
 
-def _digest(path: str, fields: Mapping[str, Any], sent: Mapping[str, list[Sent]]) -> str:
-    """The same for the same request sent again."""
+def digest_of(path: str, fields: Mapping[str, Any], sent: Mapping[str, list[Sent]] = MappingProxyType({})) -> str:
+    """The same for the same request sent again; blocks."""
     found = hashlib.sha256(path.encode())
     found.update(msgspec.json.encode(fields, order="sorted"))
     for name, items in sorted(sent.items()):
@@ -152,24 +147,6 @@ def _texts(value: Any) -> Iterator[str]:
                     return
         case _:
             return
-
-
-def repaint_mask(mask: Image.Image) -> Image.Image:
-    """A mask as one channel, white where the picture is to be repainted.
-
-    OpenAI's masks are transparent there; other servers' are white. A mask with any transparent pixel is taken for the former.
-    """
-    inverse = transparency(mask)
-    return mask.convert("L") if inverse is None else inverse
-
-
-def transparency(picture: Image.Image) -> Image.Image | None:
-    """How transparent each pixel is (255: fully); None when the picture is opaque all over."""
-    if "A" not in picture.getbands():
-        return None
-    alpha = picture.getchannel("A")
-    lowest, _ = alpha.getextrema()
-    return ImageChops.invert(alpha) if lowest < 255 else None  # type: ignore[operator]  # one band gives two numbers
 
 
 def plain_values(request: web.Request, body: OpenAIBody) -> dict[str, Any]:
@@ -220,21 +197,3 @@ def model_name(request: web.Request, name: str) -> str:
         if _PRODUCT_NAMES.fullmatch(name):
             return ""
         raise
-
-
-async def repeated(request: web.Request, digest: str) -> Job | None:
-    """The job of the same request sent before, when this one is a repetition.
-
-    The SDK repeats a request by itself after a time-out or a dropped connection, says so in a header, and sends no
-    idempotency key; without this the same picture would be made again while the first one is still being made.
-    """
-    if request.headers.get("X-Stainless-Retry-Count", "0") in {"", "0"}:
-        return None
-    wanted = JobFilter(
-        states=(JobState.PENDING, JobState.RUNNING, JobState.COMPLETED),
-        principal=request[PRINCIPAL].name,
-        created_after=datetime.now(UTC) - _RETRY_WINDOW,
-        limit=_RETRIES_LOOKED_AT,
-    )
-    jobs = await request.app[JOBS].find(wanted, request[PRINCIPAL])
-    return next((job for job in jobs if job.origin.get("request") == digest and not job.cancel_requested_at), None)

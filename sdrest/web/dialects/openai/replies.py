@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import re
 import time
 from collections.abc import Mapping
@@ -14,23 +13,23 @@ from typing import Any, Final
 from aiohttp import web
 
 from sdrest.core.errors import InvalidInput, ModelNotFound, SdrestError
-from sdrest.core.events import Event, JobChanged, JobPreviewed
+from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job, JobState, Output
 from sdrest.jobs.events import Subscription
 from sdrest.outputs.pictures import reencoded
 from sdrest.web.dialects.openai.bodies import ImageBody, PictureOptions
+from sdrest.web.dialects.openai.streams import EventStream, followed, problem_of, streamed
 from sdrest.web.http.errors import status_of
-from sdrest.web.http.keys import JOBS, PRINCIPAL
-from sdrest.web.http.replies import big_reply, json_reply, json_text
-from sdrest.web.requests.audience import in_audience
-from sdrest.web.requests.results import absolute_url, ending_as_error, pictures_of, read_output
+from sdrest.web.http.replies import big_reply, json_reply
+from sdrest.web.requests.results import absolute_url, pictures_of, read_output
 
 #: What a quality is where OpenAI knows three.
 _RESOLVED_QUALITY: Final = {"auto": "medium", "standard": "medium", "hd": "high"}
 #: OpenAI never sends an address for these, and their clients may not be able to follow one to a private network.
 _BASE64_ONLY: Final = re.compile(r"(chatgpt|gpt)-image", re.IGNORECASE)
 _PICTURES: Final = ("init_image", "mask_image", "control_image")
-_BACKGROUND: Final = "opaque"
+#: Of every picture that is made here.
+BACKGROUND: Final = "opaque"
 _NOT_TRANSPARENT: Final = "background: the models here paint opaque pictures, so it is not transparent"
 #: ``code`` of errors whose name there is not the slug here.
 _CODES: Final = {"unauthorized": "invalid_api_key", "queue_full": "rate_limit_exceeded"}
@@ -84,10 +83,10 @@ async def images_reply(request: web.Request, job: Job, form: Format) -> web.Resp
     body = {
         "created": int(job.created_at.timestamp()),
         "data": items,
-        "size": _size(job),
+        "size": size_text(job),
         "quality": form.quality,
         "output_format": form.output_format,
-        "background": _BACKGROUND,
+        "background": BACKGROUND,
         "usage": usage(job),
         "job_id": job.id,
         "model": job.model_name,
@@ -99,13 +98,14 @@ async def images_reply(request: web.Request, job: Job, form: Format) -> web.Resp
 async def _item(request: web.Request, job: Job, output: Output, form: Format) -> dict[str, Any]:
     item: dict[str, Any] = {"seed": output.seed}
     if form.response_format != "url":
-        item["b64_json"] = await asyncio.to_thread(_read_encoded, request, job, output, form)
+        item["b64_json"] = await asyncio.to_thread(read_encoded, request, job, output, form)
     if form.response_format != "b64_json":
         item["url"] = absolute_url(request, job, output)
     return item
 
 
-def _read_encoded(request: web.Request, job: Job, output: Output, form: Format) -> str:
+def read_encoded(request: web.Request, job: Job, output: Output, form: Format) -> str:
+    """Base64 of a finished picture as the client wants it; blocks."""
     return form.encoded(read_output(request, job, output))
 
 
@@ -123,10 +123,16 @@ def usage(job: Job) -> dict[str, Any]:
     }
 
 
-def _size(job: Job) -> str:
+def size_of(job: Job) -> tuple[int, int]:
+    """Width and height of its pictures in pixels."""
     outputs = pictures_of(job)
-    width, height = job.parameters.get("width"), job.parameters.get("height")
-    return f"{outputs[0].width}x{outputs[0].height}" if outputs else f"{width}x{height}"
+    return (outputs[0].width, outputs[0].height) if outputs else (job.parameters["width"], job.parameters["height"])
+
+
+def size_text(job: Job) -> str:
+    """Its size as this API writes it."""
+    width, height = size_of(job)
+    return f"{width}x{height}"
 
 
 async def stream_reply(
@@ -138,66 +144,24 @@ async def stream_reply(
         kind: ``image_generation`` or ``image_edit``, the first part of the events' names.
         events: The job's events, subscribed to before the job was submitted.
     """
-    # Not aiohttp-sse: it answers GET only.
-    stream = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Job-Id": job.id}
-    )
-    await stream.prepare(request)
-    with contextlib.suppress(ConnectionResetError):  # the client went away
-        async with in_audience(request, job):
-            await _tell(request, stream, job, form, partial_images, kind, events)
-            await stream.write_eof()
-    return stream
 
-
-async def _tell(
-    request: web.Request,
-    stream: web.StreamResponse,
-    job: Job,
-    form: Format,
-    partial_images: int,
-    kind: str,
-    events: Subscription,
-) -> None:
-    """Send all events of a job, to its end."""
-    job = await request.app[JOBS].get(job.id, request[PRINCIPAL])
-    if not job.is_finished:
-        job = await _forward(stream, job, form, partial_images, kind, events)
-    if job.state is not JobState.COMPLETED:
-        error = ending_as_error(job)
-        await _send(stream, {"type": "error", **error_body(error, status_of(error))})
-        return
-    for output in pictures_of(job):
-        data = await asyncio.to_thread(_read_encoded, request, job, output, form)
-        made = _event(f"{kind}.completed", data, job, form)
-        await _send(stream, {**made, "usage": usage(job), "seed": output.seed})
-
-
-async def _send(stream: web.StreamResponse, event: dict[str, Any]) -> None:
-    text = await asyncio.to_thread(json_text, event)
-    await stream.write(f"event: {event['type']}\ndata: {text}\n\n".encode())
-
-
-async def _forward(
-    stream: web.StreamResponse, job: Job, form: Format, partial_images: int, kind: str, events: Subscription
-) -> Job:
-    """Send previews at even distances until the job has ended; the job as it ended."""
-    steps, sent = int(job.parameters.get("steps", 1)), 0
-    size = (int(job.parameters["width"]), int(job.parameters["height"]))
-    async for event in events:
-        match event:
-            case JobChanged(job=changed) if changed.id == job.id and changed.is_finished:
-                return changed
-            case JobPreviewed(job_id=job.id, step=step, jpeg=jpeg) if sent < partial_images and step >= (
-                sent + 1
-            ) * steps / (partial_images + 1):
-                data = await asyncio.to_thread(form.encoded, jpeg, size)
-                partial = _event(f"{kind}.partial_image", data, job, form)
-                await _send(stream, {**partial, "partial_image_index": sent})
+    async def tell(stream: EventStream) -> None:
+        sent = 0
+        async for news in followed(request, job, partial_images, events):
+            if isinstance(news, JobPreviewed):
+                data = await asyncio.to_thread(form.encoded, news.jpeg, size_of(job))
+                await stream.send({**_event(f"{kind}.partial_image", data, job, form), "partial_image_index": sent})
                 sent += 1
-            case _:
-                pass
-    return job
+            elif news.state is JobState.COMPLETED:
+                for output in pictures_of(news):
+                    data = await asyncio.to_thread(read_encoded, request, news, output, form)
+                    made = _event(f"{kind}.completed", data, news, form)
+                    await stream.send({**made, "usage": usage(news), "seed": output.seed})
+            else:
+                error = problem_of(news)
+                await stream.send({"type": "error", **error_body(error, status_of(error))})
+
+    return await streamed(request, job, tell)
 
 
 def _event(name: str, data: str, job: Job, form: Format) -> dict[str, Any]:
@@ -205,16 +169,11 @@ def _event(name: str, data: str, job: Job, form: Format) -> dict[str, Any]:
         "type": name,
         "b64_json": data,
         "created_at": int(time.time()),
-        "size": _size(job),
+        "size": size_text(job),
         "quality": form.quality,
-        "background": _BACKGROUND,
+        "background": BACKGROUND,
         "output_format": form.output_format,
     }
-
-
-def wants_event(event: Event) -> bool:
-    """Whether a stream may need an event: all endings and previews, because the job's id is not known yet."""
-    return isinstance(event, JobPreviewed) or (isinstance(event, JobChanged) and event.job.is_finished)
 
 
 def error_body(error: SdrestError, status: int) -> dict[str, Any]:

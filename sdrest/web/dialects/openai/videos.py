@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -16,12 +15,14 @@ from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import VideoParameters
 from sdrest.jobs.store import JobFilter
 from sdrest.web.dialects.openai.bodies import VideoBody, whole_number
-from sdrest.web.dialects.openai.inputs import plain_values, read_request, repeated
+from sdrest.web.dialects.openai.inputs import plain_values, read_request
+from sdrest.web.dialects.openai.removal import remove
+from sdrest.web.dialects.openai.repeats import submitted_once
 from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.submission import Mode, submitted
+from sdrest.web.requests.submission import Mode
 
 _ERROR: Final = dict[str, dict[str, Any]]
 _STATES: Final = {
@@ -60,12 +61,9 @@ async def create(request: web.Request) -> web.Response:
     if body.seconds is not None and "video_frames" not in values:
         # The architectures take 4n + 1 frames.
         values["video_frames"] = round(body.seconds * _rate(values) / 4) * 4 + 1
-    job = await repeated(request, incoming.digest)
-    if job is None:
-        first = incoming.pictures.get("image", ())[:1]
-        pictures = {"init_image": [await asyncio.to_thread(item.convert, "RGB") for item in first]}
-        origin = {"request": incoming.digest}
-        job = await submitted(request, _MODE, values, pictures=pictures, origin=origin)
+    first = incoming.pictures.get("image", ())[:1]
+    pictures = {"init_image": [await asyncio.to_thread(item.convert, "RGB") for item in first]}
+    job = await submitted_once(request, _MODE, values, incoming.digest, pictures=pictures)
     return json_reply(_view(request, job))
 
 
@@ -114,12 +112,7 @@ async def content(request: web.Request) -> web.StreamResponse:
 async def delete(request: web.Request) -> web.Response:
     """Delete a video and its file; one that is not finished is cancelled first."""
     job = await _job(request)
-    jobs, principal = request.app[JOBS], request[PRINCIPAL]
-    if not job.is_finished:
-        with contextlib.suppress(Conflict):  # it ended in between
-            await jobs.cancel(job.id, principal)
-        await jobs.wait(job.id, principal, request.app[SETTINGS].sync_timeout_seconds)
-    await jobs.remove(job.id, principal)
+    await remove(request, job)
     return json_reply({"id": job.id, "object": "video.deleted", "deleted": True})
 
 

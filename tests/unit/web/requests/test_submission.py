@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sdrest.core.errors import InvalidInput
-from sdrest.web.dialects.openai.inputs import repaint_mask
+from sdrest.web.dialects.openai.editing import repaint_mask
 from sdrest.web.dialects.sdcpp.fields import parameters_from, take_extra_args
 from sdrest.web.requests.submission import loosened, loras
 
