@@ -70,6 +70,7 @@ from sdrest.web.requests.job_views import webhook_body
 from sdrest.web.requests.pictures import FETCHER
 from sdrest.web.requests.submission import WEBHOOK_GUARD
 from sdrest.web.requests.uploads import INCOMING, UPLOADS
+from sdrest.web.ui.offers import ADAPTERS
 from sdrest.web.ui.setup import add_ui
 from sdrest.work.downloads.executor import DownloadExecutor
 from sdrest.work.downloads.hubs import Hubs
@@ -130,7 +131,7 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
     threads = settings.threads or usable_cores()
     contexts = ContextBuilder(registry, threads=threads)
-    adapters = AdapterFinder(registry, Embeddings(registry, settings.data_dir / "embeddings"))
+    adapters = app[ADAPTERS] = AdapterFinder(registry, Embeddings(registry, settings.data_dir / "embeddings"))
     memory = MemoryPlanner(
         settings.data_dir / "memory.json",
         budget_bytes=settings.memory_budget_bytes,

@@ -1,6 +1,32 @@
-// Picking two pictures to compare, and the slider that lays one over the other.
+// Picking two pictures to compare, the slider that lays one over the other, and the place in the gallery to come back to.
 "use strict";
 (() => {
+  // What was scrolled through is kept while a picture is looked at: pages are not to be cached, so the browser itself forgets them.
+  const key = "sdrest.gallery", most = 2_000_000;
+  const tiles = document.getElementById("tiles");
+  const read = () => { try { return JSON.parse(sessionStorage.getItem(key)); } catch { return null; } };
+  const write = (value) => { try { sessionStorage.setItem(key, JSON.stringify(value)); } catch { /* no room: the place is lost */ } };
+  if (tiles) {
+    const kept = read();
+    const isBack = performance.getEntriesByType("navigation")[0]?.type === "back_forward" || kept?.isWanted;
+    if (isBack && kept.address === location.href) {
+      history.scrollRestoration = "manual";
+      tiles.innerHTML = kept.html;
+      htmx.process(tiles);
+      scrollTo(0, kept.top);
+      // Deleted meanwhile.
+      tiles.addEventListener("error", (event) => event.target.closest(".gallery-item")?.remove(), true);
+    }
+    addEventListener("pagehide", () => {
+      const html = tiles.innerHTML;
+      if (html.length < most) write({ address: location.href, html, top: scrollY });
+    });
+  }
+  document.querySelector("[data-to-gallery]")?.addEventListener("click", (event) => {
+    const kept = read();
+    if (kept?.address === event.currentTarget.href) write({ ...kept, isWanted: true });
+  });
+
   const bar = document.getElementById("compare");
   if (bar) {
     const chosen = () => [...document.querySelectorAll("input[name=p]:checked")];

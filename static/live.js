@@ -4,12 +4,14 @@
   const body = document.body;
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-  for (const element of all("[data-needs-script]")) element.hidden = false;
+  const unveil = (root) => { for (const element of all("[data-needs-script]", root)) element.hidden = false; };
+  unveil(document);
+  body.addEventListener("htmx:load", (event) => unveil(event.detail.elt));
 
   // ---- the stream
   const lost = document.querySelector("[data-live]");
   let source = null;
-  const tell = (name) => body.dispatchEvent(new CustomEvent(name, { bubbles: false }));
+  const tell = (name, detail) => body.dispatchEvent(new CustomEvent(name, { bubbles: false, detail }));
   // States of jobs that the stream told of. A card that was fetched just before and put in just after is stale: it is fetched again.
   const states = new Map();
   body.addEventListener("htmx:afterSettle", () => {
@@ -24,6 +26,7 @@
     let opened = false;
     source.addEventListener("hello", () => {
       lost.hidden = true;
+      heard(null);
       // What happened while there was no stream is fetched, not guessed: at first only what may have changed since the page was made.
       if (opened || document.documentElement.dataset.slept) refresh();
       else for (const card of all('[data-job]:is([data-state="pending"], [data-state="running"])')) tell(`sdrest-job-${card.dataset.job}`);
@@ -31,7 +34,8 @@
     });
     source.onerror = () => { lost.hidden = false; };
     source.addEventListener("progress", (event) => {
-      const data = JSON.parse(event.data);
+      const data = heard(event);
+      tell("sdrest-progress", data);
       for (const card of cards(data.job)) {
         const bar = card.querySelector("[data-progress]");
         if (!bar) { tell(`sdrest-job-${data.job}`); continue; }
@@ -42,16 +46,17 @@
       }
     });
     source.addEventListener("preview", (event) => {
-      const data = JSON.parse(event.data);
+      const data = heard(event);
+      tell("sdrest-preview", data);
       for (const card of cards(data.job)) {
-        const preview = card.querySelector("[data-preview]");
-        if (!preview) continue;
-        preview.querySelector("img").src = data.image;
-        preview.hidden = false;
+        const image = card.querySelector("[data-preview]");
+        if (!image) continue;
+        image.src = data.image;
+        image.hidden = false;
       }
     });
     source.addEventListener("output", (event) => {
-      const data = JSON.parse(event.data);
+      const data = heard(event);
       for (const card of cards(data.job)) {
         const made = card.querySelector("[data-made]");
         if (!made || !data.type.startsWith("image/")) continue;
@@ -63,14 +68,35 @@
       }
     });
     source.addEventListener("job", (event) => {
-      const data = JSON.parse(event.data);
+      const data = heard(event);
+      tell("sdrest-job", data);
       states.set(data.job, data.state);
       tell(`sdrest-job-${data.job}`);
       tell("sdrest-jobs");
       if (data.state === "completed") tell("sdrest-finished");
       if (cards(data.job).length && data.text && data.state !== "running") announce(data.text);
     });
-    source.addEventListener("model", () => tell("sdrest-models"));
+    source.addEventListener("model", () => { heard(null); tell("sdrest-models"); });
+    source.addEventListener("beat", () => heard(null));
+  }
+
+  // A network that is cut says nothing: the server's heartbeat does, by staying away.
+  const silenceMs = 40_000;
+  let silence = 0;
+  function heard(event) {
+    clearTimeout(silence);
+    silence = setTimeout(() => {
+      if (!source) return;
+      lost.hidden = false;
+      close();
+      open();
+    }, silenceMs);
+    return event && JSON.parse(event.data);
+  }
+  function close() {
+    clearTimeout(silence);
+    source?.close();
+    source = null;
   }
 
   function refresh() {
@@ -79,28 +105,38 @@
     for (const card of all("[data-job]")) tell(`sdrest-job-${card.dataset.job}`);
   }
 
-  // A browser allows few connections to one server: hidden pages give theirs back.
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) {
-      document.documentElement.dataset.slept = "yes";
-      source?.close();
-      source = null;
-    } else open();
-  });
+  // A browser allows few connections to one server: hidden pages give theirs back, unless they wait for a job to tell of its end.
+  const isAwaited = () => all('[data-job]:is([data-state="pending"], [data-state="running"])').length > 0;
+  function rest() {
+    if (!document.hidden || isAwaited()) return;
+    document.documentElement.dataset.slept = "yes";
+    close();
+  }
+  document.addEventListener("visibilitychange", () => { if (document.hidden) rest(); else open(); });
+  body.addEventListener("htmx:afterSettle", rest);
   if (!document.hidden) open();
 
   // ---- notices
   const notices = document.getElementById("notices");
-  function announce(text, isError = false) {
+  // Errors and what offers an action are seen; the rest is for screen readers, since the page shows it too.
+  function announce(text, isError = false, action = null) {
     const note = document.createElement("div");
-    note.className = isError ? "notice notice-error" : "visually-hidden";
+    note.className = isError ? "notice notice-error" : action ? "notice" : "visually-hidden";
     note.textContent = text;
+    if (action) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "small";
+      button.textContent = action.label;
+      button.addEventListener("click", () => { note.remove(); action.run(); });
+      note.append(" ", button);
+    }
     notices.append(note);
-    setTimeout(() => note.remove(), isError ? 8000 : 3000);
+    setTimeout(() => note.remove(), action ? 15_000 : isError ? 8000 : 3000);
   }
   new MutationObserver((changes) => {
     for (const change of changes) for (const node of change.addedNodes)
-      if (node.classList?.contains("notice")) setTimeout(() => node.remove(), 8000);
+      if (node.classList?.contains("notice") && !node.querySelector("button")) setTimeout(() => node.remove(), 8000);
   }).observe(notices, { childList: true });
   body.addEventListener("htmx:sendError", () => announce("The server does not answer.", true));
   window.sdrest = { announce };
@@ -128,7 +164,7 @@
 
   // ---- copying
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
+    const button = event.target.closest("[data-copy], [data-copy-from]");
     if (!button) return;
     const text = button.dataset.copy || document.getElementById(button.dataset.copyFrom)?.textContent || "";
     try { await navigator.clipboard.writeText(text); } catch {

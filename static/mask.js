@@ -10,7 +10,7 @@
   const maskInput = document.getElementById("f-mask_image");
   const size = painter.querySelector("[data-size]"), feather = painter.querySelector("[data-feather]");
   const undoButton = painter.querySelector("[data-undo]");
-  const longestSide = 2048, keptStrokes = 12, paint = "rgb(20, 190, 170)";
+  const longestSide = 2048, keptStrokes = 20, paint = "rgb(20, 190, 170)";
   const past = [];
   let tool = "brush", last = null;
 
@@ -32,18 +32,34 @@
     painter.classList.add("has-picture");
     size.value = Math.max(8, Math.round(base.width / 12));
   }
-  function load(url) {
+  function load(url, maskUrl) {
     const image = new Image();
-    image.onload = () => { begin(image); if (url.startsWith("blob:")) URL.revokeObjectURL(url); };
+    image.onload = () => {
+      begin(image);
+      if (url.startsWith("blob:")) URL.revokeObjectURL(url);
+      if (maskUrl) loadMask(maskUrl);
+    };
+    image.src = url;
+  }
+  // A mask file is white where the picture will change; on the canvas that is paint on nothing.
+  function loadMask(url) {
+    const image = new Image();
+    image.onload = () => {
+      const target = context(mask);
+      target.drawImage(image, 0, 0, mask.width, mask.height);
+      const pixels = target.getImageData(0, 0, mask.width, mask.height);
+      for (let at = 0; at < pixels.data.length; at += 4) pixels.data.set([20, 190, 170, pixels.data[at]], at);
+      target.putImageData(pixels, 0, 0);
+    };
     image.src = url;
   }
   pictureBox.addEventListener("sdrest-picture", (event) => {
-    if (event.detail.kept) return;
+    if (event.detail.exact) return;
     if (event.detail.file) load(URL.createObjectURL(event.detail.file));
     else { painter.classList.remove("has-picture"); base.width = mask.width = 0; give(maskInput, null); }
   });
-  const reference = pictureBox.querySelector("[type=hidden]");
-  if (reference.dataset.url) load(reference.dataset.url);
+  const [reference, maskReference] = [pictureBox, document.querySelector("[data-mask-file]")].map((box) => box.querySelector("[type=hidden]"));
+  if (reference) load(reference.dataset.url, maskReference?.dataset.url);
 
   // ---- giving files to the form
   function give(input, blob, name) {
@@ -78,21 +94,38 @@
     small.drawImage(mask, 0, 0, 64, 64);
     return !small.getImageData(0, 0, 64, 64).data.some((value, index) => index % 4 === 3 && value > 0);
   }
-  // Encoding takes a moment: what was drawn since then wins.
+  // Encoding takes a moment: what was drawn since then wins, and who sends the form waits for it.
   let version = 0;
+  let pending = Promise.resolve();
+  const encoded = (canvas) => new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   function changed() {
     const mine = ++version;
     if (isEmpty()) { give(maskInput, null); return; }
-    exported().toBlob((blob) => { if (mine === version) give(maskInput, blob, "mask.png"); }, "image/png");
+    pending = Promise.all([pending, encoded(exported()).then((blob) => { if (mine === version) give(maskInput, blob, "mask.png"); })]);
   }
+  document.body.addEventListener("htmx:confirm", (event) => {
+    if (event.detail.elt !== form || !isReady()) return;
+    event.preventDefault();
+    if (last) { last = null; changed(); }
+    pending.then(() => event.detail.issueRequest());
+  });
 
   // ---- painting
-  function remember() {
+  function copyOf(canvas) {
     const copy = document.createElement("canvas");
-    copy.width = mask.width;
-    copy.height = mask.height;
-    context(copy).drawImage(mask, 0, 0);
-    past.push(copy);
+    copy.width = canvas.width;
+    copy.height = canvas.height;
+    if (canvas.width && canvas.height) context(copy).drawImage(canvas, 0, 0);
+    return copy;
+  }
+  function put(canvas, copy) {
+    canvas.width = copy.width;
+    canvas.height = copy.height;
+    context(canvas).drawImage(copy, 0, 0);
+  }
+  // The picture itself is only kept by what changes it.
+  function remember(withPicture = false) {
+    past.push({ mask: copyOf(mask), base: withPicture ? copyOf(base) : null });
     if (past.length > keptStrokes) past.shift();
     undoButton.disabled = false;
   }
@@ -100,9 +133,8 @@
     const before = past.pop();
     undoButton.disabled = !past.length;
     if (!before) return;
-    const target = context(mask);
-    target.clearRect(0, 0, mask.width, mask.height);
-    target.drawImage(before, 0, 0);
+    put(mask, before.mask);
+    if (before.base) { put(base, before.base); givePicture(); }
     changed();
   }
   const place = (event) => {
@@ -164,18 +196,27 @@
   });
 
   // ---- outpainting
+  // The canvas' picture becomes the form's, shown above and as large as it is.
+  function givePicture() {
+    pending = Promise.all([pending, encoded(base).then((blob) => {
+      window.sdrest.give(pictureBox, [new File([blob], "extended.png", { type: "image/png" })], { exact: true });
+    })]);
+  }
   function extend() {
     const side = Object.fromEntries([...painter.querySelectorAll("[data-side]")].map((input) => [input.dataset.side, Math.max(0, Math.round(Number(input.value) || 0))]));
     if (!side.left && !side.right && !side.top && !side.bottom) return;
-    const old = document.createElement("canvas"), oldMask = document.createElement("canvas");
-    for (const [copy, from] of [[old, base], [oldMask, mask]]) { copy.width = from.width; copy.height = from.height; context(copy).drawImage(from, 0, 0); }
-    const w = old.width, h = old.height;
+    remember(true);
+    const { mask: oldMask, base: old } = past.at(-1), w = old.width, h = old.height;
+    // Sizes go in steps: what is missing to the next one is painted too, at a side that grows.
+    const multiple = Number(document.getElementById("model-note")?.dataset.multiple) || 8;
+    const rest = (length) => (multiple - length % multiple) % multiple;
+    if (side.left || side.right) side[side.right ? "right" : "left"] += rest(w + side.left + side.right);
+    if (side.top || side.bottom) side[side.bottom ? "bottom" : "top"] += rest(h + side.top + side.bottom);
     for (const canvas of [base, mask]) { canvas.width = w + side.left + side.right; canvas.height = h + side.top + side.bottom; }
     const target = context(base);
     // The border starts out as the stretched edge of the picture: closer to what will be there than one colour.
     target.drawImage(old, 0, 0, 1, h, 0, side.top, side.left + 1, h);
     target.drawImage(old, w - 1, 0, 1, h, side.left + w - 1, side.top, side.right + 1, h);
-    target.drawImage(old, side.left, side.top, w, h);
     target.drawImage(old, 0, 0, w, h, side.left, side.top, w, h);
     target.drawImage(base, 0, side.top, base.width, 1, 0, 0, base.width, side.top);
     target.drawImage(base, 0, side.top + h - 1, base.width, 1, 0, side.top + h, base.width, side.bottom);
@@ -184,13 +225,7 @@
     border.fillRect(0, 0, mask.width, mask.height);
     border.clearRect(side.left + (side.left ? overlap : 0), side.top + (side.top ? overlap : 0), w - (side.left ? overlap : 0) - (side.right ? overlap : 0), h - (side.top ? overlap : 0) - (side.bottom ? overlap : 0));
     border.drawImage(oldMask, side.left, side.top);
-    past.length = 0;
-    undoButton.disabled = true;
-    base.toBlob((blob) => {
-      give(document.getElementById("f-init_image"), blob, "extended.png");
-      reference.value = "";
-      pictureBox.dispatchEvent(new CustomEvent("sdrest-picture", { bubbles: true, detail: { file: new File([blob], "extended.png"), kept: true } }));
-    }, "image/png");
+    givePicture();
     changed();
     for (const input of painter.querySelectorAll("[data-side]")) input.value = 0;
   }

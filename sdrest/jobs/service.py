@@ -16,6 +16,7 @@ import structlog
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound, SdrestError
 from sdrest.core.events import JobChanged, JobPreviewed, JobRemoved
+from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, JobType, Progress
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
@@ -257,6 +258,15 @@ class JobService:
             raise NotFound(f"no job {job_id}")
         return job
 
+    async def read_input(self, job_id: str, file: str, principal: Principal) -> bytes:
+        """An input picture of a job, as a PNG file; the job's parameters name it.
+
+        Raises:
+            NotFound: as :meth:`get`, or the job has no such picture.
+        """
+        job = await self.get(job_id, principal)
+        return await asyncio.to_thread(lambda: existing(self.files.input_folder(job.id), file).read_bytes())
+
     async def by_key(self, key: str, principal: Principal) -> Job | None:
         """The principal's own job that was submitted with an idempotency key."""
         return await self.store.by_key(principal.name, key)
@@ -414,4 +424,4 @@ class JobService:
 def _demand_permission(principal: Principal, job_type: JobType) -> None:
     needed = Permission.MANAGE_MODELS if job_type in _MANAGING else Permission.GENERATE
     if not principal.may(needed):
-        raise Forbidden(f"{job_type} jobs need the permission {needed!r}", permission=str(needed))
+        raise Forbidden(f"{job_type} jobs need the permission '{needed}'", permission=str(needed))

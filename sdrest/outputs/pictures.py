@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,3 +158,28 @@ def reencoded(data: bytes, file_format: str, quality: int = 100, size: tuple[int
     stream = io.BytesIO()
     picture.save(stream, file_format.upper(), quality=max(1, min(100, quality)), exif=exif)
     return stream.getvalue()
+
+
+def written_parameters(data: bytes) -> str:
+    """The parameters that A1111 or sdrest wrote into a picture file: a text chunk of PNG, the EXIF comment of JPEG and WebP.
+
+    Empty when there are none, or the bytes are no picture. Reads headers, no pixels.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            text = picture.info.get("parameters")
+            if isinstance(text, str):
+                return text
+            comment = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment, b"")
+    except (OSError, ValueError, SyntaxError, struct.error):
+        return ""
+    return _comment_text(comment) if isinstance(comment, bytes) else str(comment)
+
+
+def _comment_text(comment: bytes) -> str:
+    """An EXIF user comment: eight bytes name its encoding. Of Unicode the order of bytes is not told; text is mostly Latin."""
+    code, payload = comment[:8], comment[8:]
+    if code != b"UNICODE\0":
+        return payload.decode(errors="replace").strip("\0")
+    order = "be" if payload[:2].find(b"\0") == 0 else "le"
+    return payload.decode(f"utf-16-{order}", errors="replace").strip("\0")

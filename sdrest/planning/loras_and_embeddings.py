@@ -5,9 +5,11 @@ The library ends the process on a LoRA of another width, which is seen in the he
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +23,7 @@ from sdrest.engine.messages import LoraFile
 from sdrest.planning.embedding_files import Embeddings
 from sdrest.registry.loading import loading_of, resolve_loading
 from sdrest.registry.readers.header import HeaderError
-from sdrest.registry.recognition.lora_fit import LoraFit, check_lora, loaded_shapes
+from sdrest.registry.recognition.lora_fit import LoraFit, Shapes, check_lora, loaded_shapes
 from sdrest.registry.registry import Registry
 
 #: Comparisons kept: each reads two headers.
@@ -88,12 +90,34 @@ class AdapterFinder:
             raise InvalidInput(problems)
         return Adapters(prompt, tuple(files), tuple(embeddings), tuple(vectors))
 
+    def loras_for(self, model: Model) -> list[Model]:
+        """The LoRAs that can be applied to a model. Reads headers: not for the event loop."""
+        weights = self._weights(model)
+        found: list[Model] = []
+        for lora in self._registry.catalogue.of_type(ModelType.LORA):
+            with contextlib.suppress(InvalidInput):
+                if lora.usable and self._fit(lora, model, weights).usable:
+                    found.append(lora)
+        return found
+
+    def embeddings_for(self, model: Model) -> Mapping[str, Model]:
+        """The embeddings whose names are words to a model's text encoders, by name."""
+        if Component.CLIP_L not in {state.requirement.component for state in self._registry.components(model)}:
+            return {}
+        return {
+            embedding.name: embedding
+            for embedding in self._registry.catalogue.of_type(ModelType.EMBEDDING)
+            if embedding.architecture is None
+            or model.architecture is None
+            or embedding.architecture.family is model.architecture.family
+        }
+
     def _lora(self, model: Model, lora: Lora) -> LoraFile:
         found = self._registry.catalogue.resolve(lora.name, ModelType.LORA)
         broken = next((problem.message for problem in found.problems if problem.fatal), None)
         if broken:
             raise InvalidInput(f"{found.name}: {broken}")
-        fit = self._fit(found, model)
+        fit = self._fit(found, model, self._weights(model))
         if not fit.usable:
             # What the names alone point to is only worth telling when nothing else is known.
             tell = found.architecture is not None and not fit.mismatched
@@ -101,13 +125,17 @@ class AdapterFinder:
             raise InvalidInput(f"{found.name} does not fit {model.name}{made_for}: {fit.reason}")
         return LoraFile(path=str(found.path), multiplier=lora.multiplier, high_noise=lora.high_noise)
 
-    def _fit(self, lora: Model, model: Model) -> LoraFit:
+    def _weights(self, model: Model) -> Callable[[], Shapes]:
+        """Shapes of what a LoRA may change in a model, read when they are first wanted."""
+        return functools.cache(lambda: loaded_shapes(self._parts(model)))
+
+    def _fit(self, lora: Model, model: Model, weights: Callable[[], Shapes]) -> LoraFit:
         key = (_state(lora), _state(model))
         # Jobs are checked on several threads: what is kept may be cleared between any two lines.
         fit = self._fits.get(key)
         if fit is None:
             try:
-                fit = check_lora(self._registry.header(lora), loaded_shapes(self._parts(model)), model.architecture)
+                fit = check_lora(self._registry.header(lora), weights(), model.architecture)
             except HeaderError as error:
                 raise InvalidInput(error.message) from None
             if len(self._fits) >= _FITS_KEPT:
@@ -133,15 +161,7 @@ class AdapterFinder:
 
     def _embeddings(self, model: Model, *prompts: str) -> Iterator[tuple[str, Model]]:
         """Embeddings for the model's text encoders whose names occur in the prompts; others are plain words."""
-        if Component.CLIP_L not in {state.requirement.component for state in self._registry.components(model)}:
-            return
-        known = {
-            embedding.name: embedding
-            for embedding in self._registry.catalogue.of_type(ModelType.EMBEDDING)
-            if embedding.architecture is None
-            or model.architecture is None
-            or embedding.architecture.family is model.architecture.family
-        }
+        known = self.embeddings_for(model)
         used = set[str]().union(*(words_in(prompt, known) for prompt in prompts))
         for name in sorted(used):
             yield name, known[name]

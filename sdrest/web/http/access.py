@@ -87,5 +87,5 @@ async def check_permission(request: web.Request, handler: Handler) -> web.Stream
     if needs_caller(request) and request.match_info.http_exception is None:
         needed = permission_of(request.method, request.match_info.handler)
         if not request[PRINCIPAL].may(needed):
-            raise Forbidden(f"this needs the permission {needed!r}", permission=str(needed))
+            raise Forbidden(f"this needs the permission '{needed}'", permission=str(needed))
     return await handler(request)

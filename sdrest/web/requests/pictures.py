@@ -1,5 +1,7 @@
 """Pictures in requests: base64 text, ``data:`` URLs, http(s) URLs, ``job:<id>/<file>`` references to earlier outputs, and files.
 
+``job:<id>/input/<file>`` is a picture that an earlier job was given.
+
 All pictures of a request are read together: first their headers, so that a picture or a result that is too large is refused before
 any memory is spent on it, then the pixels, as soon as the server has room for them (:mod:`sdrest.web.http.room`). All of it on
 threads.
@@ -31,6 +33,9 @@ FETCHER: Final = web.AppKey("fetcher", Fetcher)
 Size = tuple[int, int]
 #: A picture as a client sent it: one of the texts above, or the bytes of a file.
 Sent = str | bytes
+
+#: Begins the file's name in a reference to a picture that a job was given.
+INPUT_PREFIX: Final = "input/"
 
 _DATA_URL: Final = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.ASCII)
 _URLS: Final = ("http://", "https://")
@@ -174,6 +179,8 @@ def _decoded(opened: Mapping[str, Sequence[_Opened]], max_pixels: int) -> dict[s
 async def _job_output(request: web.Request, reference: str, field: str) -> bytes:
     job_id, _, file = reference.partition("/")
     try:
+        if file.startswith(INPUT_PREFIX):
+            return await request.app[JOBS].read_input(job_id, file.removeprefix(INPUT_PREFIX), request[PRINCIPAL])
         job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
         if file not in {output.file for output in job.outputs}:
             raise NotFound(f"job {job_id} has no output {file!r}")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS, PreviewMode, Sampler, Scheduler
 from sdrest.core.parameters import limits_of
-from sdrest.web.ui.labels import AUTOMATIC, FIELD_UNITS, PREVIEW_LABELS, field_label
+from sdrest.web.ui.labels import AUTOMATIC, FIELD_HELP, FIELD_UNITS, PREVIEW_LABELS, field_label
 
 
 class Kind(StrEnum):
@@ -61,6 +61,20 @@ class Field:
     def id(self) -> str:
         """The element's id."""
         return "f-" + self.name.replace(".", "-")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is a picker of files with nothing to pick."""
+        return (
+            bool(self.model_type)
+            and not any(option.value for option in self.options)
+            and not (self.value or self.error)
+        )
+
+    @property
+    def is_stray(self) -> bool:
+        """Whether it is a picker whose value is none of its choices: a file that is not here, or does not fit the model."""
+        return bool(self.model_type and self.value) and all(option.value != self.value for option in self.options)
 
     @property
     def is_on(self) -> bool:
@@ -125,11 +139,13 @@ def _field(name: str, item: dataclasses.Field[Any], hint: Any, model_options: Ma
     kind, step, options = drawn_as(name, hint, picture=limits.picture)
     if limits.model_type:
         kind = Kind.CHOICE
-        options = (Option("", AUTOMATIC), *model_options.get(limits.model_type, ()))
+        # Nothing can be chosen by itself where a picture is given for one model of several.
+        first = () if name == "control_net_model" else (Option("", AUTOMATIC),)
+        options = (*first, *model_options.get(limits.model_type, ()))
     return Field(
         name=name,
         label=field_label(name),
-        help=limits.help,
+        help=FIELD_HELP.get(name, limits.help),
         kind=kind,
         unit=FIELD_UNITS.get(name, ""),
         minimum=limits.ge,

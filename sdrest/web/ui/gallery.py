@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -14,21 +15,27 @@ from aiohttp import web
 from sdrest.core.errors import InvalidInput, NotFound
 from sdrest.core.job import TERMINAL_STATES, Job, Output
 from sdrest.core.model import MAIN_TYPES
+from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.job_cards import parameter_rows, picture_of, pictures_of
 from sdrest.web.ui.page_contexts import ComparePage, GalleryPage, PicturePage
-from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
+from sdrest.web.ui.rendering import is_htmx, page, part, see
 from sdrest.web.ui.tabs import TABS
 
+GALLERY: Final = "/ui/gallery"
 #: Jobs on one page of the gallery.
 _PAGE_LENGTH: Final = 48
 _LISTED_MODELS: Final = 300
 
 
 async def show(request: web.Request) -> web.Response:
-    """Finished pictures, newest first; for htmx the next page's tiles, or with ``HX-Target: gallery`` a fresh list."""
+    """Finished pictures, newest first; for htmx only tiles, or with ``HX-Target: gallery`` a fresh list.
+
+    Pages begin behind the last picture of the page before (``older``), so that what is made meanwhile moves none; ``newer`` asks
+    for what was made since.
+    """
     context = await _page(request)
     if is_htmx(request):
         whole = request.headers.get("HX-Target") == "gallery"
@@ -49,14 +56,18 @@ async def show_picture(request: web.Request) -> web.Response:
         size_bytes=output.size_bytes,
         previous=newer,
         next=older,
+        query=address("", _sought(request).query),
+        can_generate=request[PRINCIPAL].may(Permission.GENERATE),
     )
     return page(request, "picture.html", context)
 
 
 async def delete(request: web.Request) -> web.StreamResponse:
-    """Delete a job with all of its files."""
-    await request.app[JOBS].remove(request.match_info["job_id"], request[PRINCIPAL])
-    return see(request, "/ui/gallery")
+    """Delete a job with all of its files, and go on to the next older picture of those sought."""
+    jobs, principal, job_id = request.app[JOBS], request[PRINCIPAL], request.match_info["job_id"]
+    newer, older = await _neighbours(request, await jobs.get(job_id, principal))
+    await jobs.remove(job_id, principal)
+    return see(request, older or newer or address(GALLERY, _sought(request).query))
 
 
 async def compare(request: web.Request) -> web.Response:
@@ -98,65 +109,89 @@ async def _output(request: web.Request, name: str) -> tuple[Job, Output]:
     return job, output
 
 
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """What the address of the gallery, or of a picture in it, restricts it to; ``query`` is that part of the address."""
+
+    search: str
+    model: str
+    after: str
+    before: str
+    query: Mapping[str, str]
+
+    def filter(self, *, newer: datetime | None = None, older: datetime | None = None, **how: Any) -> JobFilter:
+        """The jobs sought, of these only the ones made after ``newer`` and before ``older``."""
+        first, last = _day(self.after), _day(self.before)
+        until = last + timedelta(days=1) if last else None
+        since = newer + timedelta(microseconds=1) if newer else None
+        return JobFilter(
+            states=TERMINAL_STATES,
+            with_outputs=True,
+            search=self.search,
+            model_id=self.model,
+            created_after=max(filter(None, (first, since)), default=None),
+            created_before=min(filter(None, (until, older)), default=None),
+            **how,
+        )
+
+
+def _sought(request: web.Request) -> _Sought:
+    query = request.query
+    found = {name: query.get(name, "") for name in ("search", "model", "after", "before")}
+    found["search"] = found["search"].strip()[:200]
+    return _Sought(**found, query={name: value for name, value in found.items() if value})
+
+
 async def _neighbours(request: web.Request, job: Job) -> tuple[str, str]:
-    """Addresses of the next newer and the next older job's first file; empty at the ends."""
-    jobs, principal = request.app[JOBS], request[PRINCIPAL]
-    moment = timedelta(microseconds=1)
-    newer, older = await asyncio.gather(
-        jobs.find(
-            JobFilter(
-                states=TERMINAL_STATES,
-                with_outputs=True,
-                created_after=job.created_at + moment,
-                newest_first=False,
-                limit=1,
-            ),
-            principal,
-        ),
-        jobs.find(
-            JobFilter(states=TERMINAL_STATES, with_outputs=True, created_before=job.created_at, limit=1), principal
-        ),
+    """Addresses of the next newer and the next older job's first file among those sought; empty at the ends."""
+    jobs, principal, sought = request.app[JOBS], request[PRINCIPAL], _sought(request)
+    found = await asyncio.gather(
+        jobs.find(sought.filter(newer=job.created_at, newest_first=False, limit=1), principal),
+        jobs.find(sought.filter(older=job.created_at, limit=1), principal),
     )
-    first, second = (pictures_of(found[0])[0].detail if found else "" for found in (newer, older))
-    return first, second
+    newer, older = (address(pictures_of(near[0])[0].detail, sought.query) if near else "" for near in found)
+    return newer, older
 
 
 async def _page(request: web.Request) -> GalleryPage:
-    jobs, principal, query = request.app[JOBS], request[PRINCIPAL], request.query
-    number = page_number(request)
-    search, model = query.get("search", "").strip()[:200], query.get("model", "")
-    after, before = _day(query.get("after", "")), _day(query.get("before", ""))
-    wanted = JobFilter(
-        states=TERMINAL_STATES,
-        with_outputs=True,
-        search=search,
-        model_id=model,
-        created_after=after,
-        created_before=before + timedelta(days=1) if before else None,
-        limit=_PAGE_LENGTH,
-        offset=(number - 1) * _PAGE_LENGTH,
-    )
-    found, total = await asyncio.gather(jobs.find(wanted, principal), jobs.count(wanted, principal))
-    kept = {"search": search, "model": model, "after": query.get("after", ""), "before": query.get("before", "")}
-    kept = {name: value for name, value in kept.items() if value}
-    more = number * _PAGE_LENGTH < total
+    jobs, principal, sought = request.app[JOBS], request[PRINCIPAL], _sought(request)
+    newer, older = _moment(request.query.get("newer", "")), _moment(request.query.get("older", ""))
+    wanted = sought.filter(newer=newer, older=older, limit=_PAGE_LENGTH + 1)
+    found, total = await asyncio.gather(jobs.find(wanted, principal), jobs.count(sought.filter(), principal))
+    shown = found[:_PAGE_LENGTH]
+    more = {**sought.query, "older": shown[-1].created_at.isoformat()} if len(found) > _PAGE_LENGTH else {}
+    latest = shown[0].created_at if shown else newer
     mains = request.app[MODELS].catalogue.of_type(MAIN_TYPES)[:_LISTED_MODELS]
     return GalleryPage(
-        pictures=tuple(picture for job in found for picture in pictures_of(job)),
+        pictures=tuple(picture for job in shown for picture in pictures_of(job)),
         total_jobs=total,
-        search=search,
-        model=model,
+        search=sought.search,
+        model=sought.model,
         models=tuple(Option(item.id, item.title or item.name) for item in mains),
-        after=query.get("after", ""),
-        before=query.get("before", ""),
-        page=number,
-        next_href="/ui/gallery?" + urlencode({**kept, "page": number + 1}) if more else "",
-        is_filtered=bool(kept),
+        after=sought.after,
+        before=sought.before,
+        next_href=address(GALLERY, more) if more else "",
+        newer_href=address(GALLERY, {**sought.query, "newer": latest.isoformat()}) if latest and not older else "",
+        query=address("", sought.query),
+        is_filtered=bool(sought.query),
     )
+
+
+def address(path: str, query: Mapping[str, str]) -> str:
+    """A path with a query, where there is one."""
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def _day(text: str) -> datetime | None:
     """Midnight of an ISO date in UTC; None when it is none."""
     with contextlib.suppress(ValueError):
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    return None
+
+
+def _moment(text: str) -> datetime | None:
+    """An ISO time as the pages write it; None when it is none."""
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else None
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -14,13 +13,13 @@ from aiohttp import web
 from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput, NotFound, SdrestError
 from sdrest.core.job import Job, JobState
-from sdrest.core.model import MAIN_TYPES, Model, ModelType, parse_model_types
+from sdrest.core.model import MAIN_TYPES, UPSCALER_TYPES, Model
 from sdrest.core.names import PreviewMode
-from sdrest.core.parameters import GenerationParameters
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.infotext import parse_infotext
+from sdrest.outputs.pictures import written_parameters
 from sdrest.registry.defaults import defaults_of
 from sdrest.registry.loading import missing_components
 from sdrest.web.http.bodies import read_bytes
@@ -28,18 +27,17 @@ from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
 from sdrest.web.requests.engine_views import engine_problem
 from sdrest.web.requests.submission import Pictures, stored, submission
-from sdrest.web.ui.fields import Field, Kind, Option, field_text, form_fields, texts_of
+from sdrest.web.ui.fields import Field, Kind, field_text, form_fields
 from sdrest.web.ui.forms import Posted, body_values, field_errors, read_form, read_form_pictures
-from sdrest.web.ui.infotext_form import form_texts_of_infotext
-from sdrest.web.ui.job_cards import card_of, picture_of, recent_pictures
-from sdrest.web.ui.page_contexts import FieldGroup, GeneratePage, JobCard, LoraChoice, ModelNote, Picture
-from sdrest.web.ui.preset_choices import preset_texts, read_saved
+from sdrest.web.ui.infotext_form import FormTexts, form_texts_of_infotext
+from sdrest.web.ui.job_cards import card_of, film_of
+from sdrest.web.ui.offers import fitting_models, grouped_models, offers_for
+from sdrest.web.ui.page_contexts import FieldGroup, GeneratePage, JobCard, ModelNote, Offers
+from sdrest.web.ui.preset_choices import read_saved
 from sdrest.web.ui.rendering import is_htmx, page, part
+from sdrest.web.ui.reuse import Filling, filling, pictures_named
 from sdrest.web.ui.tabs import TABS, Tab
 
-_RECENT: Final = 12
-#: A picker longer than this is no help; the rest is found on the Models page.
-_LISTED_MODELS: Final = 500
 #: What the page asks for beyond a program's wishes: somebody is watching.
 _PAGE_DEFAULTS: Final = {"preview": str(PreviewMode.PROJ)}
 #: Hidden field: the model with whose defaults the form was drawn.
@@ -47,17 +45,9 @@ _MODEL_FIELD: Final = "drawn_for"
 
 
 async def show(request: web.Request) -> web.Response:
-    """A tab of the Generate page; ``?job=<id>`` fills it with a job's parameters, ``?from=<id>/<file>`` sends it a picture."""
+    """A tab of the Generate page; see :func:`sdrest.web.ui.reuse.filling` for what its address can fill it with."""
     tab = _tab(request)
-    texts, lora_rows = await _reused(request)
-    if request.query.get("model"):
-        texts["model"] = request.query["model"]
-    references = {}
-    source = request.query.get("from", "")
-    if source and tab.pictures:
-        references[tab.pictures[0]] = await _picture(request, source)
-    context = await _page(request, tab, texts, lora_rows=lora_rows, references=references)
-    return page(request, "generate.html", context)
+    return page(request, "generate.html", await _page(request, tab, await filling(request, tab)))
 
 
 async def submit(request: web.Request) -> web.StreamResponse:
@@ -73,22 +63,40 @@ async def submit(request: web.Request) -> web.StreamResponse:
     return web.Response(status=303, headers={"Location": f"/ui/jobs/{job.id}"})
 
 
-async def recent(request: web.Request) -> web.Response:
-    """The strip of the newest pictures."""
-    return part(request, "parts/recent.html", recent=await recent_pictures(request, _RECENT))
+async def film(request: web.Request) -> web.Response:
+    """The strip of the caller's jobs."""
+    return part(request, "parts/film.html", film=await film_of(request))
 
 
 async def model_note(request: web.Request) -> web.Response:
-    """What there is to know about the model that was just picked."""
-    note = await _note(request, request.query.get("model", ""))
-    return part(request, "parts/model_note.html", note=note)
+    """What there is to know about the model that was just picked, and the choices of the form that depend on it."""
+    tab, query = _tab(request), request.query
+    note = await _note(request, query.get("model", ""))
+    offers = await offers_for(request, note.model)
+    weights = query.getall("lora_multiplier", [])
+    fields = form_fields(tab.table, values=query, defaults=note.defaults, errors={}, model_options=offers.parts)
+    return part(
+        request,
+        "parts/model_choices.html",
+        note=note,
+        offers=offers,
+        lora_rows=[row for row in zip(query.getall("lora_name", []), weights, strict=False) if row[0]],
+        fields=[fields[name] for name in tab.field_names if fields[name].model_type],
+        has_loras=tab.has_loras,
+        saved=await asyncio.to_thread(read_saved, request.app[MODELS].catalogue),
+    )
 
 
 async def read_picture_parameters(request: web.Request) -> web.Response:
-    """The form texts that the parameters within an infotext stand for, as JSON."""
-    text = (await read_bytes(request, most=bounds.INFOTEXT)).decode(errors="replace")
-    values = await asyncio.to_thread(lambda: form_texts_of_infotext(parse_infotext(text)))
-    return web.json_response(values, dumps=lambda value: msgspec.json.encode(value).decode())
+    """The form texts and LoRA rows that parameters stand for, as JSON: those within a picture file, or as plain text."""
+    is_picture = request.content_type.startswith("image/")
+    data = await read_bytes(request, most=None if is_picture else bounds.INFOTEXT)
+
+    def read() -> FormTexts:
+        text = written_parameters(data) if is_picture else data.decode(errors="replace")
+        return form_texts_of_infotext(parse_infotext(text[: bounds.INFOTEXT]))
+
+    return web.Response(body=msgspec.json.encode(await asyncio.to_thread(read)), content_type="application/json")
 
 
 def available_tabs(app: web.Application) -> tuple[Tab, ...]:
@@ -138,106 +146,82 @@ async def _refused(request: web.Request, tab: Tab, posted: Posted, error: Sdrest
         response.headers["HX-Reswap"] = "none"
         return response
     references = {
-        name: await _picture(request, items[0].removeprefix("job:")) for name, items in posted.references.items()
+        name: await pictures_named(request, [item.removeprefix("job:") for item in items])
+        for name, items in posted.references.items()
     }
-    context = await _page(
-        request, tab, posted.texts, lora_rows=posted.lora_rows, references=references, errors=errors, rest=rest
-    )
+    shown = Filling(posted.texts, posted.lora_rows, references)
+    context = await _page(request, tab, shown, errors=errors, rest=rest)
     return page(request, "generate.html", context, status=status)
-
-
-async def _reused(request: web.Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Form texts and LoRA rows of the job named in the query, with the seed of its file when one is named."""
-    preset = request.query.get("preset", "")
-    if preset:
-        return await asyncio.to_thread(preset_texts, request.app[MODELS].catalogue, preset)
-    job_id = request.query.get("job", "")
-    if not job_id:
-        return {}, []
-    job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
-    texts = texts_of({name: value for name, value in job.parameters.items() if name != "loras"})
-    output = next((item for item in job.outputs if item.file == request.query.get("file")), None)
-    if output is not None and output.seed is not None:
-        texts |= {"seed": str(output.seed), "batch_count": "1"}
-    rows = [(str(lora["name"]), f"{lora['multiplier']:g}") for lora in job.parameters.get("loras") or ()]
-    return texts, rows
-
-
-async def _picture(request: web.Request, source: str) -> Picture | None:
-    """The output that ``<job id>/<file>`` names, or None."""
-    job_id, _, file = source.partition("/")
-    try:
-        job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
-    except NotFound:
-        return None
-    output = next((item for item in job.outputs if item.file == file), None)
-    return picture_of(job, output) if output else None
 
 
 async def _page(
     request: web.Request,
     tab: Tab,
-    texts: Mapping[str, str],
+    shown: Filling,
     *,
-    lora_rows: Sequence[tuple[str, str]] = (),
-    references: Mapping[str, Picture | None] | None = None,
     errors: Mapping[str, str] | None = None,
     rest: tuple[str, ...] = (),
 ) -> GeneratePage:
-    errors = errors or {}
-    mains = _fitting(tab, request.app[MODELS].catalogue.of_type(MAIN_TYPES))
+    errors, texts = errors or {}, shown.texts
+    mains = fitting_models(tab, request.app[MODELS].catalogue.of_type(MAIN_TYPES))
     note = await _note(request, texts.get("model", ""))
     if tab.families and mains and note.model not in mains:
         note = await _note(request, mains[0].id)
+    offers = await offers_for(request, note.model)
     fields = form_fields(
         tab.table,
         values=texts,
         defaults={**note.defaults, **_PAGE_DEFAULTS},
         errors=errors,
-        model_options=_model_options(request, note.model),
+        model_options=offers.parts,
     )
     if "model" in fields:
         chosen = texts.get("model", "") or (note.model.name if note.model else "")
         if tab.families and mains and note.model is not None:
             chosen = note.model.name
         fields["model"] = dataclasses.replace(fields["model"], value=chosen, options=(), kind=Kind.OTHER)
-    catalogue = request.app[MODELS].catalogue
-    family = note.model.architecture.family if note.model and note.model.architecture else None
-    loras = tuple(
-        LoraChoice(name=lora.name, label=lora.title or lora.name, trigger_words=lora.trigger_words)
-        for lora in catalogue.of_type(ModelType.LORA)[:_LISTED_MODELS]
-        if family is None or lora.architecture is None or lora.architecture.family is family
-    )
+    principal = request[PRINCIPAL]
     return GeneratePage(
         tab=tab,
         tabs=available_tabs(request.app),
         fields=fields,
         groups=tuple(_group(group.title, [fields[name] for name in group.fields]) for group in tab.groups),
         note=note,
-        models=_main_models(mains),
-        loras=loras,
-        lora_rows=lora_rows,
+        models=grouped_models(mains),
+        offers=offers,
+        lora_rows=shown.lora_rows,
         lora_error=errors.get("loras", ""),
-        embeddings=tuple(item.name for item in catalogue.of_type(ModelType.EMBEDDING)[:_LISTED_MODELS]),
-        saved=await asyncio.to_thread(read_saved, catalogue),
-        references=references or {},
+        saved=await asyncio.to_thread(read_saved, request.app[MODELS].catalogue),
+        references=shown.references,
         errors=rest,
         is_filled=bool(texts),
-        can_save=tab.has_prompt and request[PRINCIPAL].may(Permission.MANAGE_MODELS),
+        can_save=tab.has_prompt and principal.may(Permission.MANAGE_MODELS),
+        can_generate=principal.may(Permission.GENERATE),
+        lack=_lack(request, tab, offers, mains),
+        is_paused=await request.app[JOBS].is_paused(),
         card=await _latest_card(request),
-        recent=await recent_pictures(request, _RECENT),
+        film=await film_of(request),
         engine_problem=engine_problem(request.app),
     )
 
 
 def _group(title: str, fields: list[Field]) -> FieldGroup:
-    shown = tuple(
-        field
-        for field in fields
-        if not (field.model_type and len(field.options) < 2 and not field.value and not field.error)
+    changed = sum(field.value != field.default for field in fields)
+    return FieldGroup(
+        title, tuple(fields), is_open=bool(changed) or any(field.error for field in fields), changed=changed
     )
-    changed = sum(field.value != field.default for field in shown)
-    return FieldGroup(title, shown, is_open=bool(changed) or any(field.error for field in shown), changed=changed)
+
+
+def _lack(request: web.Request, tab: Tab, offers: Offers, mains: Sequence[Model]) -> str:
+    """What the tab cannot do its work without and is not here, in words; empty when nothing is missing."""
+    catalogue = request.app[MODELS].catalogue
+    if tab.families and not any(m.architecture and m.architecture.family in tab.families for m in mains):
+        return "a video model (Wan or SVD)"
+    if tab.slug == "upscale" and not catalogue.of_type(UPSCALER_TYPES):
+        return "an upscaler"
+    if tab.slug == "controlnet" and not offers.parts.get("controlnet"):
+        return "a ControlNet for this model"
+    return ""
 
 
 async def _latest_card(request: web.Request) -> JobCard | None:
@@ -270,47 +254,3 @@ async def _note(request: web.Request, name: str) -> ModelNote:
     problem = next((p.message for p in model.problems if p.fatal), "")
     texts = {key: field_text(value) for key, value in defaults.parameters().items()}
     return ModelNote(model=model, problem=problem, missing=missing, defaults=texts, multiple=defaults.multiple)
-
-
-def _fitting(tab: Tab, models: Sequence[Model]) -> Sequence[Model]:
-    """The models that can do what the tab does; all of them when none can, so that the refusal can say why."""
-    if not tab.families:
-        return models
-    found = [model for model in models if model.architecture and model.architecture.family in tab.families]
-    return found or models
-
-
-def _main_models(models: Sequence[Model]) -> tuple[tuple[str, tuple[Option, ...]], ...]:
-    """Models by architecture, for the picker."""
-    groups: dict[str, list[Option]] = {}
-    names = Counter(model.name for model in models)
-    for model in models[:_LISTED_MODELS]:
-        value = model.name if names[model.name] == 1 else model.relative_path
-        label = model.architecture.label if model.architecture else "Other"
-        quantization = f" · {model.quantization.name.lower()}" if model.quantization else ""
-        groups.setdefault(label, []).append(Option(value, f"{model.title or model.name}{quantization}"))
-    return tuple((label, tuple(options)) for label, options in sorted(groups.items()))
-
-
-def _model_options(request: web.Request, model: Model | None) -> dict[str, tuple[Option, ...]]:
-    """Choices for component pickers by kind of model; only those that can fit the main model are listed."""
-    registry = request.app[MODELS]
-    fitting: dict[str, tuple[Option, ...]] = {}
-    kinds = {
-        item.metadata["limits"].model_type
-        for item in dataclasses.fields(GenerationParameters)
-        if item.metadata["limits"].model_type
-    }
-    for kind in kinds:
-        wanted = parse_model_types(kind)
-        if wanted is not None:
-            fitting[kind] = tuple(
-                Option(item.name, item.title or item.name)
-                for item in registry.catalogue.of_type(wanted)[:_LISTED_MODELS]
-            )
-    if model is not None:
-        for state in registry.components(model):
-            kind = state.requirement.component.model_type.slug
-            if kind in fitting and state.candidates:
-                fitting[kind] = tuple(Option(item.name, item.title or item.name) for item in state.candidates)
-    return fitting

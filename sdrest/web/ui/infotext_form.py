@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sdrest.core.names import parse_sampler, parse_scheduler
@@ -24,8 +25,20 @@ _PLAIN: Final = {
 _SIZE: Final = re.compile(r"(\d+)\s*[x×]\s*(\d+)")
 
 
-def form_texts_of_infotext(parts: Mapping[str, Any]) -> dict[str, str]:
-    """Form texts by field name from a parsed infotext; names that this server does not know are left out."""
+#: LoRAs as ``name: weight, name: weight``.
+_LORA: Final = re.compile(r"([^,:]+):\s*(-?\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class FormTexts:
+    """What fills the form: texts by field name, and LoRAs as (name, weight)."""
+
+    texts: dict[str, str]
+    loras: list[tuple[str, str]]
+
+
+def form_texts_of_infotext(parts: Mapping[str, Any]) -> FormTexts:
+    """What a parsed infotext stands for in the form; names that this server does not know are left out."""
     texts = {name: str(parts[name]) for name in ("prompt", "negative_prompt") if parts.get(name)}
     texts |= {field: str(parts[key]) for key, field in _PLAIN.items() if parts.get(key)}
     size = _SIZE.fullmatch(str(parts.get("Size", "")).strip())
@@ -37,4 +50,5 @@ def form_texts_of_infotext(parts: Mapping[str, Any]) -> dict[str, str]:
         texts["sampler"] = str(sampler[0])
     if scheduler:
         texts["scheduler"] = str(scheduler)
-    return texts
+    loras = [(name.strip(), weight) for name, weight in _LORA.findall(str(parts.get("Lora", "")))]
+    return FormTexts(texts, loras)

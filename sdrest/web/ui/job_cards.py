@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from sdrest.core.job import TERMINAL_STATES, Job, JobState, Output
+from sdrest.core.job import Job, JobState, Output
+from sdrest.core.names import Sampler, Scheduler
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.web.http.keys import JOBS, PRINCIPAL
+from sdrest.web.requests.job_views import preview_view
+from sdrest.web.requests.pictures import INPUT_PREFIX
 from sdrest.web.requests.results import output_url
-from sdrest.web.ui.fields import texts_of
+from sdrest.web.ui.fields import choice_label, texts_of
 from sdrest.web.ui.filters import progress_text
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS, field_label
 from sdrest.web.ui.page_contexts import JobCard, Picture
@@ -21,6 +24,11 @@ from sdrest.web.ui.tabs import TABS
 
 #: Side of the thumbnails in pixels: sharp on dense screens at the size at which they are shown.
 _THUMB_PX: Final = 320
+#: Longest side of a large picture on a page; its file itself is a click away.
+_SHOWN_PX: Final = 1024
+#: Jobs in the film strip.
+_FILM_LENGTH: Final = 30
+_LARGE_PIXELS: Final = 512 * 512
 #: Parameters worth showing first, in this order.
 _FIRST: Final = (
     "prompt",
@@ -42,6 +50,40 @@ def pictures_of(job: Job) -> tuple[Picture, ...]:
     return tuple(picture_of(job, output) for output in job.outputs)
 
 
+def tab_slug_of(job: Job) -> str:
+    """The tab of the Generate page that makes jobs like this one; empty for jobs that are made elsewhere."""
+    if job.parameters.get("ref_images"):
+        return "edit"
+    return str(job.type) if job.type in TABS else ""
+
+
+def reuse_url(job: Job, file: str = "") -> str:
+    """Where the form is filled with a job's parameters, and with the seed of one of its files; empty where there is no form."""
+    slug = tab_slug_of(job)
+    query = {"job": job.id, **({"file": file} if file else {})}
+    return f"/ui/generate/{slug}?{urlencode(query)}" if slug else ""
+
+
+def input_picture(job: Job, file: str) -> Picture:
+    """A picture that a job was given."""
+    url = f"/ui/jobs/{job.id}/input/{quote(file)}"
+    return Picture(
+        job_id=job.id,
+        file=file,
+        url=url,
+        thumb=url,
+        shown=url,
+        detail=f"/ui/jobs/{job.id}",
+        reference=f"job:{job.id}/{INPUT_PREFIX}{file}",
+        media_type="image/png",
+        width=0,
+        height=0,
+        seed=None,
+        alt="Picture that an earlier job was given",
+        reuse="",
+    )
+
+
 def picture_of(job: Job, output: Output) -> Picture:
     """One finished file of a job."""
     url = output_url(job.id, output.file)
@@ -52,6 +94,7 @@ def picture_of(job: Job, output: Output) -> Picture:
         file=output.file,
         url=url,
         thumb=f"{url}?thumb=1&size={_THUMB_PX}" if is_image else url,
+        shown=f"{url}?thumb=1&size={_SHOWN_PX}" if _is_large_still(output) else url,
         detail=f"/ui/gallery/{job.id}/{quote(output.file)}",
         reference=f"job:{job.id}/{output.file}",
         media_type=output.media_type,
@@ -59,13 +102,20 @@ def picture_of(job: Job, output: Output) -> Picture:
         height=output.height,
         seed=output.seed,
         alt=(prompt[:200] or JOB_LABELS[job.type]) + (f", seed {output.seed}" if output.seed is not None else ""),
+        reuse=reuse_url(job, output.file),
     )
+
+
+def _is_large_still(output: Output) -> bool:
+    """Whether a page is better served with a smaller JPEG; animations have one file only."""
+    return output.media_type == "image/png" and output.width * output.height > _LARGE_PIXELS
 
 
 async def card_of(request: web.Request, job: Job) -> JobCard:
     """A job's card for this caller."""
-    jobs = request.app[JOBS]
+    jobs, principal = request.app[JOBS], request[PRINCIPAL]
     progress = jobs.progress(job)
+    preview = jobs.preview(job) if job.state is JobState.RUNNING else None
     cancelling = job.state is JobState.RUNNING and job.cancel_requested_at is not None
     return JobCard(
         job=job,
@@ -77,7 +127,13 @@ async def card_of(request: web.Request, job: Job) -> JobCard:
         position=await jobs.store.position(job.id) if job.state is JobState.PENDING else None,
         cancelling=cancelling,
         pictures=pictures_of(job),
-        can_reorder=request[PRINCIPAL].may(Permission.MANAGE_QUEUE),
+        preview=str(preview_view(preview)["image"]) if preview else "",
+        width=job.parameters.get("width") or 0,
+        height=job.parameters.get("height") or 0,
+        paused=job.state is JobState.PENDING and await jobs.is_paused(),
+        reuse=reuse_url(job),
+        can_generate=principal.may(Permission.GENERATE),
+        can_reorder=principal.may(Permission.MANAGE_QUEUE),
     )
 
 
@@ -86,11 +142,12 @@ async def cards_of(request: web.Request, found: Iterable[Job]) -> tuple[JobCard,
     return tuple([await card_of(request, job) for job in found])
 
 
-async def recent_pictures(request: web.Request, number: int) -> tuple[Picture, ...]:
-    """The caller's newest files, newest first."""
-    wanted = JobFilter(states=TERMINAL_STATES, with_outputs=True, limit=number)
-    found = await request.app[JOBS].find(wanted, request[PRINCIPAL])
-    return tuple(picture for job in found for picture in pictures_of(job))[:number]
+async def film_of(request: web.Request) -> tuple[JobCard, ...]:
+    """The caller's newest jobs that the Generate page makes, whatever became of them; newest first."""
+    principal = request[PRINCIPAL]
+    types = {tab.job_type for tab in TABS.values()}
+    wanted = JobFilter(types=types, principal=principal.name, limit=_FILM_LENGTH)
+    return await cards_of(request, await request.app[JOBS].find(wanted, principal))
 
 
 def parameter_rows(
@@ -101,7 +158,7 @@ def parameter_rows(
     rows = [("Model", model_name)] if model_name else []
     if shown.get("width"):
         rows.append(("Size", f"{shown['width']} × {shown.get('height', '')} px"))
-    rows += [(field_label(name), shown[name]) for name in _FIRST[4:] if shown.get(name)]
+    rows += [(field_label(name), _choice_text(name, shown[name])) for name in _FIRST[4:] if shown.get(name)]
     for lora in parameters.get("loras") or ():
         rows.append(("LoRA", f"{lora.get('name')} × {lora.get('multiplier', 1):g}"))
     rows += [
@@ -110,3 +167,11 @@ def parameter_rows(
         if name not in _FIRST and name not in _HIDDEN and name != "loras" and text not in {"", defaults.get(name)}
     ]
     return tuple(rows)
+
+
+def _choice_text(name: str, text: str) -> str:
+    """A sampler or scheduler as the form calls it."""
+    kinds = {"sampler": Sampler, "scheduler": Scheduler}
+    if name in kinds and text in kinds[name].__members__.values():
+        return choice_label(kinds[name](text))
+    return text

@@ -67,11 +67,11 @@ FIELD_LABELS: Final[Mapping[str, str]] = {
     "cache.end_percent": "Cache until",
     "hires.enabled": "Second pass at a larger size",
     "hires.upscaler": "Enlarge by",
-    "hires.upscale_model": "Upscaling model",
+    "hires.upscale_model": "Second-pass upscaler",
     "hires.scale": "Scale",
     "hires.steps": "Steps",
     "hires.strength": "Strength",
-    "upscale_model": "Upscaling model",
+    "upscale_model": "Upscaler",
     "upscale_factor": "Enlargement",
     "preview": "Preview while sampling",
     "embed_metadata": "Write parameters into the file",
@@ -96,6 +96,12 @@ FIELD_LABELS: Final[Mapping[str, str]] = {
     "download.path": "Folder or name",
     "download.sha256": "SHA-256",
     "sha256": "SHA-256",
+}
+
+#: Explanations of form fields that speak of other fields by their names on the page; the parameter table has the rest.
+FIELD_HELP: Final[Mapping[str, str]] = {
+    "hires.upscale_model": "Taken where the second pass enlarges by a model.",
+    "canny": "Draws the outlines of the control picture, for ControlNets that want edges.",
 }
 
 #: Units written behind a field.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp_sse import sse_response
+from aiohttp_sse import EventSourceResponse, sse_response
 
 from sdrest.core.events import (
     Event,
@@ -27,10 +28,12 @@ from sdrest.web.ui.filters import progress_text
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS
 
 _RETRY_MILLISECONDS: Final = 2000
+#: The pages take a silence of more than twice this for a broken connection.
+_BEAT_SECONDS: Final = 15.0
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Everything the caller may see, in the words of the pages: ``progress``, ``preview``, ``output``, ``job`` and ``model``."""
+    """All that the caller may see, in the pages' words: ``progress``, ``preview``, ``output``, ``job``, ``model``, ``beat``."""
     with request.app[STREAMS].one(request[PRINCIPAL].name):
         return await _stream(request)
 
@@ -38,9 +41,11 @@ async def events(request: web.Request) -> web.StreamResponse:
 async def _stream(request: web.Request) -> web.StreamResponse:
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     mine = jobs.broadcast.subscribe(lambda event: is_visible(event, principal))
+    beats: asyncio.Task[None] | None = None
     try:
         async with sse_response(request) as stream:
             await stream.send("{}", event="hello", retry=_RETRY_MILLISECONDS)
+            beats = asyncio.create_task(_beat(stream))
             with contextlib.suppress(ConnectionResetError):
                 async for event in mine:
                     if message := _message(event):
@@ -48,7 +53,17 @@ async def _stream(request: web.Request) -> web.StreamResponse:
                         await stream.send(json_text(data), event=name)
             return stream
     finally:
+        if beats is not None:
+            beats.cancel()
         jobs.broadcast.unsubscribe(mine)
+
+
+async def _beat(stream: EventSourceResponse) -> None:
+    """Say now and then that the stream is alive: a network that was cut says nothing."""
+    with contextlib.suppress(ConnectionResetError):
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
+            await stream.send("{}", event="beat")
 
 
 def _message(event: Event) -> tuple[str, dict[str, Any]] | None:

@@ -122,6 +122,7 @@ class ModelTools:
     """What can be done with a model's file. ``convert`` is None where this caller, server or model has no conversion."""
 
     verdict: Validation | None
+    can_validate: bool
     can_hash: bool
     can_test_loading: bool
     convert: ConvertForm | None

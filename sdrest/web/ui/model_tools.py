@@ -115,6 +115,7 @@ async def tools_of(request: web.Request, model: Model) -> ModelTools:
     texts = _texts(request) if _TYPE in request.query else None
     return ModelTools(
         verdict=await asyncio.to_thread(validate, app[MODELS], model) if "checked" in request.query else None,
+        can_validate=request[PRINCIPAL].may(Permission.GENERATE),
         can_hash=may and JobType.HASH in types,
         can_test_loading=may and bool(model.type & MAIN_TYPES) and JobType.LOAD_TEST in types,
         convert=(await _form(app[MODELS], model, texts))[0]

@@ -43,6 +43,8 @@ class Picture:
     file: str
     url: str
     thumb: str
+    #: What a page shows of it: of a large picture something smaller than the file.
+    shown: str
     detail: str
     #: How another form refers to it.
     reference: str
@@ -51,6 +53,8 @@ class Picture:
     height: int
     seed: int | None
     alt: str
+    #: Where the form is filled as for this picture; empty where there is no form.
+    reuse: str
 
     @property
     def is_video(self) -> bool:
@@ -76,6 +80,17 @@ class JobCard:
     position: int | None
     cancelling: bool
     pictures: tuple[Picture, ...]
+    #: The newest preview as a ``data:`` address; empty while there is none.
+    preview: str
+    #: Size of what is being made in pixels, so that its place can be kept; zeros where it is not known.
+    width: int
+    height: int
+    #: Whether it waits because the queue is paused.
+    paused: bool
+    #: Where the form is filled with its parameters; empty where there is no form.
+    reuse: str
+    #: Whether this caller may have jobs made.
+    can_generate: bool
     can_reorder: bool
 
 
@@ -100,6 +115,15 @@ class LoraChoice:
     trigger_words: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offers:
+    """What fits a model. ``parts`` are choices of files by kind of model; a kind of which nothing fits has none."""
+
+    parts: Mapping[str, tuple[Option, ...]]
+    loras: tuple[LoraChoice, ...]
+    embeddings: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class FieldGroup:
     """Fields that are folded away together; open when one of them differs from its default or is wrong."""
@@ -119,20 +143,24 @@ class GeneratePage:
     fields: Mapping[str, Field]
     groups: tuple[FieldGroup, ...]
     note: ModelNote
-    loras: tuple[LoraChoice, ...]
+    offers: Offers
     models: tuple[tuple[str, tuple[Option, ...]], ...]
     lora_rows: Sequence[tuple[str, str]]
     lora_error: str
-    embeddings: tuple[str, ...]
     saved: Saved
-    references: Mapping[str, Picture | None]
+    references: Mapping[str, tuple[Picture, ...]]
     errors: tuple[str, ...]
     #: Whether the form was filled by the server and not by the page's defaults.
     is_filled: bool
     #: Whether this caller may save presets and templates.
     can_save: bool
+    can_generate: bool
+    #: What is not here and the tab cannot do without, in words; empty when nothing is missing.
+    lack: str
+    is_paused: bool
     card: JobCard | None
-    recent: tuple[Picture, ...]
+    #: The caller's jobs, newest first.
+    film: tuple[JobCard, ...]
     #: Why jobs wait for the engine; empty when they do not.
     engine_problem: str
 
@@ -157,6 +185,7 @@ class QueuePage:
     counts: Mapping[str, int]
     paused: bool
     can_manage: bool
+    can_generate: bool
     state: str
     type: str
     search: str
@@ -179,8 +208,12 @@ class GalleryPage:
     models: tuple[Option, ...]
     after: str
     before: str
-    page: int
+    #: Where the next older ones are; empty when these are the last.
     next_href: str
+    #: Where those are that have been made since; empty where the page does not begin with the newest.
+    newer_href: str
+    #: What the pictures were searched by, as the end of an address.
+    query: str
     is_filtered: bool
 
 
@@ -196,6 +229,9 @@ class PicturePage:
     size_bytes: int
     previous: str
     next: str
+    #: What the gallery was searched by, as the end of an address.
+    query: str
+    can_generate: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from sdrest.core.errors import InvalidInput
-from sdrest.core.job import TERMINAL_STATES, JobState, JobType
+from sdrest.core.errors import Conflict, InvalidInput, NotFound
+from sdrest.core.job import TERMINAL_STATES, Job, JobState, JobType
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.web.http.access import requires
@@ -22,17 +22,17 @@ from sdrest.web.ui.job_cards import card_of, cards_of, parameter_rows
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS
 from sdrest.web.ui.page_contexts import JobPage, QueuePage
 from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
+from sdrest.web.ui.turns import PRIORITY_BOUND, moved
 
 _PAGE_LENGTH: Final = 25
-_LISTED_PENDING: Final = 100
-_PRIORITY_BOUND: Final = 100
+_PENDING: Final = JobFilter(states=(JobState.PENDING,), newest_first=False, limit=100)
 
 
 async def show(request: web.Request) -> web.Response:
     """The queue, or for htmx only its lists."""
     context = await _page(request)
     if is_htmx(request):
-        return part(request, "parts/queue_lists.html", page=context)
+        return part(request, "parts/queue_lists.html", page=context, is_new=True)
     return page(request, "queue.html", context)
 
 
@@ -46,6 +46,13 @@ async def show_job(request: web.Request) -> web.Response:
     defaults = {name: field_text(item.default) for name, item, _ in leaf_fields(table)} if table else {}
     rows = parameter_rows(job.parameters, model_name=job.model_name, defaults=defaults)
     return page(request, "job.html", JobPage(card=card, parameters=rows))
+
+
+async def input_picture(request: web.Request) -> web.Response:
+    """A picture that a job was given."""
+    job_id, file = request.match_info["job_id"], request.match_info["file"]
+    data = await request.app[JOBS].read_input(job_id, file, request[PRINCIPAL])
+    return web.Response(body=data, content_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
 async def cancel(request: web.Request) -> web.StreamResponse:
@@ -65,19 +72,30 @@ async def retry(request: web.Request) -> web.StreamResponse:
 
 @requires(Permission.MANAGE_QUEUE)
 async def move(request: web.Request) -> web.StreamResponse:
-    """Move a pending job: ``to=first`` before all others, ``to=up`` or ``to=down`` by one step of priority."""
+    """Move a pending job: ``to=first`` before all others, ``to=up`` or ``to=down`` by one place."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
     job = await jobs.get(request.match_info["job_id"], principal)
     match (await read_parts(request)).get("to"):
         case "first":
-            priority = (await jobs.store.highest_priority(besides=job.id) or 0) + 1
+            highest = await jobs.store.highest_priority(besides=job.id) or 0
+            changes = {job.id: min(PRIORITY_BOUND, highest + 1)}
         case "up":
-            priority = job.priority + 1
+            changes = moved([(item.id, item.priority) for item in await _waiting(request)], job.id, -1)
         case "down":
-            priority = job.priority - 1
+            changes = moved([(item.id, item.priority) for item in await _waiting(request)], job.id, 1)
         case _:
             raise InvalidInput("must be first, up or down", field="to")
-    await jobs.prioritise(job.id, max(-_PRIORITY_BOUND, min(_PRIORITY_BOUND, priority)), principal)
+    for job_id, priority in changes.items():
+        # Of those that only make room, one may have begun meanwhile.
+        with contextlib.suppress(*(() if job_id == job.id else (Conflict, NotFound))):
+            await jobs.prioritise(job_id, priority, principal)
+    return await _lists(request)
+
+
+@requires(Permission.GENERATE)
+async def delete(request: web.Request) -> web.StreamResponse:
+    """Delete an ended job with all of its files."""
+    await request.app[JOBS].remove(request.match_info["job_id"], request[PRINCIPAL])
     return await _lists(request)
 
 
@@ -96,7 +114,7 @@ async def clear(request: web.Request) -> web.StreamResponse:
 
 async def _lists(request: web.Request) -> web.StreamResponse:
     if is_htmx(request):
-        return part(request, "parts/queue_lists.html", page=await _page(request))
+        return part(request, "parts/queue_lists.html", page=await _page(request), is_new=True)
     return see(request, "/ui/queue")
 
 
@@ -105,6 +123,11 @@ async def _after(request: web.Request, job_id: str) -> web.StreamResponse:
         return see(request, f"/ui/jobs/{job_id}")
     job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
     return part(request, "parts/job_card.html", card=await card_of(request, job))
+
+
+async def _waiting(request: web.Request) -> list[Job]:
+    """The waiting jobs, as far as they are listed, the oldest first."""
+    return list(await request.app[JOBS].find(_PENDING, request[PRINCIPAL]))
 
 
 async def _page(request: web.Request) -> QueuePage:
@@ -118,26 +141,25 @@ async def _page(request: web.Request) -> QueuePage:
     with contextlib.suppress(ValueError):
         types = (JobType(kind),)
     over = JobFilter(states=states, types=types, search=search, limit=_PAGE_LENGTH, offset=(number - 1) * _PAGE_LENGTH)
-    waiting = JobFilter(states=(JobState.PENDING,), newest_first=False, limit=_LISTED_PENDING)
     running, pending, pending_total, finished, total, counts = await asyncio.gather(
         jobs.find(JobFilter(states=(JobState.RUNNING,), newest_first=False), principal),
-        jobs.find(waiting, principal),
-        jobs.count(waiting, principal),
+        _waiting(request),
+        jobs.count(_PENDING, principal),
         jobs.find(over, principal),
         jobs.count(over, principal),
         jobs.counts(principal),
     )
-    in_turn = sorted(pending, key=lambda job: -job.priority)
     filters = {key: value for key, value in (("state", state), ("type", kind), ("search", search)) if value}
     return QueuePage(
         running=await cards_of(request, running),
-        pending=await cards_of(request, in_turn),
+        pending=await cards_of(request, sorted(pending, key=lambda job: -job.priority)),
         pending_total=pending_total,
         finished=await cards_of(request, finished),
         finished_total=total,
         counts={str(key): value for key, value in counts.items()},
         paused=await jobs.is_paused(),
         can_manage=principal.may(Permission.MANAGE_QUEUE),
+        can_generate=principal.may(Permission.GENERATE),
         state=state,
         type=kind,
         search=search,

@@ -33,8 +33,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/ui/generate/{mode}", generate.show),
     ("POST", "/ui/generate/{mode}", generate.submit),
     ("POST", "/ui/generate/{mode}/save", saving.save),
-    ("GET", "/ui/recent", generate.recent),
-    ("GET", "/ui/model-note", generate.model_note),
+    ("GET", "/ui/film", generate.film),
+    ("GET", "/ui/generate/{mode}/model", generate.model_note),
     ("POST", "/ui/parameters", generate.read_picture_parameters),
     ("GET", "/ui/events", live.events),
     ("GET", "/ui/gallery", gallery.show),
@@ -67,6 +67,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/jobs/{job_id}/cancel", queue.cancel),
     ("POST", "/ui/jobs/{job_id}/retry", queue.retry),
     ("POST", "/ui/jobs/{job_id}/move", queue.move),
+    ("POST", "/ui/jobs/{job_id}/delete", queue.delete),
+    ("GET", "/ui/jobs/{job_id}/input/{file}", queue.input_picture),
 )
 
 

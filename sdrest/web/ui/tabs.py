@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
 from sdrest.core.architecture import Family
 from sdrest.core.job import JobType
-from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters
+from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters, limits_of
 from sdrest.web.requests.parameter_bodies import body_model
 from sdrest.web.requests.submission import Mode
 
@@ -48,6 +49,12 @@ class Tab:
         """The way in for what the tab asks for."""
         body = body_model(f"{self.table.__name__}Form", cast("type", self.table))
         return Mode(dialect="ui", table=self.table, body=body, job_type=self.job_type)
+
+    @property
+    def picture_names(self) -> tuple[str, ...]:
+        """Every field of the tab that takes pictures."""
+        pictures = {item.name for item in dataclasses.fields(self.table) if limits_of(item).picture}
+        return tuple(name for name in self.field_names if name in pictures)
 
     @property
     def field_names(self) -> tuple[str, ...]:

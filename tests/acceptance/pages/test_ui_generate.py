@@ -49,7 +49,7 @@ def test_a_picture_appears_without_leaving_the_page_and_reaches_the_strip(page: 
     expect(done.locator("figure img")).to_have_count(2)
     assert done.locator("[data-seed]").all_text_contents() == ["11", "12"]
     assert page.url == f"{server.url}/ui/"
-    expect(page.locator("#recent .tile").first).to_be_visible()
+    expect(page.locator("#film .film-completed img").first).to_be_visible()
 
 
 def test_mistakes_are_told_beside_their_fields_and_go_when_they_are_mended(page: Page, server: Server) -> None:

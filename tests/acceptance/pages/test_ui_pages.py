@@ -88,7 +88,7 @@ def test_the_gallery_finds_shows_compares_and_deletes(page: Page, server: Server
     page.go_back()
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete").click()
-    page.wait_for_url(f"{server.url}/ui/gallery")
+    expect(page.get_by_role("heading", name="a tiny submarine, seed 1")).to_be_attached()
     page.goto(f"{server.url}/ui/gallery?search=submarine")
     expect(page.locator("#gallery .tile")).to_have_count(1)
 

@@ -60,7 +60,7 @@ def test_complaints_find_the_nearest_field_and_the_rest_is_said_above() -> None:
 
 def test_an_infotext_fills_the_form_with_what_this_server_knows() -> None:
     parts = {"prompt": "fox", "Steps": "9", "Sampler": "DPM++ 2M Karras", "Size": "640x448", "Hires upscaler": "x"}
-    assert form_texts_of_infotext(parts) == {
+    assert form_texts_of_infotext(parts).texts == {
         "prompt": "fox",
         "steps": "9",
         "width": "640",
@@ -68,7 +68,7 @@ def test_an_infotext_fills_the_form_with_what_this_server_knows() -> None:
         "sampler": "dpm++2m",
         "scheduler": "karras",
     }
-    assert form_texts_of_infotext({"Sampler": "of the future", "Size": "large"}) == {}
+    assert form_texts_of_infotext({"Sampler": "of the future", "Size": "large"}).texts == {}
 
 
 def test_a_jobs_parameters_become_form_texts() -> None:

@@ -1,0 +1,217 @@
+"""The workbench: one form for all tabs, a strip of all jobs, a stage that follows them, and nothing that gets lost on the way."""
+
+from __future__ import annotations
+
+import io
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.acceptance.conftest import Server
+from tests.acceptance.pages.test_ui_generate import fill_small, picture, wait_for
+
+#: Lasts until it is cancelled.
+ENDLESS = {"size": 512, "steps": 900}
+
+
+def drop(page: Page, data: bytes, name: str, media_type: str) -> None:
+    """Drop a picture beside the picture fields."""
+    page.evaluate(
+        """([bytes, name, type]) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], name, {type}));
+            const drop = new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
+            document.getElementById("stage").dispatchEvent(drop);
+        }""",
+        [list(data), name, media_type],
+    )
+
+
+def mask_sent(page: Page) -> Image.Image:
+    """Press the button by its key, and give the mask that went out."""
+    with page.expect_request(lambda request: request.method == "POST" and "/ui/generate/" in request.url):
+        page.keyboard.press("Control+Enter")
+    bytes_of = (
+        "document.getElementById('f-mask_image').files[0].arrayBuffer().then((data) => [...new Uint8Array(data)])"
+    )
+    return Image.open(io.BytesIO(bytes(page.evaluate(bytes_of)))).convert("L")
+
+
+def test_prompt_model_and_size_are_the_same_in_all_tabs(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/")
+    page.locator("#f-model").select_option("ovis")
+    fill_small(page, "a lighthouse", size=96, steps=3)
+    page.get_by_role("link", name="Image to image").first.click()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a lighthouse")
+    expect(page.locator("#f-model")).to_have_value("ovis")
+    expect(page.locator("#f-width")).to_have_value("96")
+    expect(page.locator("#f-steps")).to_have_value("3")
+    page.get_by_label("Prompt", exact=True).fill("a windmill")
+    page.get_by_role("link", name="Text to image").first.click()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a windmill")
+
+
+def test_an_error_goes_as_soon_as_its_field_is_mended(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/generate/img2img")
+    page.locator("#f-width").fill("100")
+    page.locator("#submit").click()
+    expect(page.locator("#f-init_image-error")).to_contain_text("choose a picture")
+    page.locator("#f-init_image").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
+    expect(page.locator("#f-init_image-error")).to_be_hidden()
+
+
+def test_a_restored_picture_leaves_nothing_of_what_was_typed_and_can_be_undone(page: Page, server: Server) -> None:
+    from sdrest.outputs.pictures import reencoded
+
+    data = reencoded(server.native_picture(prompt="a blue fox", seed=77), "jpeg", quality=90)
+    page.goto(f"{server.url}/ui/")
+    fill_small(page, "a red apple")
+    page.get_by_label("Negative prompt", exact=True).fill("ugly")
+    drop(page, data, "fox.jpg", "image/jpeg")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a blue fox")
+    expect(page.get_by_label("Negative prompt", exact=True)).to_have_value("")
+    notice = page.locator("#notices .notice")
+    expect(notice).to_contain_text("restored")
+    notice.get_by_role("button", name="Undo").click()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a red apple")
+    expect(page.get_by_label("Negative prompt", exact=True)).to_have_value("ugly")
+
+
+def test_parameters_pasted_as_the_prompt_fill_the_form(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/")
+    page.get_by_label("Prompt", exact=True).evaluate(
+        """(area) => {
+            const data = new DataTransfer();
+            data.setData("text/plain", "a green door\\nNegative prompt: fog\\nSteps: 5, Sampler: Euler, Seed: 9, Size: 64x96");
+            area.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+        }"""
+    )
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a green door")
+    expect(page.get_by_label("Negative prompt", exact=True)).to_have_value("fog")
+    expect(page.locator("#f-height")).to_have_value("96")
+
+
+def test_the_stroke_just_before_generate_is_sent(page: Page, server: Server) -> None:
+    # Encoding takes as long as it likes: until the page is let go on.
+    page.add_init_script(
+        """const toBlob = HTMLCanvasElement.prototype.toBlob;
+        HTMLCanvasElement.prototype.toBlob = function (done, ...rest) {
+            toBlob.call(this, (blob) => setTimeout(() => done(blob), 300), ...rest);
+        };"""
+    )
+    page.goto(f"{server.url}/ui/generate/inpaint")
+    page.locator("#f-init_image").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
+    canvas = page.locator("[data-mask]:visible")
+    expect(canvas).to_be_visible()
+    page.get_by_label("Feather").fill("0")
+    for part in (0.25, 0.75):
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] * part)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * part)
+        page.mouse.up()
+    mask = mask_sent(page)
+    assert [mask.getpixel((24, y)) for y in (16, 48)] == [255, 255]
+
+
+def test_outpainting_keeps_true_pixels_and_is_undone(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/generate/inpaint")
+    buffer = picture(512, 512)
+    page.locator("#f-init_image").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": buffer})
+    expect(page.locator("[data-mask]:visible")).to_be_visible()
+    page.get_by_text("Extend the picture").click()
+    page.get_by_label("Left").fill("250")
+    page.get_by_label("Right").fill("256")
+    page.get_by_role("button", name="Add border").click()
+    expect(page.locator("#f-width")).to_have_value("1024")
+    expect(page.locator("#f-height")).to_have_value("512")
+    shown = "document.querySelector('[data-field=init_image] [data-shown] img')?.naturalWidth"
+    wait_for(page, f"{shown} === 1024")
+    page.get_by_role("button", name="Undo").click()
+    wait_for(page, f"{shown} === 512")
+    expect(page.locator("#f-width")).to_have_value("512")
+
+
+def test_every_job_is_in_the_strip_and_the_stage_follows_the_running_one(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/")
+    fill_small(page, "a long one", **ENDLESS)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#film .film-running")).to_have_count(1)
+    fill_small(page, "a short one")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#film .film-pending")).to_have_count(1)
+    expect(page.locator("#stage .job-running")).to_contain_text("a long one")
+    page.locator("#film .film-pending").click()
+    expect(page.locator("#stage .job-pending")).to_contain_text("a short one")
+    page.locator("#film .film-running").click()
+    page.locator("#stage [data-cancel]").click()
+    expect(page.locator("#stage .job-completed")).to_contain_text("a short one")
+    expect(page.locator('#film [aria-current="true"]')).to_have_attribute("aria-label", "Done: a short one")
+
+
+def test_a_setting_is_found_among_all(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/")
+    page.get_by_text("All settings").click()
+    page.get_by_placeholder("Find a setting").fill("tile overlap")
+    expect(page.get_by_label("Tile overlap")).to_be_visible()
+    expect(page.get_by_label("Sampler", exact=True)).to_be_hidden()
+    page.get_by_placeholder("Find a setting").fill("")
+    expect(page.get_by_label("Sampler", exact=True)).to_be_visible()
+
+
+def test_what_is_typed_into_the_queues_search_stays_while_jobs_come_and_go(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/queue")
+    search = page.get_by_placeholder("Search prompts")
+    search.press_sequentially("ap")
+    server.native_picture(prompt="an apple in the queue", seed=404)
+    expect(page.locator("#queue-finished")).to_contain_text("an apple in the queue")
+    expect(search).to_have_value("ap")
+    expect(search).to_be_focused()
+
+
+def test_back_leads_to_the_same_place_of_the_gallery(page: Page, server: Server) -> None:
+    body = {"prompt": "a far place", "width": 64, "height": 64, "steps": 1, "seed": 3}
+    for _ in range(100):
+        assert httpx.post(f"{server.url}/api/v1/generate", json=body, timeout=60).status_code == 200
+    page.goto(f"{server.url}/ui/gallery?search=far+place")
+    tiles = page.locator("#tiles .tile")
+    expect(tiles).to_have_count(48)
+    page.locator(".more").scroll_into_view_if_needed()
+    expect(tiles).to_have_count(96)
+    tiles.nth(90).scroll_into_view_if_needed()
+    top = page.evaluate("scrollY")
+    assert top > 0
+    tiles.nth(90).click()
+    expect(page.locator("#prompt-text")).to_be_visible()
+    page.go_back()
+    expect(tiles.nth(90)).to_be_visible()
+    wait_for(page, f"Math.abs(scrollY - {top}) < 5")
+
+
+@pytest.mark.parametrize("path", ["", "generate/inpaint", "gallery", "queue", "models", "system"])
+def test_no_page_is_wider_than_any_window(page: Page, server: Server, path: str) -> None:
+    page.goto(f"{server.url}/ui/{path}")
+    for width in (320, 390, 640, 721, 768, 820, 862, 901, 1024, 1280, 1920, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844), (640, 400)])
+def test_what_has_the_focus_is_never_hidden(page: Page, server: Server, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"{server.url}/ui/")
+    hidden = """() => {
+        const element = document.activeElement;
+        if (element === document.body) return "";
+        const box = element.getBoundingClientRect();
+        const there = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+        const seen = there && (element.contains(there) || there.contains(element) || there.closest("label")?.contains(element));
+        return seen ? "" : element.outerHTML.slice(0, 120);
+    }"""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        assert page.evaluate(hidden) == ""

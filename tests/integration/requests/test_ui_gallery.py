@@ -1,0 +1,105 @@
+"""The Gallery's pages, neighbours and deletion, and the Queue's lists, over HTTP."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from tests.integration.conftest import SMALL
+
+Client = TestClient[Any, Any]
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def models_dir(shared_models: Path) -> Path:
+    """No test here writes into the model folders."""
+    return shared_models
+
+
+async def _make(client: Client, prompt: str, number: int = 1) -> None:
+    for _ in range(number):  # all but the first are answered with the first one's result
+        reply = await client.post("/api/v1/generate", json={**SMALL, "prompt": prompt})
+        assert reply.status == 200
+
+
+def _shown(text: str) -> list[str]:
+    return re.findall(r'class="tile" href="/ui/gallery/([^/"]+)/', text)
+
+
+async def test_pages_do_not_overlap_when_pictures_are_made_meanwhile(client: Client) -> None:
+    await _make(client, "a fox", 60)
+    first = await (await client.get("/ui/gallery")).text()
+    more = re.search(r'class="more" hx-get="([^"]+)"', first)
+    newer = re.search(r'id="newer" hx-get="([^"]+)"', first)
+    assert more
+    assert newer
+    await _make(client, "a fox", 3)
+    second = await (await client.get(more[1].replace("&amp;", "&"), headers=HTMX)).text()
+    assert len(_shown(first)) == 48
+    assert len(_shown(second)) == 12
+    assert not set(_shown(first)) & set(_shown(second))
+    assert "hx-get" not in second
+    since = await (await client.get(newer[1].replace("&amp;", "&"), headers=HTMX)).text()
+    assert len(set(_shown(since)) - set(_shown(first))) == len(_shown(since)) == 3
+
+
+async def test_neighbours_and_deletion_keep_to_what_was_searched(client: Client) -> None:
+    for prompt in ("a teapot", "a fox", "a teapot on a table", "a fox", "a red teapot"):
+        await _make(client, prompt)
+    tiles = re.findall(r'class="tile" href="([^"]+)"', await (await client.get("/ui/gallery?search=teapot")).text())
+    assert len(tiles) == 3
+    assert all(tile.endswith("?search=teapot") for tile in tiles)
+    newest = await (await client.get(tiles[0])).text()
+    assert re.search(r'href="([^"]+)" data-next', newest)[1] == tiles[1]  # type: ignore[index]
+    assert "data-previous" not in newest
+    assert 'href="/ui/gallery?search=teapot" data-to-gallery' in newest
+    remove = re.search(r'action="(/ui/gallery/[^"]+/delete[^"]*)"', newest)
+    assert remove
+    gone = await client.post(remove[1], allow_redirects=False)
+    assert gone.headers["Location"] == tiles[1]
+    await client.post(tiles[1].replace("/image_0.png", "/delete"))
+    last = await client.post(tiles[2].replace("/image_0.png", "/delete"), allow_redirects=False)
+    assert last.headers["Location"] == "/ui/gallery?search=teapot"
+
+
+async def test_a_large_picture_is_shown_smaller_than_its_file(client: Client) -> None:
+    reply = await client.post("/api/v1/generate", json={**SMALL, "width": 768, "height": 512, "steps": 1})
+    job = (await reply.json())["job_id"]
+    text = await (await client.get(f"/ui/jobs/{job}")).text()
+    source = re.search(r'<img src="([^"]+)" width="768"', text)
+    assert source
+    assert "thumb=1" in source[1]
+    assert (await client.get(source[1].replace("&amp;", "&"))).content_type == "image/jpeg"
+
+
+async def test_waiting_jobs_move_by_one_place_and_ended_ones_can_be_deleted(client: Client) -> None:
+    await client.post("/api/queue/pause")
+    form = {"width": "64", "height": "64", "steps": "1"}
+    for name in "abcde":
+        await client.post("/ui/generate/txt2img", data={**form, "prompt": f"picture {name}"})
+
+    async def waiting() -> list[tuple[str, str]]:
+        text = await (await client.get("/ui/queue")).text()
+        return re.findall(r'href="/ui/jobs/([^"]+)"><span class="row-title">picture (\w)</span>', text)
+
+    last = (await waiting())[-1][0]
+    await client.post(f"/ui/jobs/{last}/move", data={"to": "up"})
+    assert "".join(name for _, name in await waiting()) == "abced"
+    await client.post(f"/ui/jobs/{last}/move", data={"to": "down"})
+    assert "".join(name for _, name in await waiting()) == "abcde"
+    await client.post(f"/ui/jobs/{last}/cancel")
+    assert last in await (await client.get("/ui/queue")).text()
+    await client.post(f"/ui/jobs/{last}/delete")
+    assert last not in await (await client.get("/ui/queue")).text()
+
+
+async def test_the_queues_lists_are_drawn_anew_without_the_search(client: Client) -> None:
+    text = await (await client.get("/ui/queue", headers=HTMX)).text()
+    assert 'id="queue-finished"' in text
+    assert "<input" not in text.partition('id="queue-finished"')[2]
+    assert 'type="search"' not in text
