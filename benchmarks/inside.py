@@ -39,7 +39,7 @@ class Inside:
         app = client.app
         assert app is not None
         self.jobs: JobService = app[keys.JOBS]
-        self.engine: Engine = app[keys.ENGINE]
+        self.engine: Engine = app[keys.ENGINES].first
         self.residency: Residency = app[keys.RESIDENCY]
         self.registry: Registry = app[keys.MODELS]
         self.workshop = app[WORKSHOP]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -18,8 +18,10 @@ from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
 from sdrest.core.space import FreeSpace
-from sdrest.engine.client import Engine, engine_from
-from sdrest.engine.cores import usable_cores
+from sdrest.engine import messages
+from sdrest.engine.client import Engine
+from sdrest.engine.cores import share_of, usable_cores
+from sdrest.engine.engines import Engines, engines_from
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
@@ -28,7 +30,7 @@ from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingRecorder
 from sdrest.jobs.webhooks import Webhooks
-from sdrest.jobs.worker import ENGINE_WORKER, Executor, Worker
+from sdrest.jobs.worker import Executor, Worker
 from sdrest.net.fetching import Fetcher, Guard, WebhookGuard
 from sdrest.net.streaming import Streams
 from sdrest.outputs.data_dir import open_data_dir
@@ -37,7 +39,7 @@ from sdrest.planning.context_specs import ContextBuilder
 from sdrest.planning.default_model import DefaultModel
 from sdrest.planning.embedding_files import Embeddings
 from sdrest.planning.loras_and_embeddings import AdapterFinder
-from sdrest.planning.memory import MemoryPlanner
+from sdrest.planning.memory import ComputeSizes, MemoryPlanner
 from sdrest.planning.preparation import ModelPreparer
 from sdrest.planning.result_keys import ResultKeys
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
@@ -89,8 +91,8 @@ from sdrest.work.workshop import Workshop
 log = structlog.get_logger(__name__)
 
 
-def build_app(settings: Settings, engine: Engine | None = None) -> web.Application:
-    """The application; nothing is opened or started until it runs. An ``engine`` given may be on its way already.
+def build_app(settings: Settings, engines: Engines | None = None) -> web.Application:
+    """The application; nothing is opened or started until it runs. ``engines`` that are given may be on their way already.
 
     Raises:
         InvalidInput: the settings contradict each other.
@@ -125,26 +127,23 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
         aliases=settings.model_aliases,
         builtin=builtin_models(),
     )
-    engine = app[keys.ENGINE] = engine or engine_from(settings)
+    engines = app[keys.ENGINES] = engines or engines_from(settings)
     files = JobFiles(settings.output_dir, settings.spool_dir)
     store = SqliteJobStore(database)
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
-    threads = settings.threads or usable_cores()
+    threads = settings.threads or share_of(usable_cores(), len(engines))
     contexts = ContextBuilder(registry, threads=threads)
     adapters = app[ADAPTERS] = AdapterFinder(registry, Embeddings(registry, settings.data_dir / "embeddings"))
-    memory = MemoryPlanner(
-        settings.data_dir / "memory.json",
-        budget_bytes=settings.memory_budget_bytes,
-        engine=lambda: engine.library,
-    )
+    sizes = ComputeSizes(settings.data_dir / "memory.json")
+    plan_memory = partial(MemoryPlanner, sizes, budget_bytes=settings.memory_budget_bytes, shared_by=settings.engines)
     preparer = ModelPreparer(
         registry,
         default_model,
         contexts,
         adapters,
-        memory,
+        plan_memory(libraries=lambda: [engine.library for engine in engines]),
         FreeSpace(settings.output_dir, settings.min_free_bytes),
-        ResultKeys(lambda: engine.library, enabled=settings.reuse_results),
+        ResultKeys(lambda: engines.library, enabled=settings.reuse_results),
     )
     jobs = app[keys.JOBS] = JobService(
         store,
@@ -157,33 +156,16 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
     timings = app[TIMINGS] = SqliteTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
-    workshop = app[WORKSHOP] = Workshop(engine, files, registry, contexts, memory, adapters)
+    workshops = [
+        Workshop(engine, files, registry, contexts, plan_memory(libraries=partial(_library_of, engine)), adapters)
+        for engine in engines
+    ]
+    app[WORKSHOP] = workshops[0]
     residency = app[keys.RESIDENCY] = Residency(
-        engine, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
+        engines, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )
     downloads, transfers = _transfers(app, guard)
-    file_threads = _add_file_work(app)
-    workers = app[keys.WORKERS] = [
-        Worker(
-            ENGINE_WORKER,
-            jobs,
-            _engine_executors(workshop, threads),
-            max_attempts=settings.max_attempts,
-            ready=engine.until_ready,
-            preferred_models=lambda: residency.model_ids,
-        ),
-        Worker("downloads", jobs, {JobType.DOWNLOAD: downloads}, max_attempts=settings.max_attempts),
-        Worker(
-            "files",
-            jobs,
-            {
-                JobType.HASH: FileExecutor(hashing(registry), file_threads),
-                JobType.CONVERT: FileExecutor(converting(registry), file_threads),
-                JobType.LOAD_TEST: LoadTestExecutor(workshop, timeout_seconds=settings.load_test_seconds),
-            },
-            max_attempts=settings.max_attempts,
-        ),
-    ]
+    workers = app[keys.WORKERS] = _workers(app, workshops, downloads, threads=threads)
 
     async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:
         async with open_data_dir(settings):
@@ -193,23 +175,20 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
             await database.close()
 
     async def queue_and_workers(_app: web.Application) -> AsyncIterator[None]:
-        await engine.start()
+        await engines.start()
         await default_model.restore()
         await jobs.restore()
         if settings.delete_incomplete:
             await jobs.clear_pending(ANYONE)
-        backgrounds.add(engine.supervisor.loop)
+        for engine in engines:
+            backgrounds.add(engine.supervisor.loop)
         loops = (recorder.listener.loop, Leases(jobs).loop, *(worker.loop for worker in workers), residency.loop)
         async with backgrounds.running(*loops):
             yield
-        await engine.stop()
-
-    async def announce_end(_app: web.Application) -> None:
-        jobs.broadcast.publish(ServerStopping(app[keys.LIFECYCLE].restarting))
-        jobs.broadcast.close()
+        await engines.stop()
 
     app.cleanup_ctx.extend((folders_and_database, _models, _operation(app, database), transfers, queue_and_workers))
-    app.on_shutdown.append(announce_end)
+    app.on_shutdown.append(_announce_end)
     app.on_cleanup.append(audiences.close)
     set_up_headers(app)
     add_api(app)
@@ -217,6 +196,12 @@ def build_app(settings: Settings, engine: Engine | None = None) -> web.Applicati
     add_documentation(app)
     add_ui(app, problems)
     return app
+
+
+async def _announce_end(app: web.Application) -> None:
+    broadcast = app[keys.JOBS].broadcast
+    broadcast.publish(ServerStopping(app[keys.LIFECYCLE].restarting))
+    broadcast.close()
 
 
 def _add_bounds(app: web.Application) -> None:
@@ -257,7 +242,7 @@ async def _models(app: web.Application) -> AsyncIterator[None]:
 def _operation(app: web.Application, database: Database) -> Callable[[web.Application], AsyncIterator[None]]:
     """What goes on beside the jobs: numbers for Prometheus, webhooks, and deleting what is old."""
     settings, jobs = app[keys.SETTINGS], app[keys.JOBS]
-    metrics = Metrics(jobs, app[keys.ENGINE], app[keys.BACKGROUNDS])
+    metrics = Metrics(jobs, app[keys.ENGINES], app[keys.BACKGROUNDS])
     app.middlewares.insert(0, metrics.middleware())
     app.router.add_get("/metrics", metrics.handle)
     guard = Guard(settings.fetch_allowed_hosts).also_allowing(settings.webhook_url)
@@ -302,6 +287,46 @@ def _transfers(
             yield
 
     return DownloadExecutor(registry, files, hubs, streams.open, retry_seconds=settings.download_retry_seconds), run
+
+
+def _library_of(engine: Engine) -> list[messages.Ready | None]:
+    return [engine.library]
+
+
+def _workers(
+    app: web.Application, workshops: Sequence[Workshop], downloads: DownloadExecutor, *, threads: int
+) -> list[Worker]:
+    """Who carries out jobs: one worker for each engine, and those that need none."""
+    jobs, registry, residency, settings = (
+        app[keys.JOBS],
+        app[keys.MODELS],
+        app[keys.RESIDENCY],
+        app[keys.SETTINGS],
+    )
+    file_threads = _add_file_work(app)
+    trials = LoadTestExecutor(workshops[0], timeout_seconds=settings.load_test_seconds)
+    files: dict[JobType, Executor] = {
+        JobType.HASH: FileExecutor(hashing(registry), file_threads),
+        JobType.CONVERT: FileExecutor(converting(registry), file_threads),
+        JobType.LOAD_TEST: trials,
+    }
+    for workshop in workshops:  # a job may wait for the engine that has just gone
+        workshop.engine.follow(lambda _changed: None, jobs.running.wake_workers)
+    return [
+        *(
+            Worker(
+                workshop.engine.name,
+                jobs,
+                _engine_executors(workshop, threads),
+                max_attempts=settings.max_attempts,
+                ready=workshop.engine.until_ready,
+                preferred_models=partial(residency.models_in, workshop.engine),
+            )
+            for workshop in workshops
+        ),
+        Worker("downloads", jobs, {JobType.DOWNLOAD: downloads}, max_attempts=settings.max_attempts),
+        Worker("files", jobs, files, max_attempts=settings.max_attempts),
+    ]
 
 
 def _engine_executors(workshop: Workshop, threads: int) -> dict[JobType, Executor]:

@@ -203,8 +203,19 @@ class Settings(BaseSettings):
         Backend.AUTO,
         description="ggml backend that the native library must have, else the server does not start; auto takes what is there.",
     )
+    devices: Names = Field(
+        (),
+        description="Devices to compute on, each with an engine of its own: cuda0, vulkan1, rocm0 …, cpu; empty: one engine, "
+        "on the device that the library chooses.",
+    )
+    engines: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Engines on the same device, which share the cores and the memory (not with devices).",
+    )
     threads: int = Field(
-        0, ge=0, le=1024, description="Threads for the native library; 0: the physical cores it may use."
+        0, ge=0, le=1024, description="Threads of each engine; 0: its share of the physical cores it may use."
     )
     max_attempts: int = Field(2, ge=1, le=10, description="Attempts a job gets when the engine process dies under it.")
     cancel_grace_seconds: float = Field(
@@ -215,7 +226,10 @@ class Settings(BaseSettings):
     )
 
     memory_budget_bytes: int = Field(
-        0, ge=0, description="Memory for loaded models and their work; 0: three quarters of the machine's or device's."
+        0,
+        ge=0,
+        description="Memory of each engine for loaded models and their work; 0: its share of three quarters of the machine's, or "
+        "nearly all of its device's.",
     )
     idle_unload_seconds: float = Field(
         0.0, ge=0, description="Time without work after which loaded models are freed; 0: never."

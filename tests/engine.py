@@ -11,6 +11,7 @@ from typing import Any, Final
 from sdrest.core.errors import SdrestError
 from sdrest.engine import messages
 from sdrest.engine.client import Engine, Listener
+from sdrest.engine.places import Place
 from sdrest.settings import Settings
 
 #: The settings that :func:`options_of` reads.
@@ -105,5 +106,5 @@ def options_of(settings: Settings) -> dict[str, Any]:
     return {
         "cancel_grace_seconds": settings.cancel_grace_seconds,
         "hang_seconds": settings.engine_hang_seconds,
-        "backend": settings.backend,
+        "place": Place(backend=settings.backend),
     }

@@ -14,8 +14,7 @@ from sdrest.auth.setup import what_is_missing, what_to_know
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from, settings_options
 from sdrest.core.errors import SdrestError
-from sdrest.engine.backends import missing_backend
-from sdrest.engine.client import Engine
+from sdrest.engine.engines import Engines, engines_from
 from sdrest.engine.messages import Ready
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.folders import Folders
@@ -52,7 +51,8 @@ def _login_problems(settings: Settings) -> list[str]:
 def _engine_problems(settings: Settings) -> list[str]:
     click.echo(f"sdrest                {__version__}")
     try:
-        info = asyncio.run(_ask_engine())
+        engines = engines_from(settings)
+        info = asyncio.run(_ask(engines))
     except SdrestError as error:
         return [error.message]
     click.echo(f"stable-diffusion.cpp  {info.version} (commit {info.commit})")
@@ -63,17 +63,18 @@ def _engine_problems(settings: Settings) -> list[str]:
     for device in info.devices:
         memory = f"{device.memory_free / 2**30:.1f} of {device.memory_total / 2**30:.1f} GiB free"
         click.echo(f"device                {device.name}: {device.description} ({device.backend}, {memory})")
-    missing = missing_backend(settings.backend, info)
-    return [missing] if missing else []
+    if len(engines) > 1 or settings.devices:
+        for engine in engines:
+            click.echo(f"{engine.name:<21} {engine.place.device or 'the device that the library chooses'}")
+    return []
 
 
-async def _ask_engine() -> Ready:
-    engine = Engine(cancel_grace_seconds=1.0, hang_seconds=30.0)
-    await engine.start()
+async def _ask(engines: Engines) -> Ready:
+    await engines.start()
     try:
-        return await engine.info()
+        return await engines.info()
     finally:
-        await engine.stop()
+        await engines.stop()
 
 
 def _folder_problems(settings: Settings) -> list[str]:

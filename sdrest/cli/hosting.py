@@ -14,7 +14,7 @@ from aiohttp import web
 from sdrest.app import build_app
 from sdrest.cli.listening import Listening, listen, listen_locally
 from sdrest.core.errors import InvalidInput
-from sdrest.engine.client import Engine
+from sdrest.engine.engines import Engines
 from sdrest.settings import Settings
 from sdrest.web.http.keys import LIFECYCLE
 from sdrest.web.http.lifecycle import Lifecycle
@@ -39,14 +39,14 @@ class Server:
 
 
 @asynccontextmanager
-async def hosting(settings: Settings, engine: Engine, listening: Listening | None = None) -> AsyncIterator[Server]:
+async def hosting(settings: Settings, engines: Engines, listening: Listening | None = None) -> AsyncIterator[Server]:
     """A listening server for the length of the block.
 
     Raises:
         SdrestError: the settings or the data folder cannot be used.
         OSError: the address cannot be listened on.
     """
-    app = build_app(settings, engine)
+    app = build_app(settings, engines)
     tls = tls_context(settings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     owned = None if listening else listen(settings.host, settings.port)

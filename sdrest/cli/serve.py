@@ -15,7 +15,7 @@ from sdrest.cli.listening import Listening, listen, run_again
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from, settings_options
 from sdrest.core.errors import BackendMissing, EngineUnavailable, SdrestError
-from sdrest.engine.client import Engine, engine_from
+from sdrest.engine.engines import Engines, engines_from
 from sdrest.settings import Backend, Settings
 
 if TYPE_CHECKING:
@@ -100,30 +100,30 @@ async def serving(
         EngineUnavailable: ``needs_engine``, and the engine cannot start. Otherwise jobs wait until it can.
         SdrestError, OSError: as :func:`run_server`.
     """
-    engine = engine_from(settings)
-    await engine.start()
+    engines = engines_from(settings)
+    await engines.start()
     try:
         # The engine's process loads the native library while this one loads the rest of itself.
         hosting = await asyncio.to_thread(_hosting)
-        await _check_engine(engine, settings, needs_engine=needs_engine)
-        async with hosting(settings, engine, listening) as server:
+        await _check_engines(engines, settings, needs_engine=needs_engine)
+        async with hosting(settings, engines, listening) as server:
             yield server
     finally:
-        await engine.stop()
+        await engines.stop()
 
 
-async def _check_engine(engine: Engine, settings: Settings, *, needs_engine: bool) -> None:
-    """Raise what no waiting will mend: a backend that the library was not built for."""
-    if not needs_engine and settings.backend is Backend.AUTO:
+async def _check_engines(engines: Engines, settings: Settings, *, needs_engine: bool) -> None:
+    """Raise what no waiting will mend: a backend that the library was not built for, or a device that is not there."""
+    if not needs_engine and settings.backend is Backend.AUTO and not settings.devices:
         return
     try:
-        await engine.info()
+        await engines.info()
     except EngineUnavailable as error:
         if needs_engine or isinstance(error, BackendMissing):
             raise
 
 
-def _hosting() -> Callable[[Settings, Engine, Listening | None], AbstractAsyncContextManager[Server]]:
+def _hosting() -> Callable[[Settings, Engines, Listening | None], AbstractAsyncContextManager[Server]]:
     from sdrest.cli.hosting import hosting  # noqa: PLC0415 - loading it takes most of a second
 
     return hosting

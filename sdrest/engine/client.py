@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from sdrest.core import errors
 from sdrest.engine import messages
-from sdrest.engine.backends import missing_backend
+from sdrest.engine.places import ANYWHERE, Place
 from sdrest.engine.process import CHILD_COMMAND
 from sdrest.engine.supervisor import EngineState, Supervisor
-from sdrest.settings import Backend, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +69,7 @@ class Engine:
     Args:
         cancel_grace_seconds: How long a cancelled task may go on before its child is killed.
         hang_seconds: Silence after which a child is killed.
-        backend: What the library must have been built for.
+        place: Where it computes.
         command: What starts a child.
     """
 
@@ -80,9 +78,11 @@ class Engine:
         *,
         cancel_grace_seconds: float,
         hang_seconds: float,
-        backend: Backend = Backend.AUTO,
+        place: Place = ANYWHERE,
         command: Sequence[str] = CHILD_COMMAND,
     ) -> None:
+        #: Where it computes.
+        self.place = place
         self._grace_seconds = cancel_grace_seconds
         self._followers: list[tuple[Callable[[messages.ContextChanged], None], Callable[[], None]]] = []
         self._idle_since = time.monotonic()
@@ -94,9 +94,16 @@ class Engine:
             self._report,
             self._died,
             hang_seconds=hang_seconds,
-            refusal=partial(missing_backend, backend),
+            refusal=place.refusal,
             command=command,
+            environment=place.environment,
+            name=place.name,
         )
+
+    @property
+    def name(self) -> str:
+        """What it is called in views and logs."""
+        return self.place.name
 
     async def start(self) -> None:
         """Start the child without waiting for it; again is harmless."""
@@ -299,12 +306,3 @@ class Engine:
         # A task that still waits for the next child has nothing to do with the end of the last one.
         if self._running is not None and self._running.sent:
             self._running.fail(error)
-
-
-def engine_from(settings: Settings) -> Engine:
-    """The engine of a server, not started."""
-    return Engine(
-        cancel_grace_seconds=settings.cancel_grace_seconds,
-        hang_seconds=settings.engine_hang_seconds,
-        backend=settings.backend,
-    )

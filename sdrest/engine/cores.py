@@ -28,6 +28,11 @@ def usable_cores(limit_file: Path = _CGROUP_LIMIT) -> int:
     return max(1, min(physical, allowed, _quota(limit_file) or physical))
 
 
+def share_of(cores: int, engines: int) -> int:
+    """The threads of each of so many engines; 0 where the library is to choose."""
+    return cores and max(1, cores // engines)
+
+
 def _quota(limit_file: Path) -> int | None:
     """Processors that the container's quota amounts to, rounded up; None without one."""
     try:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -52,8 +52,11 @@ class ChildProcess:
         self._output = asyncio.create_task(self._read_output(), name="engine-child-output")
 
     @classmethod
-    async def launch(cls, command: Sequence[str] = CHILD_COMMAND) -> ChildProcess:
-        """Start ``command`` with the number of its end of a socket pair as last argument.
+    async def launch(
+        cls, command: Sequence[str] = CHILD_COMMAND, environment: Mapping[str, str] | None = None
+    ) -> ChildProcess:
+        """Start ``command`` with the number of its end of a socket pair as last argument, and the variables of ``environment``
+        beside this process's.
 
         The child is in a session of its own, so that Ctrl-C in a terminal reaches the server only. Its output is piped: the
         native library prints there, so it can be no protocol channel.
@@ -71,7 +74,7 @@ class ChildProcess:
                     stderr=asyncio.subprocess.STDOUT,
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
-                    env=native_environment(os.environ),
+                    env={**native_environment(os.environ), **(environment or {})},
                     limit=_LINE_BYTES,
                 )
             except BaseException:

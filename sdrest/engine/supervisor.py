@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -63,6 +63,8 @@ class Supervisor:
         hang_seconds: Silence after which a child is killed.
         refusal: Why a child with this library is of no use; empty when it is.
         command: What starts a child.
+        environment: Variables for the children, beside this process's.
+        name: What its loop is called.
         backoff: The pauses between children.
         start_seconds: Longest time from launch to :class:`messages.Ready`.
         ping_seconds: How often a child is asked for a sign of life.
@@ -76,6 +78,8 @@ class Supervisor:
         hang_seconds: float,
         refusal: Callable[[messages.Ready], str] = lambda _ready: "",
         command: Sequence[str] = CHILD_COMMAND,
+        environment: Mapping[str, str] | None = None,
+        name: str = "engine",
         backoff: Backoff | None = None,
         start_seconds: float = _START_SECONDS,
         ping_seconds: float = _PING_SECONDS,
@@ -85,6 +89,7 @@ class Supervisor:
         self._hang_seconds = hang_seconds
         self._refusal = refusal
         self._command = command
+        self._environment = environment
         self._backoff = backoff or Backoff(_FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._start_seconds = start_seconds
         self._ping_seconds = ping_seconds
@@ -93,7 +98,7 @@ class Supervisor:
         #: Set while it is known whether a child can start: one is ready, or the last one could not.
         self._settled = asyncio.Event()
         self._stopping = False
-        self.loop = Background("engine-supervisor", self._run)
+        self.loop = Background(f"{name}-supervisor", self._run)
         self.restarts = 0
         self.memory_bytes = 0
         self.loaded: tuple[str, ...] = ()
@@ -173,7 +178,7 @@ class Supervisor:
     async def _live_once(self) -> bool:
         """One child from launch to exit; whether it became ready."""
         try:
-            child = await ChildProcess.launch(self._command)
+            child = await ChildProcess.launch(self._command, self._environment)
         except OSError as error:
             self._cannot_start(EngineUnavailable(f"the engine cannot start: {error}"))
             return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,6 +40,7 @@ async def try_loading(
     *,
     timeout_seconds: float,
     memory_bytes: int,
+    environment: Mapping[str, str] | None = None,
     heard: Callable[[messages.Report], None] = lambda _report: None,
 ) -> Loaded:
     """Load ``context`` in a process of its own.
@@ -48,6 +49,7 @@ async def try_loading(
         context: The files, as the engine would get them.
         timeout_seconds: Longest time for all of it.
         memory_bytes: Resident memory at which the process is killed.
+        environment: Variables for the process.
         heard: Called with each of the process's reports.
 
     Raises:
@@ -56,7 +58,7 @@ async def try_loading(
         Unavailable: no process with the library could be started.
     """
     try:
-        child = await ChildProcess.launch()
+        child = await ChildProcess.launch(environment=environment)
     except OSError as error:
         raise Unavailable(f"cannot start a process: {error}") from error
     watch = _Watch(child, memory_bytes)

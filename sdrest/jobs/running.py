@@ -92,6 +92,41 @@ class Attempt:
         self._broadcast.publish(event)
 
 
+class Waker:
+    """What a worker waits for that has found nothing to do."""
+
+    def __init__(self, types: Collection[JobType], prefers: Callable[[], Collection[str]]) -> None:
+        self.types = types
+        self._prefers = prefers
+        self._event = asyncio.Event()
+        self._is_waiting = False
+
+    @property
+    def is_set(self) -> bool:
+        """Whether a job may have become claimable since :meth:`clear`."""
+        return self._event.is_set()
+
+    def is_best_for(self, model_id: str) -> bool:
+        """Whether its worker has nothing to do and the model loaded."""
+        return self._is_waiting and not self.is_set and model_id in self._prefers()
+
+    def set(self) -> None:
+        """Let the worker look at the queue."""
+        self._event.set()
+
+    def clear(self) -> None:
+        """The worker is about to look."""
+        self._event.clear()
+
+    async def wait(self) -> None:
+        """Until there may be something to do."""
+        self._is_waiting = True
+        try:
+            await self._event.wait()
+        finally:
+            self._is_waiting = False
+
+
 class RunningJobs:
     """The attempts of all workers, and what wakes workers."""
 
@@ -100,7 +135,7 @@ class RunningJobs:
         self._attempts: dict[str, Attempt] = {}
         #: Running jobs that are to be cancelled: the wish may come before the attempt.
         self._unwanted: set[str] = set()
-        self._wakers: list[tuple[Collection[JobType], asyncio.Event]] = []
+        self._wakers: list[Waker] = []
 
     @property
     def attempts(self) -> Sequence[Attempt]:
@@ -139,16 +174,22 @@ class RunningJobs:
             log.info("job ended", job_id=job.id, state=job.state, seconds=job.seconds)
         self._broadcast.publish(JobChanged(job, before))
         if job.state is JobState.PENDING:
-            self.wake_workers(job.type)
+            self._wake_for(job)
 
-    def new_waker(self, types: Collection[JobType]) -> asyncio.Event:
-        """An event of the worker's own that is set whenever a job of these types may have become claimable."""
-        waker = asyncio.Event()
-        self._wakers.append((types, waker))
+    def new_waker(self, types: Collection[JobType], prefers: Callable[[], Collection[str]] = tuple) -> Waker:
+        """What is set for a worker whenever a job of these types may have become claimable; it ``prefers`` some models."""
+        waker = Waker(types, prefers)
+        self._wakers.append(waker)
         return waker
 
-    def wake_workers(self, job_type: JobType | None = None) -> None:
-        """Let every worker look at the queue, or those that take jobs of one type."""
-        for types, waker in self._wakers:
-            if job_type is None or job_type in types:
-                waker.set()
+    def wake_workers(self) -> None:
+        """Let every worker look at the queue."""
+        for waker in self._wakers:
+            waker.set()
+
+    def _wake_for(self, job: Job) -> None:
+        """Let workers look that may take a job: one that waits with its model loaded, or all."""
+        able = [waker for waker in self._wakers if job.type in waker.types]
+        best = next((waker for waker in able if job.model_id and waker.is_best_for(job.model_id)), None)
+        for waker in able if best is None else (best,):
+            waker.set()

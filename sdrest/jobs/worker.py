@@ -98,7 +98,7 @@ class Worker:
         self._lease_seconds = lease_seconds
         self._retry_seconds = retry_seconds
         self._clock = clock
-        self._waker = service.running.new_waker(executors.keys())
+        self._waker = service.running.new_waker(executors.keys(), preferred_models)
         #: Takes jobs. Stopped, it gives a running job back to the queue with its attempt not counted.
         self.loop = Background(f"worker-{name}", self._run)
         #: The job being worked on.

@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,30 +50,63 @@ class Estimate:
         return self.total <= self.budget
 
 
+class ComputeSizes:
+    """What dry runs told, kept in a file; safe to use from several threads."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._known: dict[str, int] = _read(file) if file else {}
+
+    def get(self, key: str) -> int:
+        """Bytes of the largest compute buffer; 0 while it is not known."""
+        return self._known.get(key, 0)
+
+    def keep(self, key: str, compute_bytes: int) -> None:
+        """Keep what an engine found out, on disk too."""
+        with self._lock:
+            if not compute_bytes or self._known.get(key) == compute_bytes:
+                return
+            self._known[key] = compute_bytes
+            while len(self._known) > _KEPT:
+                del self._known[next(iter(self._known))]
+            if self._file is not None:
+                with atomic_file(self._file) as stream:
+                    stream.write(json.dumps(self._known).encode())
+
+
 class MemoryPlanner:
-    """Estimates jobs, and learns from the engine's dry runs. Touch it from one thread at a time."""
+    """Estimates jobs, and learns from an engine's dry runs.
+
+    Args:
+        sizes: What is known of compute buffers, of all engines.
+        budget_bytes: What an engine may take; 0: most of its device's memory, or its share of the machine's.
+        libraries: What the library said of itself in each engine that may get the jobs: the smallest says what fits.
+        shared_by: How many engines share a device's or the machine's memory.
+    """
 
     def __init__(
-        self, file: Path | None, *, budget_bytes: int = 0, engine: Callable[[], messages.Ready | None] = lambda: None
+        self,
+        sizes: ComputeSizes,
+        *,
+        budget_bytes: int = 0,
+        libraries: Callable[[], Sequence[messages.Ready | None]] = lambda: [None],
+        shared_by: int = 1,
     ) -> None:
-        self._file = file
+        self._sizes = sizes
         self._budget_bytes = budget_bytes
-        self._engine = engine
-        self._compute: dict[str, int] = _read(file) if file else {}
+        self._libraries = libraries
+        self._shared_by = shared_by
 
     def budget(self) -> int:
         """Bytes that loaded models and their work may take: the setting, or a share of the device's or machine's memory."""
         if self._budget_bytes:
             return self._budget_bytes
-        ready = self._engine()
-        devices = [device.memory_total for device in ready.devices if device.type == "gpu"] if ready else []
-        if devices:
-            return int(max(devices) * _DEVICE_SHARE)
-        return int(machine_memory_bytes() * _RAM_SHARE)
+        return min(_memory_of(library) for library in self._libraries()) // self._shared_by
 
     def estimate(self, plan: ContextPlan, parameters: GenerationParameters) -> Estimate:
         """What is known of a job's memory."""
-        return Estimate(plan.weights_bytes, self._compute.get(_key(plan, parameters), 0), self.budget())
+        return Estimate(plan.weights_bytes, self._sizes.get(_key(plan, parameters)), self.budget())
 
     def check(self, plan: ContextPlan, parameters: GenerationParameters) -> Estimate:
         """The estimate of a job.
@@ -98,15 +132,12 @@ class MemoryPlanner:
 
     def learn(self, plan: ContextPlan, parameters: GenerationParameters, compute_bytes: int) -> None:
         """Keep what the engine found out, on disk too."""
-        key = _key(plan, parameters)
-        if not compute_bytes or self._compute.get(key) == compute_bytes:
-            return
-        self._compute[key] = compute_bytes
-        while len(self._compute) > _KEPT:
-            del self._compute[next(iter(self._compute))]
-        if self._file is not None:
-            with atomic_file(self._file) as stream:
-                stream.write(json.dumps(self._compute).encode())
+        self._sizes.keep(_key(plan, parameters), compute_bytes)
+
+
+def _memory_of(library: messages.Ready | None) -> int:
+    devices = [device.memory_total for device in library.devices if device.type == "gpu"] if library else []
+    return int(max(devices) * _DEVICE_SHARE) if devices else int(machine_memory_bytes() * _RAM_SHARE)
 
 
 @functools.cache

@@ -54,5 +54,9 @@ class LoadTestExecutor:
                 )
 
         return await try_loading(
-            planned.context.spec, timeout_seconds=self._timeout_seconds, memory_bytes=allowed, heard=heard
+            planned.context.spec,
+            timeout_seconds=self._timeout_seconds,
+            memory_bytes=allowed,
+            environment=workshop.engine.place.environment,
+            heard=heard,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient
 
-from sdrest.web.http.keys import ENGINE
+from sdrest.web.http.keys import ENGINES
 from tests.integration.conftest import SMALL
 
 Client = TestClient[Any, Any]
@@ -51,5 +51,5 @@ async def works(client: Client) -> None:
 
 def engine_pid(client: Client) -> int | None:
     """Process id of the engine child."""
-    pid: int | None = client.app[ENGINE].supervisor.pid
+    pid: int | None = client.app[ENGINES].first.supervisor.pid
     return pid

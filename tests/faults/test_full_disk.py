@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from sdrest.web.http.keys import ENGINE
+from sdrest.web.http.keys import ENGINES
 from tests.faults.conftest import SmallDisk, fill
 from tests.faults.jobs import ended, submitted, until_running, works
 from tests.integration.conftest import SMALL
@@ -44,7 +44,7 @@ async def test_a_full_database_disk_refuses_new_jobs_and_keeps_the_ending_of_the
     reply = await client.post("/api/generate/text2img", json=SMALL)
     assert (reply.status, (await reply.json())["code"]) == (507, "insufficient_storage")
     assert (await client.get("/api/health")).status == 200
-    while not client.app[ENGINE].idle_seconds:  # until the picture is made, and so its ending to be written
+    while not client.app[ENGINES].first.idle_seconds:  # until the picture is made, and so its ending to be written
         await asyncio.sleep(0.01)
     ballast.unlink()
     # Raw pictures lie on that disk as well: the job may have failed for want of space, but its ending must be known.

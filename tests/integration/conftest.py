@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
 
 from sdrest.app import build_app
+from sdrest.engine.engines import Engines
 from sdrest.settings import Settings, load_settings
 from tests.engine import ENGINE_SETTINGS, EngineOnDemand, WarmEngine, options_of
 from tests.tiny.embedded import NAME, place_embedded
@@ -71,7 +72,7 @@ async def warm_engine(shared_models: Path) -> AsyncIterator[WarmEngine]:
 async def client_factory(settings_factory: SettingsFactory, warm_engine: WarmEngine) -> AsyncIterator[ClientFactory]:
     """Starts applications: ``await client_factory(max_pending_jobs=3)``; all are stopped after the test.
 
-    Their engines start with their first task; ``await client.app[ENGINE].info()`` starts one before. The first application of a
+    Their engines start with their first task; ``await client.app[ENGINES].info()`` starts one before. The first application of a
     test has the module's warm engine, unless the test asks for a kind of its own or sets what an engine is made with.
     """
     clients: list[TestClient[Any, Any]] = []
@@ -80,7 +81,7 @@ async def client_factory(settings_factory: SettingsFactory, warm_engine: WarmEng
         settings = settings_factory(**values)
         warm = kind is None and not clients and not ENGINE_SETTINGS & values.keys()
         engine = warm_engine if warm else (kind or EngineOnDemand)(**options_of(settings))
-        client: TestClient[Any, Any] = TestClient(TestServer(build_app(settings, engine)))
+        client: TestClient[Any, Any] = TestClient(TestServer(build_app(settings, Engines([engine]))))
         await client.start_server()
         clients.append(client)
         return client

@@ -16,7 +16,7 @@ from aiohttp import ClientSession, TCPConnector
 from aiohttp.test_utils import TestClient
 from PIL import Image
 
-from sdrest.web.http.keys import ENGINE
+from sdrest.web.http.keys import ENGINES
 from tests.engine import EngineOnDemand, EngineWithGate
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.stub_child import Behaviour
@@ -113,7 +113,7 @@ async def test_finished_pictures_are_delivered(client_factory: ClientFactory) ->
     await until(first_is_there)
     await client.post("/sdapi/v1/interrupt")
     assert client.app is not None
-    client.app[ENGINE].gate.set()  # the other one may have been finished before
+    client.app[ENGINES].first.gate.set()  # the other one may have been finished before
     reply = await waiting
     answer = await reply.json()
     assert reply.status == 200, answer

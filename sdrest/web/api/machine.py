@@ -25,7 +25,7 @@ from sdrest.core.parameters import (
 from sdrest.core.principal import Permission
 from sdrest.web.api.system import device_view
 from sdrest.web.http.access import requires
-from sdrest.web.http.keys import ENGINE, LIFECYCLE, SETTINGS, WORKERS
+from sdrest.web.http.keys import ENGINES, LIFECYCLE, SETTINGS, WORKERS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -116,7 +116,7 @@ class Restarting(TypedDict):
 async def system(request: web.Request) -> web.Response:
     """Hardware, capabilities and limits."""
     app = request.app
-    info = app[ENGINE].library
+    info = app[ENGINES].library
     devices = [device_view(device) for device in info.devices] if info else []
     cpu, memory, disk = await asyncio.to_thread(_hardware, app[SETTINGS].output_dir)
     job_types = sorted({kind for worker in app[WORKERS] for kind in worker.types})
@@ -124,7 +124,7 @@ async def system(request: web.Request) -> web.Response:
         {
             "os": platform.platform(terse=True),
             "cpu": cpu,
-            "memory": {**memory, "engine": app[ENGINE].memory_bytes},
+            "memory": {**memory, "engine": app[ENGINES].memory_bytes},
             "disk": disk,
             "gpus": [device for device in devices if device["type"] != "cpu"],
             "devices": devices,

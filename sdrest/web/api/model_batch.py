@@ -139,9 +139,9 @@ async def free(request: web.Request, model: Model) -> ModelState:
         "model_id": model.id,
         "model_name": model.name,
         "status": "unloaded",
-        "unloaded": done.result.get("unloaded", 0),
-        "memory_before_bytes": done.result.get("memory_before_bytes", 0),
-        "memory_after_bytes": done.result.get("memory_after_bytes", 0),
+        "unloaded": done.number,
+        "memory_before_bytes": done.before,
+        "memory_after_bytes": done.after,
     }
 
 

@@ -14,12 +14,12 @@ from sdrest.core.job import Job, JobState
 from sdrest.core.principal import Permission, Principal
 from sdrest.engine.supervisor import EngineState
 from sdrest.web.http.auth import shown_principal
-from sdrest.web.http.keys import BACKGROUNDS, ENGINE, JOBS, LIFECYCLE, MODELS, RESIDENCY, SETTINGS, WORKERS
+from sdrest.web.http.keys import BACKGROUNDS, ENGINES, JOBS, LIFECYCLE, MODELS, RESIDENCY, SETTINGS, WORKERS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.public import without_folders
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.engine_views import backend_name, engine_problem
+from sdrest.web.requests.engine_views import EngineView, backend_name, engine_problem, engines_view
 
 
 class LoopView(TypedDict):
@@ -50,12 +50,15 @@ class Health(TypedDict):
 async def health(request: web.Request) -> web.Response:
     """Liveness: 503 and `stopped` when a worker has ended for good, else 200.
 
-    `impaired` while the engine cannot start (jobs wait for it) or a loop that failed begins again; both mend by themselves.
+    `impaired` while an engine cannot start (jobs wait for it, or for another) or a loop that failed begins again; both mend by
+    themselves.
     """
     app = request.app
-    loops, engine = app[BACKGROUNDS], app[ENGINE]
+    loops, engine = app[BACKGROUNDS], app[ENGINES]
     status: Literal["ok", "impaired", "stopped"] = "ok"
-    if engine.state is EngineState.UNAVAILABLE or any(loop.state is LoopState.RESTARTING for loop in loops):
+    if any(item.state is EngineState.UNAVAILABLE for item in engine) or any(
+        loop.state is LoopState.RESTARTING for loop in loops
+    ):
         status = "impaired"
     if not all(worker.loop.is_alive for worker in app[WORKERS]):
         status = "stopped"
@@ -92,7 +95,7 @@ async def ready(request: web.Request) -> web.Response:
     reasons = [
         reason
         for reason, found in (
-            (engine_problem(app) or "the engine is not up", app[ENGINE].state is not EngineState.READY),
+            (engine_problem(app) or "the engine is not up", app[ENGINES].state is not EngineState.READY),
             ("a worker has stopped", not all(worker.loop.is_alive for worker in app[WORKERS])),
             ("the queue is full", counts[JobState.PENDING] >= app[SETTINGS].max_pending_jobs),
             ("the queue is paused", await app[JOBS].is_paused()),
@@ -122,7 +125,7 @@ class LoadedModels(TypedDict):
 
 
 class EngineBrief(TypedDict):
-    """The process that holds the native library; ``problem`` says why it cannot start, and is empty when it can."""
+    """All engines together: whether any is ready; ``problem`` says why none can start, and is empty when one can."""
 
     ready: bool
     state: EngineState
@@ -141,6 +144,7 @@ class Status(TypedDict):
     models: LoadedModels
     backend: str | None
     engine: EngineBrief
+    engines: list[EngineView]
 
 
 @operation("system", reply=Status)
@@ -149,7 +153,7 @@ async def status(request: web.Request) -> web.Response:
 
     The length of the queue is told to everybody; jobs and models only as far as the caller's credentials let them be seen.
     """
-    jobs, engine = request.app[JOBS], request.app[ENGINE]
+    jobs, engine = request.app[JOBS], request.app[ENGINES]
     principal = await shown_principal(request)
     counts = await jobs.counts(principal)
     running = (worker.current for worker in request.app[WORKERS])
@@ -173,6 +177,7 @@ async def status(request: web.Request) -> web.Response:
                 "restarts": engine.restarts,
                 "memory_bytes": engine.memory_bytes,
             },
+            "engines": engines_view(request.app, with_models=principal.may(Permission.VIEW)),
         }
     )
 
@@ -192,7 +197,7 @@ class Version(TypedDict):
 @operation("system", reply=Version)
 async def version(request: web.Request) -> web.Response:
     """Versions of the server, of Python and of the native library, and the backends it has."""
-    info = request.app[ENGINE].library
+    info = request.app[ENGINES].library
     return json_reply(
         {
             "version": __version__,

@@ -15,7 +15,7 @@ from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.timings import TimingStore, estimate_seconds
 from sdrest.web.api.generate import MODES, SUBMIT_ERRORS, TEXT2IMG
 from sdrest.web.http.bodies import Body, read_json, validate
-from sdrest.web.http.keys import ENGINE, JOBS
+from sdrest.web.http.keys import ENGINES, JOBS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -124,7 +124,7 @@ async def estimate(request: web.Request) -> web.Response:
     )
     demand = (await asyncio.to_thread(request.app[WORKSHOP].plan, model, parameters)).demand
     total = demand.weights + demand.compute
-    available = psutil.virtual_memory().available + request.app[ENGINE].memory_bytes
+    available = psutil.virtual_memory().available + request.app[ENGINES].memory_bytes
     reply: EstimateView = {
         "model": model.name,
         "time": {"seconds": expected.seconds, "basis": expected.basis},

@@ -10,7 +10,7 @@ from sdrest.auth.service import Caller
 from sdrest.auth.setup import Access
 from sdrest.core.background import Backgrounds
 from sdrest.core.principal import Principal
-from sdrest.engine.client import Engine
+from sdrest.engine.engines import Engines
 from sdrest.jobs.service import JobService
 from sdrest.jobs.worker import Worker
 from sdrest.planning.default_model import DefaultModel
@@ -24,7 +24,7 @@ from sdrest.work.loaded_models import Residency
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 JOBS: Final = web.AppKey("jobs", JobService)
-ENGINE: Final = web.AppKey("engine", Engine)
+ENGINES: Final = web.AppKey("engines", Engines)
 BACKGROUNDS: Final = web.AppKey("backgrounds", Backgrounds)
 DEFAULT_MODEL: Final = web.AppKey("default_model", DefaultModel)
 MODELS: Final = web.AppKey("models", Registry)

@@ -16,7 +16,7 @@ from sdrest import __version__
 from sdrest.core.background import Backgrounds, LoopState
 from sdrest.core.events import Event, JobChanged
 from sdrest.core.job import JobState
-from sdrest.engine.client import Engine
+from sdrest.engine.engines import Engines
 from sdrest.engine.supervisor import EngineState
 from sdrest.jobs.events import Listener
 from sdrest.jobs.service import JobService
@@ -32,9 +32,9 @@ _JOB_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 360
 class Metrics:
     """What one server counts; the numbers live in a registry of its own."""
 
-    def __init__(self, jobs: JobService, engine: Engine, backgrounds: Backgrounds) -> None:
+    def __init__(self, jobs: JobService, engines: Engines, backgrounds: Backgrounds) -> None:
         self._jobs = jobs
-        self._engine = engine
+        self._engines = engines
         self._backgrounds = backgrounds
         self._registry = registry = CollectorRegistry(auto_describe=True)
         self._requests = Histogram(
@@ -60,8 +60,17 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
-        self._restarts = Gauge("sdrest_engine_restarts", "Restarts of the engine process.", registry=registry)
-        self._memory = Gauge("sdrest_engine_memory_bytes", "Memory of the engine process.", registry=registry)
+        self._restarts = Gauge("sdrest_engine_restarts", "Restarts of all engine processes.", registry=registry)
+        self._memory = Gauge("sdrest_engine_memory_bytes", "Memory of all engine processes.", registry=registry)
+        self._each_ready = Gauge(
+            "sdrest_engines_ready", "Whether each engine takes tasks.", ("engine",), registry=registry
+        )
+        self._each_restarts = Gauge(
+            "sdrest_engines_restarts", "Restarts of each engine's process.", ("engine",), registry=registry
+        )
+        self._each_memory = Gauge(
+            "sdrest_engines_memory_bytes", "Memory of each engine's process.", ("engine",), registry=registry
+        )
         self._loaded = Gauge("sdrest_models_loaded", "Models in memory.", registry=registry)
         self._loops_running = Gauge(
             "sdrest_loop_running", "Whether a loop beside the requests runs now.", ("loop",), registry=registry
@@ -114,13 +123,17 @@ class Metrics:
         for state, number in (await self._jobs.store.counts()).items():
             self._states.labels(state).set(number)
         self._paused.set(await self._jobs.is_paused())
-        self._ready.set(self._engine.state is EngineState.READY)
+        self._ready.set(self._engines.state is EngineState.READY)
         self._problem.clear()
-        if self._engine.problem is not None:
-            self._problem.labels(without_folders(self._engine.problem.message)).set(1)
-        self._restarts.set(self._engine.restarts)
-        self._memory.set(self._engine.memory_bytes)
-        self._loaded.set(len(self._engine.loaded))
+        if self._engines.problem is not None:
+            self._problem.labels(without_folders(self._engines.problem.message)).set(1)
+        self._restarts.set(self._engines.restarts)
+        self._memory.set(self._engines.memory_bytes)
+        self._loaded.set(len(self._engines.loaded))
+        for engine in self._engines:
+            self._each_ready.labels(engine.name).set(engine.state is EngineState.READY)
+            self._each_restarts.labels(engine.name).set(engine.restarts)
+            self._each_memory.labels(engine.name).set(engine.memory_bytes)
         self._count_loops()
         body = await asyncio.to_thread(generate_latest, self._registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -46,7 +46,7 @@ async def wait_until_ended(request: web.Request, job: Job) -> Job:
 def waiting_warnings(app: web.Application, job: Job) -> list[str]:
     """Why a pending job does not come to its turn for now; nothing when only others are before it."""
     problem = engine_problem(app)
-    needs_engine = any(job.type in worker.types for worker in app[WORKERS] if worker.name == ENGINE_WORKER)
+    needs_engine = any(job.type in worker.types for worker in app[WORKERS] if worker.name.startswith(ENGINE_WORKER))
     if not problem or job.state is not JobState.PENDING or not needs_engine:
         return []
     return [f"the job waits: {problem}"]

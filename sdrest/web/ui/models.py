@@ -17,7 +17,7 @@ from sdrest.core.principal import Permission
 from sdrest.registry.catalogue import Query, SortKey
 from sdrest.registry.loading import missing_components
 from sdrest.web.http.access import requires
-from sdrest.web.http.keys import DEFAULT_MODEL, ENGINE, JOBS, MODELS, PRINCIPAL, REFRESHER, RESIDENCY, SETTINGS
+from sdrest.web.http.keys import DEFAULT_MODEL, ENGINES, JOBS, MODELS, PRINCIPAL, REFRESHER, RESIDENCY, SETTINGS
 from sdrest.web.ui.fields import Option
 from sdrest.web.ui.filters import count_text, size_text
 from sdrest.web.ui.labels import TYPE_LABELS
@@ -82,8 +82,7 @@ async def unload(request: web.Request) -> web.StreamResponse:
     """Free a model's memory, after the running job."""
     model = named_model(request)
     done = await request.app[RESIDENCY].unload(model)
-    before, after = (done.result.get(f"memory_{name}_bytes", 0) for name in ("before", "after"))
-    return see(request, f"/ui/models/{model.id}?" + urlencode({"before": before, "after": after}))
+    return see(request, f"/ui/models/{model.id}?" + urlencode({"before": done.before, "after": done.after}))
 
 
 async def make_default(request: web.Request) -> web.StreamResponse:
@@ -171,7 +170,7 @@ async def _detail(request: web.Request, model: Model) -> ModelPage:
         is_main=is_main,
         is_loaded=model.id in app[RESIDENCY].model_ids,
         is_default=model.id == _default_id(request),
-        memory_bytes=app[ENGINE].memory_bytes,
+        memory_bytes=app[ENGINES].memory_bytes,
         freed=_freed(request),
         can_manage=request[PRINCIPAL].may(Permission.MANAGE_MODELS),
         tools=await tools_of(request, model),

@@ -17,7 +17,7 @@ from aiohttp import web
 from sdrest.core.background import Background
 from sdrest.core.errors import SdrestError
 from sdrest.core.job import JobState
-from sdrest.web.http.keys import BACKGROUNDS, ENGINE, JOBS
+from sdrest.web.http.keys import BACKGROUNDS, ENGINES, JOBS
 
 _PAUSE_SECONDS: Final = 5.0
 _KEPT: Final = 720
@@ -50,7 +50,7 @@ class Samples:
             with contextlib.suppress(SdrestError):
                 counts = await app[JOBS].store.counts()
                 memory = process.memory_info().rss
-                engine = app[ENGINE].memory_bytes
+                engine = app[ENGINES].memory_bytes
                 waiting = counts[JobState.PENDING] + counts[JobState.RUNNING]
                 self.kept.append(Sample(datetime.now(UTC), engine, memory, waiting))
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -21,7 +21,7 @@ from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.settings import AuthMode
 from sdrest.web.http.access import requires
-from sdrest.web.http.keys import ENGINE, JOBS, LIFECYCLE, MODELS, PRINCIPAL, RESIDENCY, SETTINGS
+from sdrest.web.http.keys import ENGINES, JOBS, LIFECYCLE, MODELS, PRINCIPAL, RESIDENCY, SETTINGS
 from sdrest.web.requests.engine_views import backend_name
 from sdrest.web.ui.filters import number_text, seconds_text, size_text
 from sdrest.web.ui.logbook import LOGBOOK
@@ -53,7 +53,7 @@ async def _page(request: web.Request) -> SystemPage:
     app, principal = request.app, request[PRINCIPAL]
     settings = app[SETTINGS]
     is_admin = principal.may(Permission.ADMIN)
-    info = app[ENGINE].library
+    info = app[ENGINES].library
     names = {model.id: model.name for model in app[MODELS].catalogue.models}
     return SystemPage(
         server=tuple(_server(app)),
@@ -79,15 +79,17 @@ async def _page(request: web.Request) -> SystemPage:
 
 
 def _server(app: web.Application) -> Iterator[Fact]:
-    engine = app[ENGINE]
-    info = engine.library
+    engines = app[ENGINES]
+    info = engines.library
     yield Fact("Version", f"sdrest {__version__}")
     yield Fact("Library", f"{info.version} ({info.commit})" if info else "not loaded yet")
     yield Fact("Backend", backend_name(app) or "–")
     yield Fact("Up for", seconds_text(app[LIFECYCLE].up_seconds))
-    yield Fact("Engine", engine.problem.message if engine.problem else engine.state)
-    yield Fact("Engine restarts", str(engine.restarts))
-    yield Fact("Engine memory", size_text(engine.memory_bytes))
+    for item in engines:
+        title = item.name.capitalize().replace("-", " ", 1)
+        yield Fact(title, item.problem.message if item.problem else item.state)
+        yield Fact(f"{title} restarts", str(item.restarts))
+        yield Fact(f"{title} memory", size_text(item.memory_bytes))
     if info:
         yield Fact("Instructions", _instructions(info.system_info))
 

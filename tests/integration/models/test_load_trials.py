@@ -14,7 +14,7 @@ from sdrest.core.errors import InsufficientMemory, ModelUnusable
 from sdrest.core.principal import Role
 from sdrest.engine.messages import ContextSpec
 from sdrest.engine.trial import try_loading
-from sdrest.web.http.keys import ACCESS, ENGINE, MODELS
+from sdrest.web.http.keys import ACCESS, ENGINES, MODELS
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.pictures.generation_modes import place
 from tests.integration.pictures.test_generate import finished
@@ -70,12 +70,12 @@ async def validated(client: Client, name: str, **fields: Any) -> tuple[int, dict
 
 
 async def test_what_the_library_does_to_the_trial_is_not_the_servers_business(client: Client, tmp_path: Path) -> None:
-    engine = client.app[ENGINE].supervisor
+    engine = client.app[ENGINES].first.supervisor
     good = (await validated(client, "embedded", load_test=True))[1]
     job = await finished(client, good["job_id"])
     assert (good["valid"], job["status"]) == (True, "completed"), job
     assert "MiB of memory" in job["warnings"][0]
-    await client.app[ENGINE].info()
+    await client.app[ENGINES].first.info()
     pid = engine.pid
 
     file = tmp_path / "models" / "checkpoints" / "odd.gguf"

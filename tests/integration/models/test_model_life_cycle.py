@@ -11,7 +11,7 @@ from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
 from sdrest.jobs.events import Subscription
 from sdrest.jobs.service import JobService
-from sdrest.web.http.keys import ENGINE, JOBS, MODELS, RESIDENCY
+from sdrest.web.http.keys import ENGINES, JOBS, MODELS, RESIDENCY
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.pictures.generation_modes import Client, place, submit
 
@@ -87,8 +87,8 @@ async def test_model_is_loaded_and_unloaded_by_request(client_factory: ClientFac
     assert ended.state == "completed"
     assert residency.model_ids == {model.id}
     done = await residency.unload(model)
-    assert done.result["unloaded"] == 1
-    assert done.result["memory_after_bytes"] < done.result["memory_before_bytes"]
+    assert done.number == 1
+    assert done.after < done.before
     assert not residency.model_ids
     events.close()
     fractions = [e.fraction async for e in events if isinstance(e, ModelChanged) and e.state == "loading"]
@@ -112,7 +112,7 @@ async def test_death_of_the_engine_unloads_everything(client_factory: ClientFact
     await submit(client, "text2img", SMALL)
     events = follow(client)
     assert client.app is not None
-    client.app[ENGINE].supervisor.kill()
+    client.app[ENGINES].first.supervisor.kill()
     async with asyncio.timeout(20):
         async for event in events:
             assert isinstance(event, ModelChanged)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sdrest.web.http.keys import ENGINE
+from sdrest.web.http.keys import ENGINES
 from tests.engine import EngineWithGate
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.pictures.test_generate import finished
@@ -32,7 +32,7 @@ async def test_the_first_picture_is_there_before_the_last(client_factory: Client
     early = await client.get(job["images"][0]["url"])
     assert early.status == 200
     picture = await early.read()
-    client.app[ENGINE].gate.set()
+    client.app[ENGINES].first.gate.set()
     job = await finished(client, submitted["job_id"])
     assert len(job["outputs"]) == COUNT
     assert await (await client.get(job["images"][0]["url"])).read() == picture

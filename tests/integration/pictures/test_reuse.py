@@ -25,7 +25,7 @@ def models_dir(shared_models: Path) -> Path:
 async def reusing(client_factory: ClientFactory) -> TestClient[Any, Any]:
     client = await client_factory(reuse_results=True)
     assert client.app is not None
-    engine: Engine = client.app[keys.ENGINE]
+    engine: Engine = client.app[keys.ENGINES].first
     await engine.info()  # what the library is belongs to the key
     return client
 
@@ -99,7 +99,7 @@ async def test_a_model_is_what_is_in_its_file(client_factory: ClientFactory, tmp
     """Written anew with the same bytes it gives the earlier picture, with others a new one."""
     place_embedded(tmp_path)
     client = await client_factory(reuse_results=True, models_dir=tmp_path)
-    await client.app[keys.ENGINE].info()
+    await client.app[keys.ENGINES].first.info()
     await _made(client)
     for last_byte, is_same in ((b"", True), (b"\1", False)):
         for path in await asyncio.to_thread(lambda: list(tmp_path.rglob("*.gguf"))):

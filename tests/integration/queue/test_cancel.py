@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest.core.errors import Cancelled
 from sdrest.engine import messages
-from sdrest.web.http.keys import ENGINE
+from sdrest.web.http.keys import ENGINES
 from tests.engine import EngineOnDemand
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.pictures.test_generate import finished
@@ -39,14 +39,14 @@ async def until_sampling(client: Client, job_id: str) -> None:
 
 async def test_a_running_job_is_cancelled_softly_and_the_next_picture_is_right(client: Client) -> None:
     before = await (await client.post("/api/v1/generate", json=SMALL)).json()
-    pid = client.app[ENGINE].supervisor.pid
+    pid = client.app[ENGINES].first.supervisor.pid
     queued = await (await client.post("/api/generate/text2img", json=LONG)).json()
     await until_sampling(client, queued["job_id"])
     reply = await client.post("/api/queue/cancel", json={"job_id": queued["job_id"]})
     assert (await reply.json())["status"] in {"cancelling", "cancelled"}
     job = await finished(client, queued["job_id"])
     assert job["status"] == "cancelled"
-    assert client.app[ENGINE].supervisor.pid == pid
+    assert client.app[ENGINES].first.supervisor.pid == pid
     after = await (await client.post("/api/v1/generate", json=SMALL)).json()
     assert after["images"][0]["data"] == before["images"][0]["data"]
     again = await client.post("/api/queue/cancel", json={"job_id": queued["job_id"]})
@@ -81,18 +81,18 @@ async def test_a_child_that_does_not_react_is_killed_after_the_grace_time(client
     client = await client_factory(cancel_grace_seconds=0.3)
     queued = await (await client.post("/api/generate/text2img", json=LONG)).json()
     await until_sampling(client, queued["job_id"])
-    pid = client.app[ENGINE].supervisor.pid
+    pid = client.app[ENGINES].first.supervisor.pid
     os.kill(pid, signal.SIGSTOP)
     await client.post("/api/queue/cancel", json={"job_id": queued["job_id"]})
     assert (await finished(client, queued["job_id"]))["status"] == "cancelled"
     assert (await client.post("/api/v1/generate", json=SMALL)).status == 200
-    assert client.app[ENGINE].supervisor.pid != pid
+    assert client.app[ENGINES].first.supervisor.pid != pid
 
 
 async def test_a_task_cancelled_before_it_reached_the_engine_does_not_run(client_factory: ClientFactory) -> None:
     client = await client_factory(EngineOnDemand)
     assert client.app is not None
-    engine = client.app[ENGINE]
+    engine = client.app[ENGINES].first
     assert not engine.cancel("early")
     with pytest.raises(Cancelled):
         await engine.run(messages.Unload(task="early"), lambda _report: None)

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest.core.errors import GenerationFailed
 from sdrest.engine import messages
-from sdrest.web.http.keys import ENGINE
+from sdrest.web.http.keys import ENGINES
 from tests.engine import EngineOnDemand
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.pictures.test_generate import finished
@@ -23,7 +23,7 @@ Client = TestClient[Any, Any]
 
 
 async def kill_child(client: Client, number: int) -> None:
-    pid = client.app[ENGINE].supervisor.pid
+    pid = client.app[ENGINES].first.supervisor.pid
     assert pid is not None
     os.kill(pid, number)
 
@@ -48,7 +48,7 @@ async def test_a_job_that_kills_the_child_twice_fails_with_its_last_words_and_th
                 await asyncio.sleep(0.02)
         await kill_child(client, signal.SIGABRT)
         async with asyncio.timeout(30):
-            while client.app[ENGINE].supervisor.is_ready:
+            while client.app[ENGINES].first.supervisor.is_ready:
                 await asyncio.sleep(0.01)
     job = await finished(client, poison["job_id"])
     assert (job["status"], job["attempt"], job["failure"]["slug"]) == ("failed", 2, "engine_died")
@@ -58,7 +58,7 @@ async def test_a_job_that_kills_the_child_twice_fails_with_its_last_words_and_th
 
 
 async def test_what_nobody_thought_of_in_the_child_fails_the_task_and_not_the_child(client: Client) -> None:
-    engine = client.app[ENGINE]
+    engine = client.app[ENGINES].first
     await engine.info()
     pid = engine.supervisor.pid
     task = messages.Load(task="odd", context=messages.ContextSpec(files=(("no such part", "/nowhere"),)))
@@ -71,17 +71,17 @@ async def test_what_nobody_thought_of_in_the_child_fails_the_task_and_not_the_ch
 async def test_a_hung_child_is_noticed_and_replaced(client_factory: Any) -> None:
     client = await client_factory(engine_hang_seconds=2.5)
     assert (await client.post("/api/v1/generate", json=SMALL)).status == 200
-    pid = client.app[ENGINE].supervisor.pid
+    pid = client.app[ENGINES].first.supervisor.pid
     os.kill(pid, signal.SIGSTOP)
     reply = await client.post("/api/v1/generate", json=SMALL)
     assert reply.status == 200
-    assert client.app[ENGINE].supervisor.pid != pid
+    assert client.app[ENGINES].first.supervisor.pid != pid
 
 
 async def test_the_child_dies_with_its_parent(client_factory: ClientFactory) -> None:
     client = await client_factory(EngineOnDemand)
-    await client.app[ENGINE].info()
-    pid = client.app[ENGINE].supervisor.pid
+    await client.app[ENGINES].first.info()
+    pid = client.app[ENGINES].first.supervisor.pid
     assert pid is not None
     await client.close()
     while psutil.pid_exists(pid):

@@ -14,7 +14,8 @@ from sdrest.core.background import Background, LoopState
 from sdrest.core.backoff import Backoff
 from sdrest.core.errors import EngineUnavailable
 from sdrest.engine.client import Engine
-from sdrest.web.http.keys import BACKGROUNDS, ENGINE, WORKERS
+from sdrest.engine.engines import Engines
+from sdrest.web.http.keys import BACKGROUNDS, ENGINES, WORKERS
 from tests.faults.jobs import ended, job, submitted
 from tests.integration.conftest import SMALL, SettingsFactory
 from tests.stub_child import Behaviour
@@ -29,7 +30,7 @@ async def client(settings_factory: SettingsFactory, stub_engine: StubEngine) -> 
     """A client of a server whose engine has been found unable to start."""
     stub_engine.behave(Behaviour.CANNOT_START)
     engine = Engine(cancel_grace_seconds=60, hang_seconds=60, command=stub_engine.command)
-    app = build_app(settings_factory(sync_timeout_seconds=0.1), engine)
+    app = build_app(settings_factory(sync_timeout_seconds=0.1), Engines([engine]))
     async with TestClient(TestServer(app)) as client:
         with pytest.raises(EngineUnavailable):
             await engine.info()
@@ -83,7 +84,7 @@ async def test_jobs_are_taken_in_wait_and_are_made_when_the_cause_is_gone(
 
 async def test_a_loop_that_fails_is_named_and_the_server_stays_healthy(client: Client, stub_engine: StubEngine) -> None:
     stub_engine.behave(Behaviour.GOOD)
-    await client.app[ENGINE].supervisor.until_ready()
+    await client.app[ENGINES].first.supervisor.until_ready()
 
     async def run() -> None:
         raise OSError(28, "No space left on device", "/home/anna/sdrest")

@@ -18,8 +18,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from sdrest.app import build_app
+from sdrest.engine.engines import Engines
 from sdrest.settings import load_settings
-from sdrest.web.http.keys import ENGINE
+from sdrest.web.http.keys import ENGINES
 from tests.engine import EngineOnDemand, EngineWithGate, options_of
 from tests.integration.conftest import ClientFactory
 from tests.integration.pictures.generation_modes import half_mask, picture, place
@@ -147,7 +148,7 @@ async def test_progress_names_the_pictures_that_are_finished(client_factory: Cli
             seen.append(state)
             for url in state["imageUrls"][-1:]:
                 assert (await client.get(url)).status == 200
-                client.app[ENGINE].gate.set()
+                client.app[ENGINES].first.gate.set()
         await asyncio.sleep(0.02)
     assert seen
     assert any(state["imageUrls"] for state in seen)
@@ -203,7 +204,7 @@ async def home(request: pytest.FixtureRequest, tmp_path: Path, certificate: tupl
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
     settings = load_settings({**folders, **request.param})
-    server = TestServer(build_app(settings, EngineOnDemand(**options_of(settings))), scheme="https")
+    server = TestServer(build_app(settings, Engines([EngineOnDemand(**options_of(settings))])), scheme="https")
     await server.start_server(ssl=context)
     home = tmp_path / "home"
     home.mkdir()

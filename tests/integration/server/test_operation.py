@@ -19,7 +19,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from sdrest.jobs.retention import Keep, Retention
-from sdrest.web.http.keys import ENGINE, JOBS
+from sdrest.web.http.keys import ENGINES, JOBS
 from tests.engine import EngineOnDemand
 from tests.integration.conftest import SMALL, ClientFactory
 
@@ -103,7 +103,7 @@ async def test_two_servers_in_one_process_count_apart(client_factory: ClientFact
 async def test_readiness_names_the_reasons(client_factory: ClientFactory) -> None:
     client = await client_factory(EngineOnDemand, max_pending_jobs=1)
     assert await (await client.get("/api/ready")).json() == {"ready": False, "reasons": ["the engine is not up"]}
-    await client.app[ENGINE].info()
+    await client.app[ENGINES].first.info()
     assert (await client.get("/api/ready")).status == 200
     await client.post("/api/queue/pause")
     await client.post("/api/generate/text2img", json=SMALL)

@@ -19,6 +19,7 @@ from sdrest.core.errors import (
 )
 from sdrest.engine import messages
 from sdrest.engine.client import Engine
+from sdrest.engine.places import Place
 from sdrest.settings import Backend
 from tests.stub_child import Behaviour
 from tests.stub_engine import StubEngine
@@ -166,11 +167,11 @@ async def test_what_the_child_refuses_is_the_task_s_failure(start: Factory) -> N
 
 
 async def test_a_backend_that_the_library_lacks_makes_the_engine_unavailable(start: Factory) -> None:
-    engine = await start(backend=Backend.CUDA)
+    engine = await start(place=Place(backend=Backend.CUDA))
     with pytest.raises(EngineUnavailable, match=r"the backend cuda is not in this build \(it has: CPU\)"):
         await engine.info()
 
 
 async def test_a_backend_that_the_library_has_is_taken(start: Factory) -> None:
-    engine = await start(Behaviour.GPU_ONLY, backend=Backend.CUDA)
+    engine = await start(Behaviour.GPU_ONLY, place=Place(backend=Backend.CUDA))
     assert (await engine.info()).devices[0].backend == "CUDA"

@@ -240,7 +240,7 @@ class QueueServer:
                 at_work = self.executor.waiting is not None
                 is_true = (self.worker.current is not None) == at_work
                 is_true = is_true and (not self._is_alone or counts[JobState.RUNNING] == at_work)
-                has_looked = not self.worker._waker.is_set() and not self.store.is_claiming
+                has_looked = not self.worker._waker.is_set and not self.store.is_claiming
                 has_nothing = has_looked and (await self.service.is_paused() or not counts[JobState.PENDING])
                 if is_true and (at_work or has_nothing) and not self.database.dead:
                     return

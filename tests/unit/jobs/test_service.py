@@ -110,10 +110,10 @@ async def test_workers_are_woken_for_their_own_jobs(queue: Queue) -> None:
     running = queue.service.running
     pictures, hashes = running.new_waker([JobType.TXT2IMG]), running.new_waker([JobType.HASH])
     await queue.submit()
-    assert pictures.is_set()
-    assert not hashes.is_set()
+    assert pictures.is_set
+    assert not hashes.is_set
     await queue.service.set_paused(False, ANYONE)
-    assert hashes.is_set()
+    assert hashes.is_set
 
 
 async def test_waiting_ends_with_the_job_or_with_the_time(queue: Queue) -> None:

@@ -14,7 +14,7 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.engine.messages import ContextSpec
 from sdrest.planning.context_specs import ContextPlan
 from sdrest.planning.loras_and_embeddings import Adapters
-from sdrest.planning.memory import MemoryPlanner
+from sdrest.planning.memory import ComputeSizes, MemoryPlanner
 from sdrest.planning.prompt_tokens import most_tokens, text_problems
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
@@ -95,7 +95,7 @@ def test_memory_is_known_for_prompts_like_those_that_were_measured() -> None:
     with_embedding = ContextPlan(
         ContextSpec(files=(("model", "m.gguf"),), embeddings=(("ink", "ink.safetensors"),)), False, 1000
     )
-    memory = MemoryPlanner(None, budget_bytes=1 << 40)
+    memory = MemoryPlanner(ComputeSizes(), budget_bytes=1 << 40)
 
     def known(prompt: str, negative_prompt: str = "", plan: ContextPlan = plan) -> int:
         return memory.estimate(plan, GenerationParameters(prompt=prompt, negative_prompt=negative_prompt)).compute
