@@ -53,6 +53,12 @@ class InvalidInput(SdrestError):
         self.problems = tuple(found)
         self.details["errors"] = [{"field": p.field, "message": p.message} for p in found]
 
+    def within(self, place: str) -> InvalidInput:
+        """The same problems, of something that lies at the dotted path ``place``."""
+        return InvalidInput(
+            FieldProblem(place if p.field == "body" else f"{place}.{p.field}", p.message) for p in self.problems
+        )
+
 
 class Unsupported(SdrestError):
     """The installed native library cannot do this."""

@@ -76,6 +76,13 @@ class CacheMode(StrEnum):
     SPECTRUM = "spectrum"
 
 
+class InpaintFill(StrEnum):
+    """What is under the mask when repainting begins."""
+
+    ORIGINAL = "original"
+    SURROUNDINGS = "surroundings"
+
+
 class HiresUpscaler(StrEnum):
     """How the hires step enlarges the first picture (``enum sd_hires_upscaler_t``)."""
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sdrest.core.names import CacheMode, HiresUpscaler, LoraApplyMode, PreviewMode, Sampler, Scheduler
+from sdrest.core.names import CacheMode, HiresUpscaler, InpaintFill, LoraApplyMode, PreviewMode, Sampler, Scheduler
 
 #: Longest prompt in characters. The library's tokenizer recurses per character; the child's 64 MB stack carries 20,000 safely.
 MAX_PROMPT_CHARACTERS: Final = 20_000
@@ -162,6 +162,26 @@ class Outpaint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inpaint:
+    """How the part of ``init_image`` under ``mask_image`` is repainted.
+
+    With ``only_masked`` that part alone is painted, with ``padding`` around it, in the size ``width`` × ``height``, and put back:
+    the finished picture has the initial one's size, and its pixels where the mask is black.
+    """
+
+    only_masked: bool = param(False, "Paint the masked part alone, in the size asked for, and put it back.")
+    padding: int = param(32, "Pixels around the masked part that are painted with it.", ge=0, le=MAX_SIDE_PX)
+    fill: InpaintFill = param(InpaintFill.ORIGINAL, "What is under the mask at the beginning.")
+    blur: int = param(0, "Blur of the mask's edge in pixels.", ge=0, le=256)
+    keep: bool = param(False, "Put the initial picture's pixels back where the mask is black.")
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything beyond the library's own inpainting is to be done."""
+        return self.only_masked or self.keep or bool(self.blur) or self.fill is not InpaintFill.ORIGINAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
     """Model files beside the main one; an empty name means: chosen by the architecture from the model folders."""
 
@@ -219,6 +239,7 @@ class GenerationParameters(Components):
     init_image: str = param("", "Picture to start from.", picture=True)
     mask_image: str = param("", "Where to repaint: white repaints, black keeps.", picture=True)
     outpaint: Outpaint = param(Outpaint, "Borders to add to the initial picture and to paint.")
+    inpaint: Inpaint = param(Inpaint, "How the masked part is repainted.")
     control_image: str = param("", "Picture that guides a ControlNet.", picture=True)
     control_strength: float = param(0.9, "Weight of the ControlNet.", ge=0, le=10)
     canny: bool = param(False, "Turn control_image into an edge picture first.")

@@ -115,7 +115,10 @@ class JobService:
         prepared = await self.check(submission)
         parameters, model = prepared.parameters, prepared.model
         enlarged = submission.pictures.get("image")
-        self._allowances.of(principal).check(parameters, enlarged[0].size if enlarged else None)
+        allowance = self._allowances.of(principal)
+        allowance.check(parameters, enlarged[0].size if enlarged else None)
+        if isinstance(parameters, GenerationParameters) and parameters.inpaint.only_masked:
+            allowance.check_size(*submission.pictures["init_image"][0].size, field="init_image")
         if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
             parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
         job_id = str(uuid.uuid4())

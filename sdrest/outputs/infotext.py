@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS
+from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS, InpaintFill
 from sdrest.core.parameters import GenerationParameters
 
 #: A key is short and begins where a word does: looking for one from every character of a long line would take its length squared.
@@ -36,6 +36,7 @@ def infotext(
         "VAE": parameters.vae_model,
         "Clip skip": parameters.clip_skip if parameters.clip_skip > 1 else "",
         "Denoising strength": f"{parameters.strength:g}" if parameters.init_image else "",
+        **_inpainted(parameters),
         "Eta": "" if parameters.eta is None else f"{parameters.eta:g}",
         "Flow shift": "" if parameters.flow_shift is None else f"{parameters.flow_shift:g}",
         "Lora": ", ".join(f"{lora.name}: {lora.multiplier:g}" for lora in parameters.loras),
@@ -48,6 +49,19 @@ def infotext(
         lines.append(f"Negative prompt: {parameters.negative_prompt}")
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in pairs.items() if value != ""))
     return "\n".join(lines)
+
+
+def _inpainted(parameters: GenerationParameters) -> dict[str, object]:
+    """How a part was repainted, in A1111's words."""
+    asked = parameters.inpaint
+    if not parameters.mask_image or not asked.is_asked:
+        return {}
+    return {
+        "Mask blur": asked.blur,
+        "Inpaint area": "Only masked" if asked.only_masked else "Whole picture",
+        "Masked area padding": asked.padding if asked.only_masked else "",
+        "Masked content": "fill" if asked.fill is InpaintFill.SURROUNDINGS else "original",
+    }
 
 
 def parse_infotext(text: str) -> dict[str, Any]:

@@ -102,6 +102,7 @@ def mode_problems(
     for is_asked, field in ((given("mask_image"), "mask_image"), (parameters.outpaint.is_asked, "outpaint")):
         if is_asked and not given("init_image"):
             yield FieldProblem(field, "has no meaning without init_image")
+    yield from _inpaint_problems(parameters, given)
     yield from _control_problems(parameters, model, given)
     if given("ref_images") and not (family in _REFERENCE_FAMILIES or model.architecture in _REFERENCE_ARCHITECTURES):
         yield FieldProblem("ref_images", f"{_label(model)} does not take reference pictures")
@@ -145,9 +146,23 @@ def _video_problems(parameters: GenerationParameters, model: Model, given: Given
         (parameters.hires.enabled, "hires.enabled"),
         (bool(parameters.upscale_model), "upscale_model"),
         (parameters.outpaint.is_asked, "outpaint"),
+        (parameters.inpaint.is_asked, "inpaint"),
     ):
         if is_asked:
             yield FieldProblem(name, "has no meaning for videos")
+
+
+def _inpaint_problems(parameters: GenerationParameters, given: Given) -> Iterator[FieldProblem]:
+    """Repainting that has nothing to repaint, or whose result could not be put back."""
+    asked = parameters.inpaint
+    if asked.is_asked and not given("mask_image"):
+        yield FieldProblem("inpaint", "has no meaning without mask_image")
+    elif asked.is_asked and parameters.outpaint.is_asked:
+        yield FieldProblem("inpaint", "cannot be combined with outpaint; put the borders into the picture and its mask")
+    if parameters.upscale_model:
+        for name in ("only_masked", "keep"):
+            if getattr(asked, name):
+                yield FieldProblem(f"inpaint.{name}", "cannot be combined with upscale_model: enlarge the result")
 
 
 def _control_problems(parameters: GenerationParameters, model: Model, given: Given) -> Iterator[FieldProblem]:

@@ -171,10 +171,11 @@ def with_picture_size(
 ) -> tuple[P, tuple[str, ...]]:
     """``parameters`` with width and height from the first input picture, where the request left them open; and warnings.
 
-    One side alone given keeps the picture's proportions. Sizes are rounded to the architecture's multiple.
+    One side alone given keeps the picture's proportions. Sizes are rounded to the architecture's multiple. Where the masked part
+    alone is painted, they have nothing to do with the picture's.
     """
     picture = next((pictures[name][0] for name in _DECIDING if pictures.get(name)), None)
-    if picture is None or {"width", "height"} <= given:
+    if picture is None or {"width", "height"} <= given or parameters.inpaint.only_masked:
         return parameters, ()
     frame = parameters.outpaint
     extra_width, extra_height = frame.left + frame.right, frame.top + frame.bottom

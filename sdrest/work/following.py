@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from sdrest import __version__
 from sdrest.core.errors import FlatPicture
 from sdrest.core.events import JobPreviewed, ModelChanged
@@ -17,7 +19,7 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
 from sdrest.jobs.running import Attempt
 from sdrest.outputs.infotext import infotext
-from sdrest.outputs.pictures import is_flat, jpeg_bytes, read_rgb, write_png
+from sdrest.outputs.pictures import Pixels, is_flat, jpeg_bytes, read_rgb, write_png
 from sdrest.work.progress import ProgressTracker
 
 #: A picture smaller than this may be flat by chance or on purpose.
@@ -108,12 +110,26 @@ class Follower:
 
 
 class PictureWriter:
-    """Writes the pictures of a generation as PNG files with their parameters."""
+    """Writes the pictures of a generation as PNG files with their parameters.
 
-    def __init__(self, attempt: Attempt, parameters: GenerationParameters, folder: Path) -> None:
+    Args:
+        attempt: The attempt at the job.
+        parameters: Its parameters.
+        folder: Where the files go.
+        finish: Makes the finished picture of what the library has made; None: that is the finished one.
+    """
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        parameters: GenerationParameters,
+        folder: Path,
+        finish: Callable[[Pixels], Pixels] | None = None,
+    ) -> None:
         self._attempt = attempt
         self._parameters = parameters
         self._folder = folder
+        self._finish = finish
 
     def __call__(self, made: messages.PictureMade) -> Output:
         """Write one picture.
@@ -125,6 +141,10 @@ class PictureWriter:
         pixels = read_rgb(Path(made.path), made.width, made.height)
         if made.width * made.height >= _FLAT_CHECK_PIXELS and is_flat(pixels):
             raise flat_picture(made.index, self._parameters)
+        if self._finish is not None:
+            pixels = self._finish(pixels)
+        height, width = pixels.shape[:2]
+        made = msgspec.structs.replace(made, width=width, height=height)
         text = infotext_of(self._attempt, self._parameters, made)
         file = f"image_{made.index}.png"
         size = write_png(self._folder / file, pixels, text if self._parameters.embed_metadata else "")
@@ -133,8 +153,8 @@ class PictureWriter:
             file=file,
             media_type="image/png",
             size_bytes=size,
-            width=made.width,
-            height=made.height,
+            width=width,
+            height=height,
             seed=made.seed,
             infotext=text,
         )

@@ -15,6 +15,7 @@ from PIL import Image, ImageFilter
 
 from sdrest.core.parameters import GenerationParameters, Outpaint
 from sdrest.planning.memory import input_files
+from sdrest.work.inpainting import Pixels, Repainting, is_put_back, repainting
 
 #: Parameters whose pictures keep their own sizes.
 _OWN_SIZE: Final = frozenset({"ref_images", "pm_id_images"})
@@ -42,7 +43,8 @@ def prepare_inputs(parameters: GenerationParameters, source: Path, target: Path)
 def arrange(
     parameters: GenerationParameters, pictures: Mapping[str, Sequence[Image.Image]]
 ) -> dict[str, list[np.ndarray[Any, np.dtype[np.uint8]]]]:
-    """The pictures as arrays of the sizes and channels that the library takes; with outpainting, the wider picture and its mask.
+    """The pictures as arrays of the sizes and channels that the library takes; with outpainting, the wider picture and its mask;
+    with repainting of a part alone, that part.
 
     Transparent parts are white in pictures, and kept (black) in masks.
     """
@@ -55,11 +57,28 @@ def arrange(
             arranged[field] = [np.asarray(flattened(item)) for item in items]
         else:
             arranged[field] = [np.asarray(_resized(flattened(item), size)) for item in items]
+    if parameters.inpaint.is_asked and pictures.get("init_image") and pictures.get("mask_image"):
+        inner = repainting_of(parameters, pictures["init_image"][0], pictures["mask_image"][0])
+        picture, inner_mask = inner.for_library()
+        arranged["init_image"], arranged["mask_image"] = [np.asarray(picture)], [np.asarray(inner_mask)]
     if parameters.outpaint.is_asked and pictures.get("init_image"):
         mask = pictures["mask_image"][0] if pictures.get("mask_image") else None
         wide, wide_mask = widened(pictures["init_image"][0], mask, parameters.outpaint, size)
         arranged["init_image"], arranged["mask_image"] = [wide], [wide_mask]
     return arranged
+
+
+def repainting_of(parameters: GenerationParameters, picture: Image.Image, mask: Image.Image) -> Repainting:
+    """How a picture is repainted under a mask, both as they were sent."""
+    return repainting(parameters, flattened(picture), _mask(mask))
+
+
+def put_back(parameters: GenerationParameters, source: Path, made: Pixels) -> Pixels:
+    """What the library has made, as a part of the job's initial picture in the folder ``source`` where that is asked for."""
+    if not is_put_back(parameters):
+        return made
+    with Image.open(source / parameters.init_image) as picture, Image.open(source / parameters.mask_image) as mask:
+        return repainting_of(parameters, picture, mask).finished(made)
 
 
 def flattened(picture: Image.Image) -> Image.Image:

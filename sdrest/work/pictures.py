@@ -15,7 +15,7 @@ from sdrest.planning.upscaler_models import find_upscaler
 from sdrest.registry.registry import Registry
 from sdrest.work.engine_executor import Order
 from sdrest.work.following import PictureWriter
-from sdrest.work.input_pictures import prepare_inputs
+from sdrest.work.input_pictures import prepare_inputs, put_back
 from sdrest.work.workshop import Workshop
 
 
@@ -39,7 +39,12 @@ def picture_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
     return Order(
         task=task,
         images=parameters.batch_count,
-        write=PictureWriter(attempt, parameters, files.staging_folder(job)),
+        write=PictureWriter(
+            attempt,
+            parameters,
+            files.staging_folder(job),
+            partial(put_back, parameters, files.input_folder(job.id)),
+        ),
         learn=partial(workshop.memory.learn, planned.context, parameters),
     )
 

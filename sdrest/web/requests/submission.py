@@ -89,7 +89,7 @@ class Mode:
             yield
         except InvalidInput as error:
             raise InvalidInput(
-                FieldProblem(self.names.get(head, head) + dot + rest, problem.message)
+                FieldProblem(self.names.get(problem.field) or self.names.get(head, head) + dot + rest, problem.message)
                 for problem in error.problems
                 for head, dot, rest in [problem.field.partition(".")]
             ) from None

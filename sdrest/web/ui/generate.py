@@ -26,10 +26,10 @@ from sdrest.web.http.bodies import read_bytes
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
 from sdrest.web.requests.engine_views import engine_problem
+from sdrest.web.requests.infotexts import FormTexts, form_texts_of_infotext
 from sdrest.web.requests.submission import Pictures, stored, submission
 from sdrest.web.ui.fields import Field, Kind, field_text, form_fields
 from sdrest.web.ui.forms import Posted, body_values, field_errors, read_form, read_form_pictures
-from sdrest.web.ui.infotext_form import FormTexts, form_texts_of_infotext
 from sdrest.web.ui.job_cards import card_of, film_of
 from sdrest.web.ui.offers import fitting_models, grouped_models, offers_for
 from sdrest.web.ui.page_contexts import FieldGroup, GeneratePage, JobCard, ModelNote, Offers

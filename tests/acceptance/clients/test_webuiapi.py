@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import webuiapi
 from PIL import Image, ImageChops
@@ -238,13 +239,35 @@ def test_masks_mean_what_the_native_route_means(api: Any, server: Server) -> Non
     painted = api.img2img(images=[PICTURE], mask_image=mask, **arguments)
     inverse = api.img2img(images=[PICTURE], mask_image=mask, inpainting_mask_invert=1, **arguments)
     native: dict[str, Any] = {"prompt": "p", "steps": 2, "seed": 1, "model": "ovis", "cfg_scale": 1, "strength": 0.9}
-    native["sampler"] = "Euler a"
+    native |= {
+        "sampler": "Euler a",
+        "inpaint": {"only_masked": True, "padding": 0, "fill": "surroundings", "keep": True},
+    }
+    native |= {"width": 80, "height": 48}
     with Client(server.url) as client:
         (expected,) = client.generate("inpainting", source_image=png(PICTURE), mask_image=png(mask), **native)
         flipped = png(ImageChops.invert(mask))
         (other,) = client.generate("inpainting", source_image=png(PICTURE), mask_image=flipped, **native)
     assert (bytes_of(painted), bytes_of(inverse)) == (expected, other)
     assert expected != other
+
+
+def test_only_the_masked_part_is_painted_and_the_rest_stays_byte_for_byte(api: Any) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (120, 200, 3), dtype=np.uint8)
+    mask = Image.new("L", (200, 120))
+    mask.paste(255, (60, 40, 90, 70))
+    result = api.img2img(
+        images=[Image.fromarray(pixels)], mask_image=mask, width=64, height=64, mask_blur=2, inpaint_full_res_padding=4,
+        denoising_strength=0.9, cfg_scale=1, **ON_OVIS,
+    )  # fmt: skip
+    made = np.asarray(result.image)
+    assert made.shape == pixels.shape
+    assert (made[45:65, 65:85] != pixels[45:65, 65:85]).any()
+    outside = np.ones(pixels.shape[:2], bool)
+    outside[30:80, 50:100] = False  # the mask, and as far as its blur reaches
+    assert (made[outside] == pixels[outside]).all()
+    assert "Inpaint area: Only masked" in result.info["infotexts"][0]
+    assert (result.info["width"], result.info["height"]) == (200, 120)
 
 
 def png(picture: Image.Image) -> bytes:

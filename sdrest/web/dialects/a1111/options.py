@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sdrest.core.errors import InvalidInput
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.principal import Permission
+from sdrest.web.dialects.a1111.bodies import OptionValues
 from sdrest.web.dialects.a1111.replies import model_hash
 from sdrest.web.http.access import requires
-from sdrest.web.http.bodies import LooseBody, read_object
+from sdrest.web.http.bodies import LooseBody, read_body
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, RESIDENCY
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
@@ -19,8 +19,9 @@ from sdrest.web.http.routing import Route
 from sdrest.web.requests.submission import chosen_model
 
 #: What is there before anybody sets anything.
-_DEFAULTS: Final = {"sd_vae": "Automatic", "CLIP_stop_at_last_layers": 1}
-_VALUE_CHARACTERS: Final = 500
+_DEFAULTS: Final = {"sd_vae": "Automatic", "CLIP_stop_at_last_layers": 1, "forge_additional_modules": []}
+#: What is kept for a caller.
+_KEPT: Final = frozenset(_DEFAULTS)
 #: What clients read and that is so whatever they set.
 _FIXED: Final = {
     "samples_format": "png",
@@ -35,10 +36,14 @@ _FIXED: Final = {
 }
 
 
-async def stored_options(request: web.Request) -> dict[str, Any]:
+async def stored_options(request: web.Request) -> OptionValues:
     """What the caller has set, beside the model."""
+    return OptionValues(**await _stored(request))
+
+
+async def _stored(request: web.Request) -> dict[str, Any]:
     found: dict[str, Any] = await request.app[JOBS].store.get_value(_key(request)) or {}
-    return found
+    return {name: value for name, value in found.items() if name in _KEPT}
 
 
 def _key(request: web.Request) -> str:
@@ -59,26 +64,22 @@ async def options(request: web.Request) -> web.Response:
         "sd_model_checkpoint": title_of(model),
         "sd_checkpoint_hash": model.sha256 or "",
         **_DEFAULTS,
-        **await stored_options(request),
+        **await _stored(request),
         **_FIXED,
     }
     return json_reply(body)
 
 
-@operation("A1111", reply=None, body=LooseBody, errors=(404, 422), error_schema=dict[str, Any])
+@operation("A1111", reply=None, body=OptionValues, errors=(404, 422), error_schema=dict[str, Any])
 async def set_options(request: web.Request) -> web.Response:
     """Set options; ``sd_model_checkpoint`` chooses the model. Others than those that ``GET`` shows are ignored."""
-    body = await read_object(request)
-    name = str(body.get("sd_model_checkpoint") or "")
-    if name:
+    body = await read_body(OptionValues, request)
+    if name := body.sd_model_checkpoint:
         model = request.app[MODELS].catalogue.resolve(name, MAIN_TYPES)
         if model.id != chosen_model(request, "").id:
             await request.app[DEFAULT_MODEL].choose(model, request[PRINCIPAL])
-    for key in _DEFAULTS:
-        if not isinstance(body.get(key), int | float | None) and len(str(body[key])) > _VALUE_CHARACTERS:
-            raise InvalidInput(f"must have at most {_VALUE_CHARACTERS} characters", field=key)
-    before = await stored_options(request)
-    after = {**before, **{key: body[key] for key in _DEFAULTS if body.get(key) is not None}}
+    before = await _stored(request)
+    after = {**before, **{name: getattr(body, name) for name in _KEPT & body.model_fields_set}}
     if after != before:
         await request.app[JOBS].store.set_value(_key(request), after)
     return json_reply(None)

@@ -6,20 +6,16 @@ there the address that a job came from counts as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
 
-from sdrest.core import bounds
-from sdrest.core.errors import InvalidInput
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.jobs.store import JobFilter
 from sdrest.web.http.keys import JOBS, PRINCIPAL
 
 DIALECT: Final = "a1111"
-#: Names of the field, in bodies and queries, by which clients name their jobs.
-_TASK_FIELDS: Final = ("force_task_id", "task_id", "id_task")
 _LOOKED_AT: Final = 500
 _PICTURE_TYPES: Final = frozenset(
     {JobType.TXT2IMG, JobType.IMG2IMG, JobType.INPAINT, JobType.CONTROLNET, JobType.UPSCALE, JobType.VIDEO}
@@ -28,19 +24,8 @@ _NOT_SIGNED_IN: Final = frozenset({"none", "guest"})
 
 
 def origin_of(request: web.Request, task: str = "") -> dict[str, Any]:
-    """What is kept of a request with its job, to find that again.
-
-    Raises:
-        InvalidInput: the name of the task is too long.
-    """
-    if len(task) > bounds.TASK_ID:
-        raise InvalidInput(f"must have at most {bounds.TASK_ID} characters", field="force_task_id")
+    """What is kept of a request with its job, to find that again."""
     return {"peer": request.remote or "", **({"task_id": task} if task else {})}
-
-
-def task_id(fields: Mapping[str, Any]) -> str:
-    """The name of a job among the fields of a body or query; empty without one."""
-    return next((str(fields[name]) for name in _TASK_FIELDS if fields.get(name)), "")
 
 
 def is_own(request: web.Request, job: Job) -> bool:

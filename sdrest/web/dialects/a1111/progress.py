@@ -11,24 +11,25 @@ from aiohttp import web
 from sdrest.core.errors import Conflict
 from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job, JobState, Phase
-from sdrest.web.dialects.a1111.owners import active_jobs, is_own, looked_for, task_id, to_be_stopped
-from sdrest.web.http.bodies import LooseBody, read_object
+from sdrest.web.dialects.a1111.bodies import ProgressQuery, Task
+from sdrest.web.dialects.a1111.owners import active_jobs, is_own, looked_for, to_be_stopped
+from sdrest.web.http.bodies import parse_query, read_body, read_object, validate
 from sdrest.web.http.keys import JOBS, PRINCIPAL
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 
 
-@operation("A1111", reply=dict[str, Any], error_schema=dict[str, Any])
+@operation("A1111", reply=dict[str, Any], query=ProgressQuery, error_schema=dict[str, Any])
 async def progress(request: web.Request) -> web.Response:
     """How far the caller's job is.
 
     Idle is ``progress`` 0 with ``job_count`` 0. ``force_task_id`` in the query names a job.
     """
+    asked = parse_query(ProgressQuery, request)
     active = await active_jobs(request)
-    job = looked_for(request, active, task_id(request.query))
-    image = request.query.get("skip_current_image", "false").lower() not in {"true", "1"}
-    return json_reply(_view(request, job, len(active), image=image))
+    job = looked_for(request, active, asked.name)
+    return json_reply(_view(request, job, len(active), image=not asked.skip_current_image))
 
 
 def _view(request: web.Request, job: Job | None, count: int, *, image: bool) -> dict[str, Any]:
@@ -60,28 +61,27 @@ def _preview(request: web.Request, job: Job | None) -> JobPreviewed | None:
     return request.app[JOBS].watch(job) if job is not None and is_own(request, job) else None
 
 
-@operation("A1111", reply=None, body=LooseBody, body_required=False, errors=(422,), error_schema=dict[str, Any])
+@operation("A1111", reply=None, body=Task, body_required=False, errors=(422,), error_schema=dict[str, Any])
 async def interrupt(request: web.Request) -> web.Response:
     """Stop the caller's job, running or, by its task id, waiting; nothing happens when there is none.
 
     Who waits for it gets what is finished, with the last preview of the picture that was being made.
     """
-    body = await read_object(request)
-    job = to_be_stopped(request, await active_jobs(request), task_id({**request.query, **body}))
+    named = validate(Task, {**request.query, **await read_object(request)}).name
+    job = to_be_stopped(request, await active_jobs(request), named)
     if job is not None:
         with contextlib.suppress(Conflict):  # it ended in between
             await request.app[JOBS].cancel(job.id, request[PRINCIPAL])
     return json_reply({})
 
 
-@operation("A1111", reply=dict[str, Any], body=LooseBody, errors=(422,), error_schema=dict[str, Any])
+@operation("A1111", reply=dict[str, Any], body=Task, errors=(422,), error_schema=dict[str, Any])
 async def task_progress(request: web.Request) -> web.Response:
     """How far the job with the task id ``id_task`` is, as A1111's own page asks."""
-    body = await read_object(request)
-    name = task_id(body)
-    job = looked_for(request, await active_jobs(request), name) if name else None
+    body = await read_body(Task, request)
+    job = looked_for(request, await active_jobs(request), body.name) if body.name else None
     now = request.app[JOBS].progress(job) if job else None
-    preview = _preview(request, job) if body.get("live_preview", True) else None
+    preview = _preview(request, job) if body.live_preview else None
     return json_reply(
         {
             "active": job is not None and job.state is JobState.RUNNING,

@@ -29,8 +29,9 @@ async def images_reply(
     request: web.Request,
     job: Job,
     echo: Mapping[str, Any],
-    outputs: Sequence[Output],
-    unfinished: Sequence[bytes] = (),
+    unfinished: Sequence[bytes],
+    *,
+    with_images: bool,
 ) -> web.Response:
     """``{images, parameters, info}`` of a job's pictures.
 
@@ -38,20 +39,21 @@ async def images_reply(
         request: Who waits.
         job: The job, ended.
         echo: What :func:`echo_of` leaves of the request.
-        outputs: Its finished pictures.
         unfinished: A picture that was being made when the job was interrupted, as a JPEG file.
+        with_images: Whether the client wants the pictures themselves.
     """
     images = []
-    if echo.get("send_images", True):
+    outputs = pictures_of(job)
+    if with_images:
         read = [asyncio.to_thread(_base64, request, job, output) for output in outputs]
         images = list(await asyncio.gather(*read, *(asyncio.to_thread(_as_png, data) for data in unfinished)))
     info = json_text(info_of(job, outputs, request.app[MODELS].catalogue.get(job.model_id)))
     return await big_reply({"images": images, "parameters": echo, "info": info}, headers={"X-Job-Id": job.id})
 
 
-def echo_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the reply repeats of the request: all of it but the pictures, unless they are asked for."""
-    return body if body.get("include_init_images") else {**body, **{name: None for name in _BULKY if name in body}}
+def echo_of(body: Mapping[str, Any], *, whole: bool) -> Mapping[str, Any]:
+    """What the reply repeats of the request: all of it but the pictures, unless it is to be the whole."""
+    return body if whole else {**body, **{name: None for name in _BULKY if name in body}}
 
 
 def _base64(request: web.Request, job: Job, output: Output) -> str:

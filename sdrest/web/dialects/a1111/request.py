@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image
 
 from sdrest.core import bounds
-from sdrest.core.errors import FieldProblem, InvalidInput, Unsupported
+from sdrest.core.errors import InvalidInput, Unsupported
+from sdrest.core.model import MAIN_TYPES, TEXT_ENCODER_TYPES, UPSCALER_TYPES, ModelType
 from sdrest.core.names import Scheduler, parse_sampler
-from sdrest.core.parameters import MAX_SIDE_PX, MIN_SIDE_PX, GenerationParameters
+from sdrest.core.parameters import GenerationParameters
 from sdrest.jobs.allowance import Allowances
+from sdrest.outputs.infotext import parse_infotext
+from sdrest.registry.catalogue import Catalogue
+from sdrest.registry.presets import find_template
+from sdrest.web.dialects.a1111.bodies import ControlUnit, Image2Image, Making, OptionValues, Text2Image
+from sdrest.web.dialects.a1111.fitting import Fit
+from sdrest.web.dialects.a1111.names import upscaler_named
 from sdrest.web.dialects.a1111.owners import DIALECT, origin_of
+from sdrest.web.dialects.a1111.scripts import control_unit, ignored_parts, other_scripts
+from sdrest.web.dialects.a1111.told import ignored_fields
 from sdrest.web.dialects.sdcpp.fields import hires_upscaler, parameters_from, take_extra_args
-from sdrest.web.http.keys import PRINCIPAL
+from sdrest.web.http.keys import MODELS, PRINCIPAL
+from sdrest.web.requests.infotexts import form_texts_of_infotext
 from sdrest.web.requests.pictures import Size, read_pictures
 from sdrest.web.requests.submission import Mode
 
@@ -30,24 +41,44 @@ GENERATION: Final = Mode.loose(
         "sampler": "sampler_name",
         "strength": "denoising_strength",
         "batch_count": "batch_size",
+        "guidance": "distilled_cfg_scale",
+        "img_cfg_scale": "image_cfg_scale",
+        "model": "override_settings.sd_model_checkpoint",
+        "vae_model": "override_settings.sd_vae",
         "init_image": "init_images",
         "mask_image": "mask",
+        "ref_images": "extra_images",
         "hires": "enable_hr",
+        "hires.scale": "hr_scale",
+        "hires.steps": "hr_second_pass_steps",
+        "hires.target_width": "hr_resize_x",
+        "hires.target_height": "hr_resize_y",
+        "hires.upscaler": "hr_upscaler",
+        "hires.upscale_model": "hr_upscaler",
+        "hires.strength": "denoising_strength",
+        "inpaint.padding": "inpaint_full_res_padding",
+        "inpaint.blur": "mask_blur",
         "control_net_model": "alwayson_scripts",
+        "control_strength": "alwayson_scripts",
         "control_image": "alwayson_scripts",
     },
 )
 _PLAIN: Final = ("negative_prompt", "seed", "steps", "cfg_scale", "width", "height", "clip_skip", "scheduler")
-#: The dialect's fields of pictures, and the parameters that they are.
-_PICTURES: Final = {
-    "init_images": "init_image",
-    "mask": "mask_image",
-    "extra_images": "ref_images",
-    "alwayson_scripts": "control_image",
-}
+#: The dialect's fields of pictures that are taken as they are, and the parameters that they are.
+_PICTURES: Final = {"extra_images": "ref_images", "alwayson_scripts": "control_image"}
 _NO_NAME: Final = frozenset({"", "none", "automatic"})
-#: How a picture of another size is fitted: stretched, cut, or bordered (``resize_mode``).
-_STRETCH, _CUT, _BORDER = range(3)
+#: Which component a file is that Forge calls a module.
+_MODULES: Final = {
+    ModelType.VAE: "vae_model",
+    ModelType.CLIP_L: "clip_l_model",
+    ModelType.CLIP_G: "clip_g_model",
+    ModelType.T5XXL: "t5xxl_model",
+    ModelType.LLM: "llm_model",
+    ModelType.LLM_VISION: "llm_vision_model",
+}
+
+
+_MODULE_TYPES: Final = ModelType.VAE | TEXT_ENCODER_TYPES
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,37 +91,44 @@ class Asked:
     warnings: list[str] = field(default_factory=list)
 
 
-async def asked_by(
-    request: web.Request, body: Mapping[str, Any], options: Mapping[str, Any], *, from_picture: bool = False
-) -> Asked:
+async def asked_by(request: web.Request, body: Text2Image | Image2Image, options: OptionValues) -> Asked:
     """What the body asks for, and its pictures.
 
     Args:
         request: Who asks.
-        body: The body of txt2img or img2img.
+        body: The body of txt2img, or of img2img, which has a picture to start from, a mask, and how much may change.
         options: Those the caller has set before; ``override_settings`` go before them.
-        from_picture: Whether it is img2img, which has a picture to start from, a mask, and how much may change.
 
     Raises:
-        InvalidInput: a picture is missing or cannot be used, or a field is no number.
+        InvalidInput: a picture is missing or cannot be used, or a number is out of range.
         Forbidden: the caller may not make pictures of that size.
-        Unsupported: the body asks for a script or a ControlNet feature that is not there.
+        Unsupported: the body asks for what is not there.
     """
-    asked = _values_from(body, options)
-    asked.origin |= origin_of(request, _text(body.get("force_task_id")))
-    sent: dict[str, list[str]] = {}
-    if unit := _control_unit(body.get("alwayson_scripts") or {}):
-        sent["alwayson_scripts"] = [_control(unit, asked)]
-    if body.get("extra_images"):
-        sent["extra_images"] = _list(body, "extra_images")
-    if not from_picture:
+    catalogue = request.app[MODELS].catalogue
+    asked = await asyncio.to_thread(_values_from, body, options, catalogue)
+    asked.origin |= origin_of(request, body.force_task_id)
+    sent: dict[str, Sequence[str]] = {"extra_images": body.extra_images} if body.extra_images else {}
+    if unit := control_unit(body.alwayson_scripts):
+        _take_control(unit, asked)
+        sent["alwayson_scripts"] = [unit.picture]
+    if isinstance(body, Text2Image):
         pictures = await read_pictures(request, sent)
-        asked.pictures |= {_PICTURES[field]: items for field, items in pictures.items()}
-        return asked
-    sent["init_images"] = _list(body, "init_images")[:1]
-    if body.get("mask"):
-        sent["mask"] = [str(body["mask"])]
-    fit = _Fit(body)
+    else:
+        pictures = await _read_started(request, body, sent, asked)
+    asked.pictures |= {_PICTURES[name]: items for name, items in pictures.items() if name in _PICTURES}
+    return asked
+
+
+async def _read_started(
+    request: web.Request, body: Image2Image, sent: dict[str, Sequence[str]], asked: Asked
+) -> dict[str, list[Image.Image]]:
+    """Read the pictures of img2img, with the others; what they are to become is put into ``asked``."""
+    if not body.init_images:
+        raise InvalidInput("must be a list of at least one picture", field="init_images")
+    sent["init_images"] = body.init_images[:1]
+    if body.mask:
+        sent["mask"] = [body.mask]
+    fit = Fit(body)
 
     def made(sizes: Mapping[str, Sequence[Size]]) -> int:
         fit.measure(sizes["init_images"][0])
@@ -98,184 +136,137 @@ async def asked_by(
         return fit.width * fit.height * (len(sizes["init_images"]) + len(sizes.get("mask", ())))
 
     pictures = await read_pictures(request, sent, made=made)
-    asked.values |= {"strength": body.get("denoising_strength", 0.75), "width": fit.width, "height": fit.height}
-    asked.pictures |= await asyncio.to_thread(_arranged, pictures, fit)
-    return asked
+    strength = 0.75 if body.denoising_strength is None else body.denoising_strength
+    asked.values |= {"strength": strength, **fit.parameters(masked=bool(body.mask))}
+    asked.warnings += fit.warnings
+    asked.pictures |= await asyncio.to_thread(fit.arranged, pictures)
+    return pictures
 
 
-def _values_from(body: Mapping[str, Any], options: Mapping[str, Any]) -> Asked:
-    """Everything but the pictures."""
-    prompt, extra = take_extra_args(_text(body.get("prompt")))
-    overriding = body.get("override_settings") or {}
-    if not isinstance(overriding, dict):
-        raise InvalidInput("must be an object of option names and values", field="override_settings")
-    settings = {**options, **overriding}
-    asked = Asked(values={"prompt": prompt})
+def _values_from(body: Text2Image | Image2Image, options: OptionValues, catalogue: Catalogue) -> Asked:
+    """Everything but the pictures. Reads files."""
+    if body.script_name.lower() not in _NO_NAME:
+        raise Unsupported(f"there is no script {body.script_name!r} here")
+    if body.restore_faces:
+        raise Unsupported(
+            "there is no face restoration here (restore_faces): it needs models that this server does not run"
+        )
+    asked = Asked(values={})
     values = asked.values
-    values |= {name: body[name] for name in _PLAIN if body.get(name) is not None}
-    values["batch_count"] = _number(body, "batch_size", 1) * _number(body, "n_iter", 1)
-    values["model"] = settings.get("sd_model_checkpoint") or body.get("model") or None
-    values["guidance"] = body.get("distilled_cfg_scale")
-    values["loras"] = body.get("lora") or body.get("loras")
-    values.setdefault("clip_skip", settings.get("CLIP_stop_at_last_layers"))
-    vae = _text(settings.get("sd_vae"))
-    if vae.lower() not in _NO_NAME:
-        values["vae_model"] = vae
-    if body.get("tiling"):
+    if body.infotext:
+        values |= _written(body.infotext, catalogue, asked.warnings)
+    prompt, extra = take_extra_args(body.prompt)
+    if prompt or not values.get("prompt"):
+        values["prompt"] = prompt
+    given = {name: getattr(body, name) for name in _PLAIN if name in body.model_fields_set}
+    values |= {name: value for name, value in given.items() if value is not None}
+    _sampler(body, asked)
+    values["batch_count"] = body.batch_size * body.n_iter
+    values |= _chosen(body, options, catalogue)
+    if body.distilled_cfg_scale is not None:
+        values["guidance"] = body.distilled_cfg_scale
+    if body.lora or body.loras:
+        values["loras"] = body.lora or body.loras
+    if body.tiling:
         values |= {"circular_x": True, "circular_y": True}
     # 1.0 is what clients send when nobody chose anything; it is right for some samplers and wrong for others.
-    if body.get("eta") not in (None, 1):
-        values["eta"] = body["eta"]
-    _sampler(body, asked)
-    if body.get("enable_hr"):
-        values["hires"] = _hires(body)
+    if body.eta not in {None, 1.0}:
+        values["eta"] = body.eta
+    if isinstance(body, Image2Image) and body.image_cfg_scale is not None:
+        values["img_cfg_scale"] = body.image_cfg_scale
+    if isinstance(body, Text2Image) and body.enable_hr:
+        values["hires"] = _hires(body, catalogue)
+    asked.warnings += _styled(body.styles, catalogue, values)
+    asked.warnings += [*ignored_fields(body), *other_scripts(body.alwayson_scripts)]
     values |= parameters_from(extra)
-    if body.get("script_name"):
-        raise Unsupported(f"there is no script {body['script_name']!r} here")
     return asked
 
 
-class _Fit:
-    """How the pictures of img2img are brought to the size that is asked for, and the mask is changed.
-
-    Raises:
-        InvalidInput: a field is no number, or out of range.
-    """
-
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        self.mode = _number(body, "resize_mode", 0)
-        self.width, self.height = _number(body, "width", 0), _number(body, "height", 0)
-        self.blur = max(_number(body, "mask_blur", 0), _number(body, "mask_blur_x", 0))
-        self.inverts = bool(body.get("inpainting_mask_invert"))
-        self._given = {name for name in ("width", "height") if body.get(name) is not None}
-        if self.blur > bounds.MASK_BLUR_PX:
-            raise InvalidInput(f"must be at most {bounds.MASK_BLUR_PX} pixels", field="mask_blur")
-
-    def measure(self, own: Size) -> None:
-        """Take the sides that the body does not give from the picture of size ``own``; both must be such as can be made."""
-        self.width = self.width if "width" in self._given else own[0]
-        self.height = self.height if "height" in self._given else own[1]
-        problems = [
-            FieldProblem(name, f"{side} pixels: must be from {MIN_SIDE_PX} to {MAX_SIDE_PX}")
-            for name, side in (("width", self.width), ("height", self.height))
-            if not MIN_SIDE_PX <= side <= MAX_SIDE_PX
-        ]
-        if problems:
-            raise InvalidInput(problems)
-
-    def fitted(self, picture: Image.Image) -> Image.Image:
-        """``picture`` in the size, unless it is to be stretched: that is done with every picture later."""
-        size = (self.width, self.height)
-        if self.mode == _CUT:
-            return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
-        if self.mode == _BORDER:
-            return ImageOps.pad(picture, size, Image.Resampling.LANCZOS)
-        return picture
+def _written(infotext: str, catalogue: Catalogue, warnings: list[str]) -> dict[str, Any]:
+    """The parameters in a text that A1111 or sdrest wrote; a model that is not here is told."""
+    if len(infotext) > bounds.INFOTEXT:
+        raise InvalidInput(f"must have at most {bounds.INFOTEXT} characters", field="infotext")
+    found = form_texts_of_infotext(parse_infotext(infotext))
+    values: dict[str, Any] = dict(found.texts)
+    if found.loras:
+        values["loras"] = [{"name": name, "multiplier": weight} for name, weight in found.loras]
+    for name, wanted in (("model", MAIN_TYPES), ("vae_model", ModelType.VAE)):
+        if name in values and catalogue.find(values[name], wanted) is None:
+            warnings.append(f"the infotext names {values.pop(name)!r}, which is not here")
+    return values
 
 
-def _arranged(pictures: Mapping[str, Sequence[Image.Image]], fit: _Fit) -> dict[str, list[Image.Image]]:
-    """The pictures of img2img by parameter; blocks."""
-    found = {_PICTURES[field]: list(items) for field, items in pictures.items()}
-    found["init_image"] = [fit.fitted(found["init_image"][0].convert("RGB"))]
-    if "mask_image" in found:
-        mask = _mask(found["mask_image"][0])
-        if fit.inverts:
-            mask = ImageOps.invert(mask)
-        if fit.blur > 0:
-            mask = mask.filter(ImageFilter.GaussianBlur(fit.blur))
-        found["mask_image"] = [fit.fitted(mask)]
-    return found
+def _chosen(body: Making, options: OptionValues, catalogue: Catalogue) -> dict[str, Any]:
+    """Model, components and clip skip, by the body's options, or else by those that were set before."""
+    now, before = body.override_settings, options
+    values: dict[str, Any] = {}
+    if model := now.sd_model_checkpoint or before.sd_model_checkpoint or body.model:
+        values["model"] = model
+    vae = now.sd_vae or before.sd_vae
+    if vae.lower() not in _NO_NAME:
+        values["vae_model"] = vae
+    if body.clip_skip is None:
+        clip_skip = before.CLIP_stop_at_last_layers
+        if now.CLIP_stop_at_last_layers is not None:
+            clip_skip = now.CLIP_stop_at_last_layers
+        if clip_skip is not None:
+            values["clip_skip"] = clip_skip
+    modules = before.forge_additional_modules if now.forge_additional_modules is None else now.forge_additional_modules
+    for name in modules or ():
+        if name.lower() in _NO_NAME:
+            continue
+        # Forge's clients send paths of its machine; the file's name is what tells.
+        file_name = name.replace("\\", "/").rpartition("/")[2]
+        module = catalogue.find(name, _MODULE_TYPES) or catalogue.resolve(file_name, _MODULE_TYPES)
+        values[_MODULES[module.type]] = module.name
+    return values
 
 
-def _mask(picture: Image.Image) -> Image.Image:
-    """White where to repaint; A1111's own page sends an RGBA drawing, whose opaque parts are meant."""
-    if "A" in picture.getbands() and picture.getchannel("A").getextrema()[0] == 0:
-        return picture.getchannel("A")
-    return picture.convert("L")
-
-
-def _sampler(body: Mapping[str, Any], asked: Asked) -> None:
+def _sampler(body: Making, asked: Asked) -> None:
     """The sampler; one that is not there is replaced by the model's own with a warning: clients send the names of their day."""
-    name = _text(body.get("sampler_name") or body.get("sampler_index"))
-    if not name or name.lower() in _NO_NAME or parse_sampler(name) is not None:
-        asked.values["sampler"] = name or None
+    name = body.sampler_name or body.sampler_index
+    if name.lower() in _NO_NAME:
+        return
+    if parse_sampler(name) is not None:
+        asked.values["sampler"] = name
         return
     asked.warnings.append(f"the sampler {name!r} is not known here; the model's own is used")
     last = name.split()[-1].lower()
-    if last in set(Scheduler) and not body.get("scheduler"):
+    if last in set(Scheduler) and not body.scheduler:
         asked.values["scheduler"] = last
 
 
-def _hires(body: Mapping[str, Any]) -> dict[str, Any]:
+def _hires(body: Text2Image, catalogue: Catalogue) -> dict[str, Any]:
+    steps = body.hr_steps if body.hr_second_pass_steps is None else body.hr_second_pass_steps
     fields = {
-        "scale": body.get("hr_scale"),
-        "target_width": body.get("hr_resize_x"),
-        "target_height": body.get("hr_resize_y"),
-        "steps": body.get("hr_second_pass_steps", body.get("hr_steps")),
-        "strength": body.get("denoising_strength"),
+        "scale": body.hr_scale,
+        "target_width": body.hr_resize_x,
+        "target_height": body.hr_resize_y,
+        "steps": steps,
+        "strength": body.denoising_strength,
     }
     given = {name: value for name, value in fields.items() if value is not None}
-    return {"enabled": True, **given, **hires_upscaler(_text(body.get("hr_upscaler")))}
+    upscaler = upscaler_named(body.hr_upscaler, catalogue.of_type(UPSCALER_TYPES))
+    return {"enabled": True, **given, **hires_upscaler(upscaler)}
 
 
-def _control_unit(scripts: Any) -> Mapping[str, Any] | None:
-    """The ControlNet unit at work in ``alwayson_scripts``; other scripts that would be at work are refused."""
-    if not isinstance(scripts, Mapping):
-        raise InvalidInput("must be an object of scripts", field="alwayson_scripts")
-    found = None
-    for name, script in scripts.items():
-        arguments = script.get("args", ()) if isinstance(script, Mapping) else ()
-        if not isinstance(arguments, list):
-            continue
-        units = [unit for unit in arguments if isinstance(unit, Mapping)]
-        if name.lower().startswith("controlnet"):
-            active = [
-                unit for unit in units if unit.get("enabled", True) and _text(unit.get("model")).lower() not in _NO_NAME
-            ]
-            if len(active) > 1:
-                raise Unsupported("the native library takes one ControlNet unit at a time")
-            found = active[0] if active else found
-        elif name.lower() == "adetailer" and units and arguments[0] is not False:
-            raise Unsupported("there is no ADetailer here")
-    return found
+def _styled(styles: Sequence[str], catalogue: Catalogue, values: dict[str, Any]) -> Iterator[str]:
+    """Put the prompts into the templates of these names; a sentence for each that is not there."""
+    for name in styles:
+        found = False
+        for negative in (False, True):
+            with contextlib.suppress(InvalidInput):
+                template = find_template(catalogue, name, negative=negative)
+                values["prompt"] = template.around(str(values.get("prompt") or ""))
+                values["negative_prompt"] = template.around_negative(str(values.get("negative_prompt") or ""))
+                found = True
+        if not found:
+            yield f"the style {name!r} is not here and has no effect"
 
 
-def _control(unit: Mapping[str, Any], asked: Asked) -> str:
-    """Put a ControlNet unit's values into ``asked``; its picture as it was sent."""
-    module = _text(unit.get("module")).lower()
-    if module not in _NO_NAME and module != "canny":
-        raise Unsupported(f"there is no ControlNet preprocessor {module!r} here; there are none and canny")
-    text = unit.get("image") or unit.get("input_image")
-    if isinstance(text, Mapping):
-        text = text.get("image")
-    if not text:
-        raise InvalidInput("an enabled ControlNet unit needs an image", field="alwayson_scripts")
-    asked.values |= {
-        "control_net_model": _text(unit.get("model")),
-        "control_strength": unit.get("weight"),
-        "canny": module == "canny",
-    }
-    if unit.get("guidance_start") or unit.get("guidance_end") not in (None, 1):
-        asked.warnings.append("guidance_start and guidance_end are not supported: the ControlNet works in every step")
-    return str(text)
-
-
-def _list(body: Mapping[str, Any], name: str) -> list[str]:
-    items = body.get(name)
-    if not isinstance(items, list) or not items:
-        raise InvalidInput("must be a list of at least one picture", field=name)
-    return [str(item) for item in items]
-
-
-def _number(body: Mapping[str, Any], name: str, default: int) -> int:
-    value = body.get(name)
-    if value is None:
-        return default
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidInput("must be a whole number", field=name) from None
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+def _take_control(unit: ControlUnit, asked: Asked) -> None:
+    """Put a ControlNet unit's values into ``asked``."""
+    asked.values |= {"control_net_model": unit.model, "canny": unit.module.lower() == "canny"}
+    if unit.weight is not None:
+        asked.values["control_strength"] = unit.weight
+    asked.warnings += ignored_parts(unit)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, QueueFull
+from sdrest.web.requests.infotexts import form_texts_of_infotext
 from sdrest.web.ui.fields import texts_of
 from sdrest.web.ui.forms import Posted, body_values, field_errors
-from sdrest.web.ui.infotext_form import form_texts_of_infotext
 from sdrest.web.ui.tabs import TABS
 
 TAB = TABS["txt2img"]

@@ -1,4 +1,4 @@
-"""From the parameters within a picture to the fields of the Generate page."""
+"""From the parameters written into a picture to those of a request, as texts."""
 
 from __future__ import annotations
 

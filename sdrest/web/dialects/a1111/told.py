@@ -1,0 +1,49 @@
+"""Fields of the A1111 API that have no effect here: who sends one with a value that would matter is told so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sdrest.web.dialects.a1111.bodies import Making
+
+_NOISE: Final = "the library draws its noise itself"
+_SAMPLING: Final = "the library's samplers have no such setting"
+_SECOND: Final = "the second pass works with what the first has"
+#: By name: values by which nobody asks for anything, and why the field has no effect.
+_IGNORED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
+    "subseed_strength": ((0,), f"{_NOISE}, so that two seeds cannot be mixed"),
+    "seed_resize_from_w": ((-1, 0), _NOISE),
+    "seed_resize_from_h": ((-1, 0), _NOISE),
+    "s_min_uncond": ((0,), _SAMPLING),
+    "s_churn": ((0,), _SAMPLING),
+    "s_tmin": ((0,), _SAMPLING),
+    "s_noise": ((1,), _SAMPLING),
+    "refiner_checkpoint": (("", "None"), "there is no refiner here"),
+    "disable_extra_networks": ((False,), "LoRAs and embeddings of the prompt are applied"),
+    "firstphase_width": ((0,), "give width and height, and hr_resize_x and hr_resize_y"),
+    "firstphase_height": ((0,), "give width and height, and hr_resize_x and hr_resize_y"),
+    "latent_mask": (("",), "give mask"),
+    "initial_noise_multiplier": ((None, 1), _NOISE),
+}
+#: As above, where a second pass is made.
+_IGNORED_IN_SECOND: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
+    "hr_checkpoint_name": (("", "None", "Use same checkpoint"), _SECOND),
+    "hr_sampler_name": (("", "None", "Use same sampler"), _SECOND),
+    "hr_scheduler": (("", "None", "Use same scheduler"), _SECOND),
+    "hr_prompt": (("",), _SECOND),
+    "hr_negative_prompt": (("",), _SECOND),
+    "hr_cfg": ((None, 0), _SECOND),
+    "hr_distilled_cfg": ((None, 0), _SECOND),
+    "hr_additional_modules": (([], ["Use same choices"]), _SECOND),
+}
+
+
+def ignored_fields(body: Making) -> Iterator[str]:
+    """A sentence for each field that was sent and has no effect."""
+    tables = [_IGNORED, *([_IGNORED_IN_SECOND] if getattr(body, "enable_hr", False) else [])]
+    for name, (neutral, why) in (item for table in tables for item in table.items()):
+        if name in body.model_fields_set and getattr(body, name) not in neutral:
+            yield f"{name} has no effect: {why}"
+    if body.override_settings.samples_format.lower() not in {"", "png"}:
+        yield f"samples_format {body.override_settings.samples_format!r} has no effect: pictures are PNG"
