@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.model import MODEL_TYPES, TEXT_TYPES, Model, parse_model_types
 from sdrest.core.principal import Permission
+from sdrest.registry.builtin import builtin_words
 from sdrest.registry.catalogue import Query, SortKey
 from sdrest.registry.presets import contents_of
 from sdrest.registry.registry import Registry
@@ -63,6 +64,22 @@ class DirectoryList(TypedDict):
     """The model folders."""
 
     directories: list[dict[str, Any]]
+
+
+class DemoWords(TypedDict):
+    """The vocabulary of the built-in model: every word with a meaning, what stands for what, and the phrases by kind."""
+
+    words: list[str]
+    synonyms: dict[str, str]
+    things: list[str]
+    shapes: list[str]
+    colors: list[str]
+    sizes: list[str]
+    counts: list[str]
+    relations: list[str]
+    places: list[str]
+    times: list[str]
+    styles: list[str]
 
 
 class Refreshed(TypedDict):
@@ -139,6 +156,13 @@ def _metadata(registry: Registry, model: Model) -> dict[str, Any]:
     return {str(key): text if len(text := str(value)) <= _METADATA_CHARACTERS else "…" for key, value in found.items()}
 
 
+@operation("models", reply=DemoWords)
+async def demo_words(request: web.Request) -> web.Response:
+    """The words that the built-in model understands; any other word of a prompt changes nothing in its pictures."""
+    del request
+    return json_reply(builtin_words())
+
+
 @operation("models", reply=TypeList)
 async def types(request: web.Request) -> web.Response:
     """The model types, their bit values, folders and file endings."""
@@ -212,6 +236,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/models/types", types),
     ("GET", "/models/directories", directories),
     ("GET", "/models/stats", stats),
+    ("GET", "/models/demo/words", demo_words),
     ("POST", "/models/refresh", refresh),
     ("GET", "/models/{model_id}", detail),
 )

@@ -59,6 +59,7 @@ MODELS: list[tuple[str, str, Any, int]] = [
     ("GET", "/models/directories", None, 200),
     ("POST", "/models/refresh", None, 200),
     ("GET", "/models/stats", None, 200),
+    ("GET", "/models/demo/words", None, 200),
     ("POST", "/models/batch", {}, 400),
     ("POST", "/models/validate", {}, 400),
     ("POST", "/models/convert", {}, 400),
