@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -52,7 +53,10 @@ def array(kind: int, items: list[bytes]) -> bytes:
 
 def test_a_file_of_the_formats_own_writer_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
-    weights = {"a.weight": np.arange(6, dtype=np.float16).reshape(2, 3), "b": np.arange(5, dtype=np.float32)}
+    weights: dict[str, np.ndarray[Any, Any]] = {
+        "a.weight": np.arange(6, dtype=np.float16).reshape(2, 3),
+        "b": np.arange(5, dtype=np.float32),
+    }
     writer = gguf.GGUFWriter(path, "flux")
     writer.add_name("A name")
     writer.add_array("words", ["one", "two"])

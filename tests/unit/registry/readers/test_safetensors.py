@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +20,10 @@ from tests.model_files import safetensors_header, write_safetensors
 
 def test_a_file_of_the_formats_own_writer_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    weights = {
+    weights: dict[str, np.ndarray[Any, Any]] = {
         "a": np.arange(6, dtype=np.float16).reshape(2, 3),
         "b": np.arange(5, dtype=np.float32),
-        "c": np.int64([7]),
+        "c": np.array([7], dtype=np.int64),
     }
     save_file(weights, path, {"modelspec.title": "A title"})
     header = read_header(path)

@@ -63,7 +63,7 @@ def torch(monkeypatch: pytest.MonkeyPatch) -> None:
 def tensor(
     storage: Storage, shape: tuple[int, ...], *, offset: int = 0, stride: tuple[int, ...] | None = None
 ) -> Called:
-    steps, elements = [], 1
+    steps, elements = list[int](), 1
     for size in reversed(shape):
         steps.insert(0, elements)
         elements *= size
