@@ -10,8 +10,17 @@ import click
 from sdrest import __version__
 from sdrest.cli.interrupts import heed_interrupts
 
-#: Each is the command of that name in the module of that name.
-_COMMANDS: Final = ("doctor", "generate", "models", "openapi", "serve", "token", "user")
+#: What each command is for; it is the command of that name in the module of that name. The list of commands is printed from
+#: here: to look the lines up would import every command.
+_COMMANDS: Final = {
+    "doctor": "Check the installation: native library, devices, model folders, write access, logins.",
+    "generate": "Make a picture from PROMPT.",
+    "models": "Model files on this machine.",
+    "openapi": "Write the OpenAPI 3.1 document to standard output.",
+    "serve": "Start the server.",
+    "token": "API keys for programs.",
+    "user": "Accounts for the modes jwt and optional.",
+}
 
 
 class _Commands(click.Group):
@@ -27,6 +36,11 @@ class _Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"sdrest.cli.{cmd_name}"), cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
