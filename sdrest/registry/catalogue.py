@@ -155,13 +155,13 @@ class Catalogue:
             return None
 
     def suggest(self, name: str, wanted: ModelType | None = None) -> tuple[str, ...]:
-        """Names most like ``name``, nearest first. Names that share no three letters are not compared at all."""
+        """Names of usable models most like ``name``, nearest first. Names that share no three letters are not compared at all."""
         asked = name.casefold()
         pieces = _trigrams(asked)
         pool: dict[str, str] = {}
         shared: Counter[str] = Counter()
         for model in self.models:
-            if wanted is not None and not model.type & wanted:
+            if not model.usable or (wanted is not None and not model.type & wanted):
                 continue
             key = model.name.casefold()
             common = len(pieces & _trigrams(key))

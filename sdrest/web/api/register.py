@@ -7,7 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
-from sdrest.web.http.routing import add_api_routes
+from sdrest.web.api.system import health
+from sdrest.web.http.routing import add_api_routes, add_dialect_routes
 
 #: Modules of this package with ``ROUTES``.
 _MODULES: Final = (
@@ -32,6 +33,7 @@ _MODULES: Final = (
 
 
 def add_api(app: web.Application) -> None:
-    """Add every route of the native API."""
+    """Add every route of the native API, and ``/health`` where monitors and many clients look for it."""
     for name in _MODULES:
         add_api_routes(app, import_module(f"{__package__}.{name}").ROUTES)
+    add_dialect_routes(app, (("GET", "/health", health),))

@@ -16,6 +16,7 @@ from sdrest.web.http.routing import add_dialect_routes
 
 #: Modules of this package with ``ROUTES``.
 _MODULES: Final = (
+    "a1111.controlnet",
     "a1111.extras",
     "a1111.lists",
     "a1111.options",

@@ -35,6 +35,7 @@ PUBLIC_ROUTES: Final[frozenset[tuple[str, str]]] = frozenset(
         ("GET", "/ui/static/{name}"),
         ("GET", "/ui/login"),
         ("POST", "/ui/login"),
+        ("GET", "/health"),
         ("GET", "/docs"),
         ("GET", "/openapi.json"),
     }

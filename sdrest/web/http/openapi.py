@@ -22,6 +22,8 @@ from sdrest.web.http.operations import FORM, JSON, Operation, Reply, operation, 
 COMMON_ERRORS: Final = (401, 403, 429, 500, 503)
 #: Paths below these are pages and files for people.
 PAGES: Final = ("/ui", "/static", "/docs")
+#: Routes of the native API that answer under another path too.
+_ALIASES: Final = {"/health": "/api/health"}
 _REF: Final = "#/components/schemas/{model}"
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
 
@@ -42,7 +44,7 @@ def documented_routes(app: web.Application) -> Iterator[DocumentedRoute]:
     for route in app.router.routes():
         info = route.resource.get_info() if route.resource is not None else {}
         path = _PARAMETER.sub(r"{\1}", info.get("formatter") or info.get("path") or "")
-        unversioned = "/api" + path.removeprefix("/api/v1") if path.startswith("/api/v1/") else path
+        unversioned = "/api" + path.removeprefix("/api/v1") if path.startswith("/api/v1/") else _ALIASES.get(path, path)
         key = (route.method, unversioned)
         if not path or path == "/" or route.method in {"HEAD", "OPTIONS", "*"} or path.startswith(PAGES) or key in seen:
             continue

@@ -123,8 +123,9 @@ def test_lists_have_what_clients_read(api: Any) -> None:
     ):
         assert empty() == []
     assert api.get_prompt_styles() == []
-    assert api.get_cmd_flags() == {}
-    assert api.get_scripts()["txt2img"] == ["controlnet"]
+    assert api.get_cmd_flags()["api"] is True
+    api.check_extensions()
+    assert api.has_controlnet
     assert api.controlnet_version() == 2
     assert api.controlnet_model_list() == []
     assert "canny" in api.controlnet_module_list()

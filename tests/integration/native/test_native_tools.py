@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFilter
 
 from sdrest.core.parameters import GenerationParameters
 from sdrest.engine.child.binding import ContextParams, NativeError, NativeLibrary
+from sdrest.outputs.edges import canny_edges
 from tests.native_child import in_child
 from tests.tiny.fixtures import cached
 
@@ -50,6 +52,29 @@ def _canny() -> dict[str, Any]:
 def test_canny_marks_edges_and_leaves_its_input_alone() -> None:
     found = in_child(_canny)
     assert found == {"shape": [48, 48, 3], "inside": 0, "border": 255, "unchanged": True}
+
+
+def _edges_both_ways() -> dict[str, Any]:
+    library = NativeLibrary.load()
+    drawing = Image.new("RGB", (200, 150), (30, 60, 90))
+    draw = ImageDraw.Draw(drawing)
+    draw.ellipse((30, 30, 120, 110), fill=(240, 200, 10))
+    draw.rectangle((100, 20, 180, 90), fill=(10, 250, 100))
+    pictures = {
+        "noise": np.random.default_rng(0).integers(0, 256, (40, 70, 3), dtype=np.uint8),
+        "black": np.zeros((20, 20, 3), np.uint8),
+        "drawing": np.asarray(drawing),
+        "blurred": np.asarray(drawing.filter(ImageFilter.GaussianBlur(4))),
+    }
+    return {
+        name: float((library.canny(pixels.copy()) != canny_edges(pixels)).mean()) for name, pixels in pictures.items()
+    }
+
+
+def test_edges_made_without_the_library_are_its_own() -> None:
+    found = in_child(_edges_both_ways)
+    assert (found["noise"], found["black"]) == (0, 0)
+    assert max(found["drawing"], found["blurred"]) < 0.03, "only where neighbours are equally strong, rounding decides"
 
 
 def _upscale(model: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 
 
-@operation("A1111", reply=dict[str, Any], query=ProgressQuery, error_schema=dict[str, Any])
+@operation("A1111", reply=dict[str, Any], query=ProgressQuery, errors=(422,), error_schema=dict[str, Any])
 async def progress(request: web.Request) -> web.Response:
     """How far the caller's job is.
 

@@ -105,7 +105,7 @@ async def asked_by(request: web.Request, body: Text2Image | Image2Image, options
         Unsupported: the body asks for what is not there.
     """
     catalogue = request.app[MODELS].catalogue
-    asked = await asyncio.to_thread(_values_from, body, options, catalogue)
+    asked = await asyncio.to_thread(values_from, body, options, catalogue)
     asked.origin |= origin_of(request, body.force_task_id)
     sent: dict[str, Sequence[str]] = {"extra_images": body.extra_images} if body.extra_images else {}
     if unit := control_unit(body.alwayson_scripts):
@@ -143,7 +143,7 @@ async def _read_started(
     return pictures
 
 
-def _values_from(body: Text2Image | Image2Image, options: OptionValues, catalogue: Catalogue) -> Asked:
+def values_from(body: Text2Image | Image2Image, options: OptionValues, catalogue: Catalogue) -> Asked:
     """Everything but the pictures. Reads files."""
     if body.script_name.lower() not in _NO_NAME:
         raise Unsupported(f"there is no script {body.script_name!r} here")

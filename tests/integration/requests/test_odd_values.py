@@ -18,7 +18,7 @@ from sdrest.jobs.submission import Submission
 from sdrest.web.http.keys import JOBS
 from sdrest.web.http.openapi import document
 from tests.integration.conftest import ClientFactory
-from tests.integration.odd_values import Odd, odd_requests
+from tests.integration.requests.odd_values import Odd, odd_requests
 
 Client = TestClient[Any, Any]
 
@@ -86,7 +86,7 @@ async def test_no_odd_value_of_any_is_too_much(client: Client) -> None:
 
 async def test_every_dialect_is_among_them(client: Client) -> None:
     paths = {odd.path for odd in requests_of(client)}
-    for beginning in ("/api/generate/", "/v1/images/", "/sdapi/v1/", "/sdcpp/v1/", "/internal/"):
+    for beginning in ("/api/generate/", "/v1/images/", "/sdapi/v1/", "/sdcpp/v1/", "/controlnet/", "/internal/"):
         assert any(path.startswith(beginning) for path in paths), beginning
     fields = {odd.label.partition(" = ")[0] for odd in requests_of(client) if odd.path == "/sdapi/v1/txt2img"}
     assert {"eta", "alwayson_scripts.controlnet.args.0.weight", "override_settings.sd_vae", "body"} <= fields
