@@ -61,7 +61,6 @@ from sdrest.web.dialects.register import add_dialects
 from sdrest.web.http import keys
 from sdrest.web.http.access import check_permission
 from sdrest.web.http.auth import authenticate
-from sdrest.web.http.docs_page import add_documentation
 from sdrest.web.http.errors import Problems
 from sdrest.web.http.lifecycle import Lifecycle
 from sdrest.web.http.metrics import Metrics
@@ -72,6 +71,7 @@ from sdrest.web.requests.job_views import webhook_body
 from sdrest.web.requests.pictures import FETCHER
 from sdrest.web.requests.submission import WEBHOOK_GUARD
 from sdrest.web.requests.uploads import INCOMING, UPLOADS
+from sdrest.web.ui.docs_page import add_documentation
 from sdrest.web.ui.offers import ADAPTERS
 from sdrest.web.ui.setup import add_ui
 from sdrest.work.downloads.executor import DownloadExecutor

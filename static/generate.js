@@ -52,7 +52,10 @@
     const count = parts.reduce((sum, part) => sum + Math.ceil(part.length / 7), 0);
     shown.textContent = count ? `about ${count} tokens` : "";
   }
-  function showAll() { showRatio(); showTwins(); showWords(); countTokens(); }
+  function showGroups() {
+    for (const group of all("[data-needs]")) group.hidden = document.getElementById(group.dataset.needs).hidden;
+  }
+  function showAll() { showGroups(); showRatio(); showTwins(); showWords(); countTokens(); }
 
   bench.addEventListener("click", (event) => {
     const chip = event.target.closest("[data-ratio]");
@@ -109,7 +112,7 @@
         field.classList.toggle("is-unsought", !fits);
         shown += fits && !field.hidden;
       }
-      group.hidden = !shown;
+      group.hidden = !shown || Boolean(group.dataset.needs && document.getElementById(group.dataset.needs).hidden);
       if (words.length && shown) group.open = true;
     }
   }

@@ -4,7 +4,15 @@
   const body = document.body;
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-  const unveil = (root) => { for (const element of all("[data-needs-script]", root)) element.hidden = false; };
+  // What only works with scripts appears; times, which the server tells in UTC, become the reader's own.
+  function unveil(root) {
+    for (const element of all("[data-needs-script]", root)) element.hidden = false;
+    for (const time of all("time[datetime]", root)) {
+      const text = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+      if (time.title) time.title = text;
+      else time.textContent = text;
+    }
+  }
   unveil(document);
   body.addEventListener("htmx:load", (event) => unveil(event.detail.elt));
 
@@ -21,7 +29,7 @@
   const cards = (id) => all(`[data-job="${CSS.escape(id)}"]`);
 
   function open() {
-    if (source || body.classList.contains("login-page")) return;
+    if (source || body.matches(".login-page, .quiet-page")) return;
     source = new EventSource("/ui/events");
     let opened = false;
     source.addEventListener("hello", () => {

@@ -167,7 +167,7 @@ async def _page(request: web.Request) -> GalleryPage:
         total_jobs=total,
         search=sought.search,
         model=sought.model,
-        models=tuple(Option(item.id, item.title or item.name) for item in mains),
+        models=tuple(Option(item.id, item.name) for item in mains),
         after=sought.after,
         before=sought.before,
         next_href=address(GALLERY, more) if more else "",

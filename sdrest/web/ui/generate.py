@@ -29,6 +29,7 @@ from sdrest.web.requests.engine_views import engine_problem
 from sdrest.web.requests.infotexts import FormTexts, form_texts_of_infotext
 from sdrest.web.requests.submission import Pictures, stored, submission
 from sdrest.web.ui.fields import Field, Kind, field_text, form_fields
+from sdrest.web.ui.first_steps import demo_things, samples_for
 from sdrest.web.ui.forms import Posted, body_values, field_errors, read_form, read_form_pictures
 from sdrest.web.ui.job_cards import card_of, film_of
 from sdrest.web.ui.offers import fitting_models, grouped_models, offers_for
@@ -36,7 +37,7 @@ from sdrest.web.ui.page_contexts import FieldGroup, GeneratePage, JobCard, Model
 from sdrest.web.ui.preset_choices import read_saved
 from sdrest.web.ui.rendering import is_htmx, page, part
 from sdrest.web.ui.reuse import Filling, filling, pictures_named
-from sdrest.web.ui.tabs import TABS, Tab
+from sdrest.web.ui.tabs import TABS, Group, Tab
 
 #: What the page asks for beyond a program's wishes: somebody is watching.
 _PAGE_DEFAULTS: Final = {"preview": str(PreviewMode.PROJ)}
@@ -185,7 +186,7 @@ async def _page(
         tab=tab,
         tabs=available_tabs(request.app),
         fields=fields,
-        groups=tuple(_group(group.title, [fields[name] for name in group.fields]) for group in tab.groups),
+        groups=tuple(_group(group, fields) for group in tab.groups),
         note=note,
         models=grouped_models(mains),
         offers=offers,
@@ -198,6 +199,7 @@ async def _page(
         can_save=tab.has_prompt and principal.may(Permission.MANAGE_MODELS),
         can_generate=principal.may(Permission.GENERATE),
         lack=_lack(request, tab, offers, mains),
+        samples=samples_for(note.model.name) if note.model and tab.slug == "txt2img" else (),
         is_paused=await request.app[JOBS].is_paused(),
         card=await _latest_card(request),
         film=await film_of(request),
@@ -205,11 +207,11 @@ async def _page(
     )
 
 
-def _group(title: str, fields: list[Field]) -> FieldGroup:
-    changed = sum(field.value != field.default for field in fields)
-    return FieldGroup(
-        title, tuple(fields), is_open=bool(changed) or any(field.error for field in fields), changed=changed
-    )
+def _group(group: Group, fields: Mapping[str, Field]) -> FieldGroup:
+    shown = tuple(fields[name] for name in group.fields)
+    changed = sum(field.value != field.default for field in shown)
+    is_open = bool(changed) or any(field.error for field in shown)
+    return FieldGroup(group.title, shown, is_open=is_open, changed=changed, needs=fields.get(group.needs))
 
 
 def _lack(request: web.Request, tab: Tab, offers: Offers, mains: Sequence[Model]) -> str:
@@ -253,4 +255,11 @@ async def _note(request: web.Request, name: str) -> ModelNote:
     missing = tuple(str(component) for component in missing_components(registry.catalogue, model))
     problem = next((p.message for p in model.problems if p.fatal), "")
     texts = {key: field_text(value) for key, value in defaults.parameters().items()}
-    return ModelNote(model=model, problem=problem, missing=missing, defaults=texts, multiple=defaults.multiple)
+    return ModelNote(
+        model=model,
+        problem=problem,
+        missing=missing,
+        defaults=texts,
+        multiple=defaults.multiple,
+        demo_things=demo_things(model.name),
+    )

@@ -162,6 +162,21 @@ TYPE_LABELS: Final[Mapping[ModelType, str]] = {
     ModelType.PHOTOMAKER: "PhotoMaker",
 }
 
+#: What one model of a type is called, where that is not what the type is.
+ONE_LABELS: Final[Mapping[ModelType, str]] = {
+    **TYPE_LABELS,
+    ModelType.CHECKPOINT: "Checkpoint",
+    ModelType.PRESETS: "Preset",
+    ModelType.PROMPTS: "Prompt template",
+    ModelType.NEG_PROMPTS: "Negative prompt template",
+    ModelType.TAESD: "Tiny autoencoder",
+    ModelType.UPSCALER: "Upscaler",
+    ModelType.EMBEDDING: "Embedding",
+    ModelType.DIFFUSION_MODEL: "Diffusion model",
+    ModelType.LLM: "Language model",
+    ModelType.LLM_VISION: "Language model, vision",
+}
+
 #: Explanations of the fields by which models are added.
 TRANSFER_HELP: Final[Mapping[str, str]] = {
     "upload.type": "Says which folder the file goes to.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sdrest.core.model import Model
 from sdrest.registry.validate import Validation
 from sdrest.web.ui.fields import Field, Option
-from sdrest.web.ui.page_contexts import Fact, JobCard
+from sdrest.web.ui.page_contexts import Fact, JobCard, StarterModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class AddModels:
     upload: TransferForm
     download: TransferForm
     downloads: tuple[JobCard, ...]
+    starters: tuple[StarterModel, ...]
     #: Endings of file names that are taken.
     endings: str
 

@@ -20,7 +20,7 @@ from sdrest.web.http.access import requires
 from sdrest.web.http.keys import DEFAULT_MODEL, ENGINES, JOBS, MODELS, PRINCIPAL, REFRESHER, RESIDENCY, SETTINGS
 from sdrest.web.ui.fields import Option
 from sdrest.web.ui.filters import count_text, size_text
-from sdrest.web.ui.labels import TYPE_LABELS
+from sdrest.web.ui.labels import ONE_LABELS, TYPE_LABELS
 from sdrest.web.ui.model_page_contexts import AddModels, ComponentRow, ModelPage, ModelsPage
 from sdrest.web.ui.model_tools import named_model, tools_of
 from sdrest.web.ui.page_contexts import Fact
@@ -150,7 +150,7 @@ async def _detail(request: web.Request, model: Model) -> ModelPage:
     missing = missing_components(registry.catalogue, model)
     return ModelPage(
         model=model,
-        type_label=TYPE_LABELS[model.type],
+        type_label=ONE_LABELS[model.type],
         facts=tuple(_facts(model)),
         tensor_types=tuple(
             sorted(((kind.name.lower(), count, 0) for kind, count in model.types.items()), key=lambda row: -row[1])

@@ -32,6 +32,7 @@ class Shell:
     #: Who is signed in; empty for a guest, and for everybody where nobody needs to.
     user: str
     can_log_in: bool
+    is_docs: bool
     version: str
 
 
@@ -104,6 +105,8 @@ class ModelNote:
     #: The model's own defaults as form texts.
     defaults: Mapping[str, str]
     multiple: int
+    #: How many things the built-in model draws; 0 for any other.
+    demo_things: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,34 @@ class Offers:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """A prompt to try, and the static file of a picture of it."""
+
+    prompt: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StarterModel:
+    """A real model that can be got at the press of a button."""
+
+    name: str
+    about: str
+    source: str
+    size_bytes: int
+    memory_bytes: int
+    #: Whether this machine has the memory for it.
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoWordsPage:
+    """What the built-in model understands, by kind."""
+
+    kinds: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class FieldGroup:
     """Fields that are folded away together; open when one of them differs from its default or is wrong."""
 
@@ -132,6 +163,8 @@ class FieldGroup:
     fields: tuple[Field, ...]
     is_open: bool
     changed: int
+    #: The picker of files without which it is of no use, None where there is none.
+    needs: Field | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +190,8 @@ class GeneratePage:
     can_generate: bool
     #: What is not here and the tab cannot do without, in words; empty when nothing is missing.
     lack: str
+    #: What to try, where nothing was made yet.
+    samples: Sequence[Sample]
     is_paused: bool
     card: JobCard | None
     #: The caller's jobs, newest first.
@@ -253,6 +288,14 @@ class ErrorPage:
     message: str
     details: Sequence[str]
     request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocsPage:
+    """The API's routes in groups; ``info`` is the document's own."""
+
+    info: Mapping[str, Any]
+    groups: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)

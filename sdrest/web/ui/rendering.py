@@ -84,6 +84,7 @@ def shell(request: web.Request) -> Shell:
         nav=tuple(NavItem(title, href, icon, href == section) for title, href, icon in _NAVIGATION),
         user=principal.name if principal.role is not Role.GUEST else "",
         can_log_in=request.app[SETTINGS].auth is not AuthMode.NONE and request.path != "/ui/login",
+        is_docs=request.path == "/docs",
         version=__version__,
     )
 

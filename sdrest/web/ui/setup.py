@@ -10,6 +10,7 @@ from sdrest.web.http.errors import Problems
 from sdrest.web.http.routing import Route
 from sdrest.web.ui import (
     accounts,
+    first_steps,
     gallery,
     generate,
     live,
@@ -34,6 +35,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/generate/{mode}", generate.submit),
     ("POST", "/ui/generate/{mode}/save", saving.save),
     ("GET", "/ui/film", generate.film),
+    ("GET", "/ui/demo-words", first_steps.show_words),
     ("GET", "/ui/generate/{mode}/model", generate.model_note),
     ("POST", "/ui/parameters", generate.read_picture_parameters),
     ("GET", "/ui/events", live.events),

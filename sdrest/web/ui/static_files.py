@@ -20,6 +20,7 @@ _MEDIA_TYPES: Final = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".webp": "image/webp",
     ".txt": "text/plain",
     ".webmanifest": "application/manifest+json",
 }
@@ -74,5 +75,5 @@ def static_files() -> StaticFiles:
 
 def _read(name: str, body: bytes) -> StaticFile:
     media_type = _MEDIA_TYPES.get(name[name.rfind(".") :], "application/octet-stream")
-    compressed = b"" if media_type == "image/png" else gzip.compress(body, 9, mtime=0)
+    compressed = b"" if media_type in {"image/png", "image/webp"} else gzip.compress(body, 9, mtime=0)
     return StaticFile(body, compressed, media_type, hashlib.sha256(body).hexdigest()[:12])

@@ -20,6 +20,8 @@ class Group:
 
     title: str
     fields: tuple[str, ...]
+    #: The picker of files without which the group is of no use; empty: it always is.
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,9 @@ _MEMORY: Final = Group(
     ),
 )
 _OUTPUT: Final = Group("Output", ("preview", "embed_metadata", "circular_x", "circular_y"))
-_PHOTOMAKER: Final = Group("PhotoMaker", ("photo_maker_model", "pm_id_images", "pm_style_strength"))
+_PHOTOMAKER: Final = Group(
+    "PhotoMaker", ("photo_maker_model", "pm_id_images", "pm_style_strength"), needs="photo_maker_model"
+)
 _USUAL: Final = (_GUIDANCE, _COMPONENTS, _HIRES, _MEMORY, _OUTPUT)
 
 _ALL: Final = (

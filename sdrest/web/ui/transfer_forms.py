@@ -13,6 +13,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.registry.folders import FOLDER_KINDS
 from sdrest.web.http.keys import JOBS, PRINCIPAL
 from sdrest.web.ui.fields import Field, Kind, Option
+from sdrest.web.ui.first_steps import starters
 from sdrest.web.ui.job_cards import cards_of
 from sdrest.web.ui.labels import FOLDER_LABELS, TRANSFER_HELP, TYPE_OF_SITE, field_label
 from sdrest.web.ui.model_page_contexts import AddModels, TransferForm
@@ -46,6 +47,7 @@ async def add_models(
         upload=upload or form_of(UPLOAD),
         download=download or form_of(DOWNLOAD),
         downloads=await cards_of(request, jobs),
+        starters=starters(request),
         endings=ENDINGS,
     )
 

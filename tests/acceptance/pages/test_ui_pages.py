@@ -24,6 +24,7 @@ PAGES = {
     "gallery": "/ui/gallery",
     "models": "/ui/models",
     "system": "/ui/system",
+    "api": "/docs",
     "missing": "/ui/nothing",
 }
 

@@ -215,3 +215,37 @@ def test_what_has_the_focus_is_never_hidden(page: Page, server: Server, width: i
     for _ in range(60):
         page.keyboard.press("Tab")
         assert page.evaluate(hidden) == ""
+
+
+def test_nothing_moves_while_a_job_is_made(page: Page, server: Server) -> None:
+    page.add_init_script(
+        """window.shifts = [];
+        new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.shifts.push(entry.value); })
+            .observe({ type: "layout-shift", buffered: true });"""
+    )
+    page.goto(f"{server.url}/ui/")
+    fill_small(page, "a still life", size=256, steps=4)
+    page.evaluate("window.shifts.length = 0")
+    for seed in (21, 22):
+        page.get_by_label("Seed", exact=True).fill(str(seed))
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#stage .job-completed [data-seed]")).to_have_text(str(seed))
+    expect(page.locator('#film [aria-current="true"] img')).to_be_visible()
+    assert sum(page.evaluate("window.shifts")) < 0.02
+
+
+def test_words_that_the_built_in_model_does_not_know_are_marked_and_replaced(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/?model=demo")
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("a sunflwer on a (teal:1.2) background <lora:grey:1>")
+    expect(page.locator("[data-marks] mark")).to_have_text(["sunflwer", "teal"])
+    page.locator("[data-unknown]").get_by_role("button", name="sunflower").click()
+    expect(prompt).to_have_value("a sunflower on a (teal:1.2) background <lora:grey:1>")
+    expect(page.locator("[data-marks] mark")).to_have_text(["teal"])
+    page.get_by_role("button", name="A prompt by chance").click()
+    expect(page.locator("[data-unknown]")).to_be_hidden()
+    assert prompt.input_value()
+    page.locator("#f-model").select_option("embedded")
+    prompt.fill("sunflwer")
+    expect(page.locator("[data-unknown]")).to_be_hidden()
+    expect(page.get_by_role("button", name="A prompt by chance")).to_be_hidden()

@@ -157,3 +157,30 @@ async def test_who_may_only_look_is_offered_nothing_else(client_factory: ClientF
     refused = await client.post("/ui/generate/txt2img", data={"prompt": "x"}, headers=HTMX)
     assert refused.status == 403
     assert "needs the permission &#39;generate&#39;" in await refused.text()
+
+
+async def test_the_built_in_model_says_what_it_draws_and_offers_samples_until_something_was_made(
+    client: Client,
+) -> None:
+    text = await _text(client, "/ui/?model=demo")
+    assert re.search(r"A toy that draws \d+ things", text)
+    samples = re.findall(r'<button name="prompt" value="([^"]+)" data-sample><img src="([^"]+)"', text)
+    assert len(samples) == 8
+    known = set((await (await client.get("/api/models/demo/words")).json())["words"])
+    for prompt, picture_of_it in samples:
+        assert set(prompt.split()) <= known
+        assert (await client.get(picture_of_it)).content_type == "image/webp"
+    assert "A toy that draws" not in await _text(client, "/ui/?model=embedded")
+    await submit(client, "text2img", {"prompt": "x", "width": 64, "height": 64, "steps": 1})
+    assert "data-sample" not in await _text(client, "/ui/?model=demo")
+    words = await _text(client, "/ui/demo-words")
+    assert "model=demo&amp;prompt=cat" in words
+    assert ">cat</textarea>" in await _text(client, "/ui/generate/txt2img?model=demo&prompt=cat")
+
+
+async def test_models_to_begin_with_are_offered_with_what_they_need(client: Client) -> None:
+    text = await _text(client, "/ui/models")
+    assert "Models to begin with" in text
+    sources = re.findall(r'name="download.source" value="(hf:[^"]+)"', text)
+    assert sources
+    assert re.search(r"needs about [\d.]+ GB of memory", text)

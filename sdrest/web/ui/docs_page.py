@@ -1,51 +1,39 @@
-"""The page ``/docs``: the OpenAPI document for people, drawn by the server, without scripts and without anything from elsewhere."""
+"""The page ``/docs``: the OpenAPI document for people."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import jinja2
 from aiohttp import web
 
-from sdrest.core.installed import data_folder
 from sdrest.web.http.openapi import OpenApi
+from sdrest.web.ui.page_contexts import DocsPage
+from sdrest.web.ui.rendering import page
 
-#: No script, no picture, no font: only the page's own style.
-_POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 _DEPTH: Final = 4
 
 
-class DocsPage:
+class Documentation:
     """Draws the document that ``openapi`` serves."""
 
     def __init__(self, openapi: OpenApi) -> None:
         self._openapi = openapi
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def show(self, request: web.Request) -> web.Response:
         """This API as a page for people."""
         document = await self._openapi.document(request.app)
-        text = await asyncio.to_thread(self._draw, document)
-        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": _POLICY})
-
-    def _draw(self, document: Mapping[str, Any]) -> str:
-        groups: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
-        for path, methods in document["paths"].items():
-            for method, operation in methods.items():
-                groups[operation["tags"][0]].append(_entry(document, method, path, operation))
-        return _template().render(info=document["info"], groups=groups)
+        return page(request, "docs_page.html", await asyncio.to_thread(_context, document))
 
 
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    text = (data_folder("templates") / "docs_page.html").read_text(encoding="utf-8")
-    return environment.from_string(text)
+def _context(document: Mapping[str, Any]) -> DocsPage:
+    groups: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            groups[operation["tags"][0]].append(_entry(document, method, path, operation))
+    return DocsPage(info=document["info"], groups=groups)
 
 
 def _entry(document: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,6 +116,8 @@ def _type(schema: Mapping[str, Any]) -> str:
         if abs(schema.get(key, 2e9)) < 1e9
     ]
     kind = schema.get("type", "any")
+    if isinstance(kind, list):
+        kind = " or ".join(kind)
     if kind == "array":
         kind = f"list of {_type(schema.get('items', {}))}"
     return " ".join((kind, *bounds))
@@ -137,4 +127,4 @@ def add_documentation(app: web.Application) -> None:
     """Serve the description of all routes of ``app``, for programs and for people."""
     openapi = OpenApi()
     app.router.add_get("/openapi.json", openapi.handle)
-    app.router.add_get("/docs", DocsPage(openapi).handle)
+    app.router.add_get("/docs", Documentation(openapi).show)
