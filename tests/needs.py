@@ -27,6 +27,8 @@ INSTALL_COMMAND: Final = "make test-tools"
 
 CACHE: Final = Path(__file__).parent / ".cache"
 SILLYTAVERN: Final = CACHE / "sillytavern" / "node_modules" / "sillytavern" / "server.js"
+JAVASCRIPT: Final = CACHE / "javascript"
+FRAMEWORKS: Final = CACHE / "frameworks" / "venv" / "bin" / "python"
 SDCPP_WEBUI: Final = CACHE / "sdcpp_webui" / "page" / "dist" / "index.html"
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ACCOUNT_TOOLS: Final = ("useradd", "userdel", "chpasswd")
@@ -67,6 +69,8 @@ NEEDS: Final = {
     ),
     "browser": Need("no Chromium is installed, nor named in SDREST_TEST_BROWSER", lambda: browser_path() is not None),
     "curl": _program("curl"),
+    "frameworks": Need("Python frameworks around the OpenAI API are not installed", FRAMEWORKS.exists),
+    "javascript": Need("the JavaScript clients are not installed", (JAVASCRIPT / "installed").exists),
     "memory": Need(
         "12 GiB of free memory are needed", lambda: psutil.virtual_memory().available >= _LARGE_BYTES, installable=False
     ),

@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server for all tests that leave it as they found it; beside the tiny default model it has one that takes pictures."""
     folder = tmp_path_factory.mktemp("server")
     place(folder / "models", "ovis", "tae16", "esrgan")
-    with Server(folder) as server:
+    with Server(folder, "--hang-up-grace-seconds", "0.2") as server:
         yield server
 
 

@@ -30,7 +30,15 @@ from sdrest.web.requests.results import wait_until_completed
 from sdrest.web.requests.submission import Mode, Pictures, chosen_model
 
 _VARIATION_STRENGTH: Final = 0.6
-MODE: Final = Mode.loose("openai", GenerationParameters, {"batch_count": "n", "width": "size", "height": "size"})
+_NAMES: Final = {
+    "batch_count": "n",
+    "width": "size",
+    "height": "size",
+    "init_image": "image",
+    "ref_images": "image",
+    "mask_image": "mask",
+}
+MODE: Final = Mode.loose("openai", GenerationParameters, _NAMES)
 
 _FILES: Final = ("image", "mask")
 _ERROR: Final = dict[str, dict[str, Any]]
