@@ -1,9 +1,8 @@
-"""Measure how often a picture shows what its prompt names, over every trained object.
+"""Measure how often a picture shows what its prompt names, over random prompts of every kind, see ``judge.py``.
 
-Each picture is compared with the reference renderings of ALL trained objects on the prompt's ground (mean squared
-difference at 32x32): top-1 is right when the named object is nearest. The ground is read off the corners. ``--library N``
-has the native library draw N of the pictures, which are what counts; the port draws all of them, in a tenth of the time,
-with the weights as the file stores them. ``--untrained`` measures a model of random weights the same way.
+Prompts whose combination was held out of the training are counted apart. The port draws, with the weights as the file
+stores them; ``--library N`` has the native library draw the first N of the same prompts. ``--edition FOLDER`` (with
+``start.pt`` and ``tae.pt`` of ``restore.py``) measures another edition on the same prompts.
 """
 
 from __future__ import annotations
@@ -14,58 +13,23 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import tae
 import torch
 from check_port import philox_normal
-from data import COLORS, HERE, SHAPES, Scene, load_icons, objects, scene_picture
-from export import as_stored, write
+from data import HERE, KINDS, Scene, load_icons, objects, random_scene
+from export import as_stored
+from judge import Judge
 from model import Model, generate
 from PIL import Image
 from torch import nn
 from train import indices, load
 
-SIDE = 32
-
-
-def features(picture: np.ndarray) -> np.ndarray:
-    """``uint8`` [H, W, 3] → RGB means of a 32×32 grid, float [3072]."""
-    small = Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(small, np.float32).ravel() / 255
-
-
-def corner_color(picture: np.ndarray) -> str:
-    """The named colour nearest to the median of the four corners."""
-    side = max(4, picture.shape[0] // 16)
-    ends = (slice(0, side), slice(-side, None))
-    found = np.median(np.concatenate([picture[y, x].reshape(-1, 3) for y in ends for x in ends]), 0)
-    return min(COLORS, key=lambda name: float(np.square(found - COLORS[name]).sum()))
-
-
-class Reference:
-    """Features of every trained object's reference picture on a ground, kept once computed."""
-
-    def __init__(self, icons: dict[str, np.ndarray]) -> None:
-        self.icons = icons
-        self.names = list(objects(trained=True))
-        self._kept: dict[str, np.ndarray] = {}
-
-    def ranking(self, picture: np.ndarray, background: str) -> list[str]:
-        """Object names from nearest to farthest."""
-        if background not in self._kept:
-            scenes = [scene_picture(Scene(name, background), self.icons) for name in self.names]
-            self._kept[background] = np.stack([features(scene) for scene in scenes])
-        distance = np.square(self._kept[background] - features(picture)).sum(1)
-        return [self.names[i] for i in np.argsort(distance)]
-
-    def is_shape(self, picture: np.ndarray, scene: Scene) -> bool:
-        """Whether the shape and colour of ``scene`` are the nearest of all on its ground."""
-        rivals = [Scene(s, scene.background, "", c) for s in SHAPES for c in COLORS if c != scene.background]
-        drawn = features(picture)
-        errors = [float(np.square(features(scene_picture(rival, self.icons)) - drawn).sum()) for rival in rivals]
-        return rivals[int(np.argmin(errors))] == scene
+HELD_OUT = 0.3
+"""Share of the prompts whose combination the training never saw."""
 
 
 def draw(model: Model, decoder: nn.Module, prompts: list[str], steps: int, cfg_scale: float) -> list[np.ndarray]:
@@ -79,16 +43,6 @@ def draw(model: Model, decoder: nn.Module, prompts: list[str], steps: int, cfg_s
             pictures = decoder(latents).clamp(0, 1).permute(0, 2, 3, 1).mul(255).round().byte().numpy()
         found += list(pictures)
     return found
-
-
-def untrained(model: Model) -> Model:
-    """The same architecture with random weights."""
-    torch.manual_seed(0)
-    fresh = Model(model.shape, model.token_ids.tolist())
-    for parameter in fresh.parameters():
-        if parameter.dim() > 1:
-            nn.init.normal_(parameter, std=0.02)
-    return fresh.eval()
 
 
 class LibraryDrawing:
@@ -131,66 +85,69 @@ class LibraryDrawing:
         return [np.asarray(Image.open(path).convert("RGB")) for path in paths], used / self._count
 
 
-def judged(reference: Reference, pictures: list[np.ndarray], scenes: list[Scene], prefix: str = "") -> dict[str, float]:
-    """Shares of pictures whose object is the nearest, or among the nearest five, and whose ground is right."""
-    drawn = list(zip(pictures, scenes, strict=False))
-    ranks = [reference.ranking(p, s.background).index(s.subject) for p, s in drawn]
-    print(f"{prefix}not nearest:", "; ".join(s.subject for (_, s), rank in zip(drawn, ranks, strict=True) if rank))
-    return {
-        f"{prefix}prompts": len(drawn),
-        f"{prefix}top1": round(float(np.mean([rank == 0 for rank in ranks])), 4),
-        f"{prefix}top5": round(float(np.mean([rank < 5 for rank in ranks])), 4),
-        f"{prefix}background": round(float(np.mean([corner_color(p) == s.background for p, s in drawn])), 4),
-    }
+def scenes(count: int) -> list[Scene]:
+    """Random scenes of all kinds in the training's shares, ``HELD_OUT`` of them unseen combinations."""
+    rng = random.Random(11)
+    names = list(objects(trained=True))
+    found: list[Scene] = []
+    while len(found) < count:
+        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+        wanted = kind != "plain" and rng.random() < HELD_OUT / (1 - KINDS["plain"])
+        scene = random_scene(rng, names, kind)
+        while scene.held_out() != wanted:
+            scene = random_scene(rng, names, kind)
+        found.append(scene)
+    return found
+
+
+def judged(judge: Judge, pictures: list[np.ndarray], tried: list[Scene]) -> dict[str, dict[str, float | int]]:
+    """Question → share of right answers and their number: over all pictures, and over held-out combinations."""
+    answers: dict[str, list[bool]] = defaultdict(list)
+    for picture, scene in zip(pictures, tried, strict=False):
+        for question, right in judge.check(picture, scene).items():
+            answers[question].append(right)
+            if scene.held_out():
+                answers[f"{question}, held out"].append(right)
+    return {q: {"right": round(float(np.mean(a)), 3), "of": len(a)} for q, a in sorted(answers.items())}
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--edition", type=Path, help="folder of another edition's start.pt and tae.pt")
+    parser.add_argument("--prompts", type=int, default=1000)
     parser.add_argument("--model", type=Path, help="the shipped file, for --library")
     parser.add_argument("--library", type=int, default=0, help="how many to draw with the library")
-    parser.add_argument("--processes", type=int, default=2, help="of the library, with one thread each")
-    parser.add_argument("--untrained", action="store_true")
+    parser.add_argument("--processes", type=int, default=1, help="of the library, with one thread each")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--cfg-scale", type=float, default=2.0)
     parser.add_argument("--sheet", type=Path, help="save the first 140 pictures of the library, else of the port")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    _, decoder = tae.load(arguments.run / "tae.pt")
-    model = load(arguments.run / "model.pt")
-    model = untrained(model) if arguments.untrained else model
-    reference = Reference(load_icons(arguments.run))
-    rng = random.Random(11)
-    scenes = [Scene(name, rng.choice(list(COLORS))) for name in reference.names]
-    rng.shuffle(scenes)
-    combinations = [Scene(s, g, "", c) for s in SHAPES for c in COLORS for g in COLORS if c != g]
-    tried = rng.sample(combinations, 40)
-    prompts = [scene.caption() for scene in (*scenes, *tried)]
-    with tempfile.TemporaryDirectory() as name:
-        folder, file = Path(name), arguments.model
-        if arguments.untrained:
-            file = folder / "untrained.gguf"
-            write(model, arguments.run, file)
-        wanted = prompts[: min(arguments.library, len(scenes))]
-        settings = arguments.steps, arguments.cfg_scale
-        drawing = LibraryDrawing(file, wanted, *settings, folder, arguments.processes) if wanted else None
-        pictures = draw(as_stored(model), decoder, prompts, *settings)
-        shapes = [reference.is_shape(p, s) for p, s in zip(pictures[len(scenes) :], tried, strict=True)]
-        figures = judged(reference, pictures[: len(scenes)], scenes)
-        figures |= {"chance": round(1 / len(reference.names), 4), "shapes": len(tried)}
-        figures |= {"shape_and_color": round(float(np.mean(shapes)), 4)}
-        print(json.dumps(figures, indent=1), flush=True)
-        if drawing is not None:
+    other = arguments.edition
+    _, decoder = tae.load((other or arguments.run) / "tae.pt")
+    model = load(other / "start.pt" if other else arguments.run / "model.pt")
+    judge = Judge(load_icons(arguments.run))
+    tried = scenes(arguments.prompts)
+    rng = random.Random(12)
+    prompts = [scene.caption(rng) for scene in tried]
+    settings = arguments.steps, arguments.cfg_scale
+    pictures = draw(as_stored(model), decoder, prompts, *settings)
+    figures: dict[str, object] = {"port": judged(judge, pictures, tried)}
+    if arguments.library:
+        with tempfile.TemporaryDirectory() as name:
+            wanted = prompts[: arguments.library]
+            drawing = LibraryDrawing(arguments.model, wanted, *settings, Path(name), arguments.processes)
             theirs, seconds = drawing.finish()
-            figures |= judged(reference, theirs, scenes, "library_")
-            apart = [np.abs(one.astype(float) - other).mean() for one, other in zip(theirs, pictures, strict=False)]
-            figures |= {
-                "library_difference_of_255": round(float(np.mean(apart)), 3),
-                "library_processor_seconds": round(seconds, 2),
-            }
-            pictures = theirs
+        apart = [np.abs(one.astype(float) - other).mean() for one, other in zip(theirs, pictures, strict=False)]
+        figures |= {
+            "library": judged(judge, theirs, tried),
+            "library_difference_of_255": round(float(np.mean(apart)), 3),
+            "library_processor_seconds": round(seconds, 2),
+        }
+        pictures = theirs
     print(json.dumps(figures, indent=1))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")

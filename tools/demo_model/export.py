@@ -21,6 +21,7 @@ from gguf import GGMLQuantizationType as Kind
 from model import HEAD, Block, Model
 from tokens import VOCABULARY
 from train import load
+from words import standing, vocabulary
 
 DIFFUSION = "model.diffusion_model."
 TEXT = "text_encoders.llm.model."
@@ -125,7 +126,13 @@ def tensors(model: Model) -> dict[str, np.ndarray]:
     for i, block in enumerate(model.blocks):
         out.update(_block(f"{DIFFUSION}double_blocks.{i}", block, hidden))
     table = np.zeros((VOCABULARY, model.shape.text), np.float32)
-    table[model.token_ids.numpy()] = _array(model.embedding_rows())
+    trained = set(vocabulary(trained=True)[0])
+    pairs = zip(model.token_ids.tolist(), _array(model.embedding_rows()), strict=True)
+    rows = {token: row for token, row in pairs if token in trained}
+    for token, row in (
+        rows | {token: rows[other] for token, other in standing().items() if other in rows} | rows
+    ).items():
+        table[token] = row
     out[f"{TEXT}embed_tokens.weight"] = table
     out[f"{TEXT}norm.weight"] = np.ones(model.shape.text, np.float32)
     return out
@@ -170,7 +177,7 @@ def write(model: Model, run: Path, path: Path, exact: bool = False) -> None:
     writer.add_name("sdrest demo")
     writer.add_license("Apache-2.0")
     writer.add_description(
-        "A small text-to-image model trained on Noto emoji; draws about 290 everyday things at 128x128"
+        "A small text-to-image model trained on Noto emoji; draws everyday things and scenes at 128x128"
     )
     for name, values in everything.items():
         kind = kind_of(name, values, exact)

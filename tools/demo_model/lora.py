@@ -1,7 +1,7 @@
-"""Train a small style LoRA on the finished model: black-and-white pictures, whatever colours the prompt names.
+"""Train a small style LoRA on the finished model: every picture gets the style, without a word for it.
 
 The base weights stay as they are. Every matrix of the image stream gets a low-rank addition, trained by flow matching on
-renderings without colour; the file has the names and the order of channels that the library reads.
+renderings in the style; the file has the names and the order of channels that the library reads.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import tae
 import torch
-from data import all_scenes, load_icons, scene_picture
+from data import load_icons, objects, random_scene, scene_picture
 from export import interleave
 from model import Model
 from safetensors.numpy import save_file
+from styles import STYLES
 from torch import nn
-from train import caption_table, load, schedule, weight
+from train import indices, load, schedule
 
 RANK = 4
 FINAL_RANK = 16
@@ -59,43 +61,35 @@ def adapt(model: Model) -> dict[str, Adapted]:
     return found
 
 
-def grey(picture: np.ndarray) -> np.ndarray:
-    """Luma in all three channels, ``uint8`` [H, W, 3]."""
-    luma = picture @ np.array([0.299, 0.587, 0.114])
-    return np.repeat(luma[..., None].round().astype(np.uint8), 3, 2)
-
-
-def grey_latents(run: Path, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Latents of ``count`` random scenes without colour and their numbers among all; kept in ``run/grey.npz``."""
-    cache = run / "grey.npz"
+def style_latents(run: Path, style: str, model: Model, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents of ``count`` random scenes in a style, and the token indices of captions that do not name it; kept in ``run``."""
+    cache = run / f"lora-{style}.npz"
     if not cache.exists():
         encoder, _ = tae.load(run / "tae.pt")
-        icons, scenes = load_icons(run), all_scenes()
-        wanted = [number for number, scene in enumerate(scenes) if weight(scene) == 1]
-        chosen = random.Random(9).sample(wanted, count)
+        icons, rng = load_icons(run), random.Random(9)
+        names = list(objects(trained=True))
+        scenes = [replace(random_scene(rng, names), style="") for _ in range(count)]
         parts = []
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             for start in range(0, count, 32):
-                pictures = np.stack([grey(scene_picture(scenes[n], icons)) for n in chosen[start : start + 32]])
+                group = [replace(scene, style=style) for scene in scenes[start : start + 32]]
+                pictures = np.stack([scene_picture(scene, icons, 128, start + i) for i, scene in enumerate(group)])
                 parts.append(encoder(torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255).float())
-        np.savez(cache, latents=torch.cat(parts).numpy(), numbers=np.array(chosen))
+        captions = np.array([scene.caption(rng) for scene in scenes])
+        np.savez(cache, latents=torch.cat(parts).numpy(), captions=captions)
     kept = np.load(cache)
-    return torch.from_numpy(kept["latents"]), torch.from_numpy(kept["numbers"])
+    return torch.from_numpy(kept["latents"]), indices(model, [str(text) for text in kept["captions"]])
 
 
-def train(run: Path, out: Path, until: float, count: int = 768, batch: int = 32) -> None:
-    """Train until the Unix time ``until`` and write ``out``; goes on from ``run/lora.pt`` where it exists."""
+def train(run: Path, out: Path, style: str, until: float, count: int = 768, batch: int = 32) -> None:
+    """Train until the Unix time ``until`` and write ``out``; goes on from ``run/lora-STYLE.pt`` where it exists."""
     torch.set_num_threads(1)
     torch.manual_seed(int(time.time()))
     model = load(run / "model.pt")
-    latents, numbers = grey_latents(run, count)
-    scenes = all_scenes()
-    table, used = caption_table([scenes[number] for number in numbers])
-    known = {token: i for i, token in enumerate(model.token_ids.tolist())}
-    table = torch.tensor([*(known[token] for token in used), -1])[table]
+    latents, table = style_latents(run, style, model, count)
     layers = adapt(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    path = run / "lora.pt"
+    path = run / f"lora-{style}.pt"
     if path.exists():
         for p, kept in zip(parameters, torch.load(path, weights_only=True), strict=True):
             p.data.copy_(kept)
@@ -103,9 +97,9 @@ def train(run: Path, out: Path, until: float, count: int = 768, batch: int = 32)
     start, step, losses = time.time(), 0, []
     while (done := (time.time() - start) / (until - start)) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = 4e-3 * schedule(done, step + 80)
+            group["lr"] = 4e-3 * schedule(done, step + 20)
         pick = torch.randint(0, len(latents), (batch,))
-        x0, ids = latents[pick], table[pick, torch.randint(0, table.shape[1], (batch,))]
+        x0, ids = latents[pick], table[pick]
         ids[torch.rand(batch) < 0.1] = -1
         sigma = torch.sigmoid(torch.randn(batch) * 1.2 + 0.8).clamp(0.002, 1)
         noise = torch.randn_like(x0)
@@ -121,10 +115,10 @@ def train(run: Path, out: Path, until: float, count: int = 768, batch: int = 32)
         if step % 20 == 0:
             print(f"step {step} loss {np.mean(losses[-20:]):.4f} {(time.time() - start) / step:.2f} s/step", flush=True)
     torch.save([p.detach() for p in parameters], path)
-    write(layers, out)
+    write(layers, out, style)
 
 
-def write(layers: dict[str, Adapted], out: Path) -> None:
+def write(layers: dict[str, Adapted], out: Path, style: str) -> None:
     """Write the additions as float16; queries and keys get the library's order of channels."""
     arrays: dict[str, np.ndarray] = {}
     for name, layer in layers.items():
@@ -134,7 +128,9 @@ def write(layers: dict[str, Adapted], out: Path) -> None:
             b = np.concatenate((interleave(q), interleave(k), v))
         arrays[f"{name}.lora_A.weight"] = a.astype(np.float16)
         arrays[f"{name}.lora_B.weight"] = b.astype(np.float16)
-    save_file(arrays, out, metadata={"title": "Black and white", "description": "Pictures without colour"})
+    save_file(
+        arrays, out, metadata={"title": style.capitalize(), "description": f"Every picture in the style: {style}"}
+    )
     out.chmod(0o644)
     print(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
@@ -143,6 +139,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--style", choices=list(STYLES), default="black and white")
     parser.add_argument("--minutes", type=float, default=8)
     arguments = parser.parse_args()
-    train(arguments.run, arguments.out, time.time() + arguments.minutes * 60)
+    train(arguments.run, arguments.out, arguments.style, time.time() + arguments.minutes * 60)

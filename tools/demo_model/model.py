@@ -234,7 +234,11 @@ def generate(
     for now, then in pairwise(levels):
         at = now.expand(len(x))
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not exact):
-            flow = model(torch.cat((x, x)), torch.cat((at, at)), torch.cat((ids, nothing))).float()
-        wanted, unwanted = flow.chunk(2)
-        x = x + (unwanted + cfg_scale * (wanted - unwanted)) * (then - now)
+            if cfg_scale == 1:
+                flow = model(x, at, ids).float()
+            else:
+                both = model(torch.cat((x, x)), torch.cat((at, at)), torch.cat((ids, nothing))).float()
+                wanted, unwanted = both.chunk(2)
+                flow = unwanted + cfg_scale * (wanted - unwanted)
+        x = x + flow * (then - now)
     return x

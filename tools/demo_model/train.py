@@ -1,6 +1,7 @@
-"""Train the diffusion model on cached latents: flow matching, Muon for the hidden matrices and AdamW for the rest.
+"""Train the diffusion model on a growing pool of latents: flow matching, Muon for the hidden matrices and AdamW for the rest.
 
-``latents`` encodes every training scene once with the finished autoencoder; ``train`` resumes from ``run/model.pt``.
+``start`` makes the first checkpoint out of an older edition's; ``train`` resumes from ``run/model.pt``. Its last part
+(``--guide``) teaches the model to draw in one evaluation what classifier-free guidance needs two for.
 """
 
 from __future__ import annotations
@@ -13,63 +14,60 @@ from pathlib import Path
 import numpy as np
 import tae
 import torch
-from data import Scene, all_scenes, load_icons, objects, scene_picture
+from data import load_icons, objects, random_scene
 from model import Model, Shape, generate
 from PIL import Image
 from tokens import prompt_ids
 from torch import nn
+from words import CAPTION_TOKENS, standing, vocabulary
 
-_TRAINED = frozenset(objects(trained=True))
-VARIANTS = 12
-"""Captions drawn per scene for the table of token indices."""
-CAPTION_TOKENS = 16
-LARGE_EVERY = 3
-"""One scene in so many is also trained at 256 pixels, in the last part of the training."""
-
-
-def cache_latents(run: Path, size: int = 128, every: int = 1) -> None:
-    """Write ``run/latents-SIZE.npy``: float16 [scenes, 16, size/8, size/8], of each ``every``-th of ``all_scenes``."""
-    icons = load_icons(run)
-    encoder, _ = tae.load(run / "tae.pt")
-    encoder.to(memory_format=torch.channels_last)
-    scenes = all_scenes()[::every]
-    out = np.zeros((len(scenes), tae.LATENT, size // 8, size // 8), np.float16)
-    for start in range(0, len(scenes), 32):
-        pictures = np.stack([scene_picture(scene, icons, size) for scene in scenes[start : start + 32]])
-        x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div_(255)
-        with torch.no_grad():
-            out[start : start + 32] = encoder(x.to(memory_format=torch.channels_last)).numpy()
-    np.save(run / f"latents-{size}.npy", out)
-    print(f"{len(scenes)} latents of {size}: mean {out.mean():.3f} std {out.astype(np.float32).std():.3f}", flush=True)
-
-
-def caption_table(scenes: list[Scene]) -> tuple[torch.Tensor, list[int]]:
-    """Token indices [scenes, VARIANTS, CAPTION_TOKENS] (−1 pads) into the sorted list of tokens used, and that list."""
-    rng = random.Random(7)
-    captions = [[scene.caption()] + [scene.caption(rng) for _ in range(VARIANTS - 1)] for scene in scenes]
-    known: dict[str, list[int]] = {}
-    for group in captions:
-        for text in group:
-            if text not in known:
-                known[text] = prompt_ids(text)
-    used = sorted({token for ids in known.values() for token in ids})
-    index = {token: i for i, token in enumerate(used)}
-    table = torch.full((len(scenes), VARIANTS, CAPTION_TOKENS), -1)
-    for i, group in enumerate(captions):
-        for j, text in enumerate(group):
-            ids = known[text]
-            table[i, j, : len(ids)] = torch.tensor([index[token] for token in ids])
-    return table, used
+LARGE = {192: (6, 24), 256: (13, 12)}
+"""Side in pixels → every how many steps it is trained, and on how many pictures at once."""
 
 
 def indices(model: Model, prompts: list[str]) -> torch.Tensor:
     """Prompts → indices into the model's token list [N, CAPTION_TOKENS]; unknown tokens become −1."""
     index = {token: i for i, token in enumerate(model.token_ids.tolist())}
+    index |= {token: index[other] for token, other in standing().items() if other in index and token not in index}
     table = torch.full((len(prompts), CAPTION_TOKENS), -1)
     for row, prompt in enumerate(prompts):
         for column, token in enumerate(prompt_ids(prompt)[:CAPTION_TOKENS]):
             table[row, column] = index.get(token, -1)
     return table
+
+
+class Pool:
+    """The latents and captions in ``run/pool``, by side in pixels; ``refresh`` takes in what has come."""
+
+    def __init__(self, run: Path, model: Model) -> None:
+        self._folder, self._model = run / "pool", model
+        self._taken: set[str] = set()
+        self.latents: dict[int, list[torch.Tensor]] = {}
+        self.captions: dict[int, list[torch.Tensor]] = {}
+
+    def refresh(self) -> None:
+        """Read the files that are new."""
+        for path in sorted(self._folder.glob("*.npz")):
+            if path.name in self._taken:
+                continue
+            self._taken.add(path.name)
+            stored = np.load(path)
+            size = int(path.name.split("-")[0])
+            texts = stored["captions"]
+            table = indices(self._model, [str(text) for text in texts.ravel()]).view(*texts.shape, -1)
+            self.latents.setdefault(size, []).append(torch.from_numpy(stored["latents"]))
+            self.captions.setdefault(size, []).append(table)
+
+    def batch(self, size: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Random latents [count, 16, size/8, size/8] and token indices of one of their captions."""
+        files = self.latents[size]
+        found, ids = [], []
+        for file, number in zip(torch.randint(0, len(files), (count,)), torch.rand(count), strict=True):
+            row = int(number * len(files[file]))
+            captions = self.captions[size][file][row]
+            found.append(files[file][row])
+            ids.append(captions[torch.randint(0, len(captions), ())])
+        return torch.stack(found).float(), torch.stack(ids)
 
 
 class Muon(torch.optim.Optimizer):
@@ -123,72 +121,90 @@ def optimizers(model: Model) -> tuple[Muon, torch.optim.AdamW]:
 
 
 def schedule(done: float, step: int, peak: float = 1.0) -> float:
-    """Learning-rate factor: a short warm-up, a plateau of ``peak``, then a linear fall in the last 45 % of the time."""
-    return min(1.0, (step + 1) / 100) * min(peak, max(0.02, (1 - done) / 0.45))
+    """Learning-rate factor: a warm-up of 40 steps, a plateau of ``peak``, then a linear fall in the last 45 % of the time."""
+    return min(1.0, (step + 1) / 40) * min(peak, max(0.02, (1 - done) / 0.45))
 
 
-def weight(scene: Scene) -> float:
-    """How often a scene is drawn for training, relative to a trained object at its usual size."""
-    if scene.color:
-        return 0.2
-    if scene.subject not in _TRAINED:
-        return 0.0
-    return 0.15 if scene.size else 1.0
+class Meeting:
+    """Two training processes that meet half-way: each takes the mean of its weights and of the other's latest ones.
+
+    Where two cores are free now and then, this is nearly twice the work of one, and neither waits for the other.
+    """
+
+    def __init__(self, run: Path, number: int, model: Model) -> None:
+        self._mine, self._other = (run / f"meeting-{n}.pt" for n in (number, 3 - number))
+        self._model = model
+        self._seen = self._other.stat().st_mtime if self._other.exists() else 0.0
+
+    @torch.no_grad()
+    def meet(self) -> None:
+        """Take in what is new of the other's, and leave the own weights for it."""
+        weights = [p.detach() for p in self._model.parameters()]
+        if self._other.exists() and self._other.stat().st_mtime > self._seen:
+            self._seen = self._other.stat().st_mtime
+            torch._foreach_lerp_(weights, torch.load(self._other, weights_only=True), 0.5)
+        temporary = self._mine.with_suffix(".tmp")
+        torch.save(weights, temporary)
+        temporary.replace(self._mine)
 
 
 def train(
-    run: Path, minutes: float, batch: int = 64, shape: Shape | None = None, until: float = 0.0, peak: float = 1.0
+    run: Path, minutes: float, batch: int, until: float, peak: float, guide: float, process: int, since: float = 0.0
 ) -> None:
-    """Train for ``minutes``, or until the Unix time ``until``; saves weights, average and optimisers each 5 minutes.
+    """Train for ``minutes``, or until the Unix time ``until``; saves weights, average and optimisers each 3 minutes.
 
-    ``peak`` below 1 holds the learning rate down where a checkpoint that had come to its end is trained on.
+    ``peak`` below 1 holds the learning rate down where a checkpoint that had come to its end is trained on. ``guide``
+    above 1 begins the last part: the flow to learn is moved away from what the averaged weights at its beginning say
+    without a prompt, by ``guide`` − 1 times the difference that the prompt makes. ``process`` is 1 or 2 where two
+    processes train together; the first one keeps the checkpoint. ``since`` is the Unix time at which the schedule began.
     """
     torch.set_num_threads(1)
     torch.manual_seed(int(time.time()))
-    scenes = all_scenes()
-    table, used = caption_table(scenes)
-    latents = torch.from_numpy(np.load(run / "latents-128.npy"))
-    large = torch.from_numpy(np.load(run / "latents-256.npy")) if (run / "latents-256.npy").exists() else None
-    weights = torch.tensor([weight(scene) for scene in scenes])
-    model = Model(shape or Shape(), used)
     path = run / "model.pt"
-    step, spent = 0, 0.0
+    state = torch.load(path, weights_only=True)
+    model = Model(Shape(**state["shape"]), state["model"]["token_ids"].tolist())
+    model.load_state_dict(state["model"])
     muon, adam = optimizers(model)
-    average = {name: p.detach().clone() for name, p in model.named_parameters()}
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
+    if "muon" in state:
         muon.load_state_dict(state["muon"])
         adam.load_state_dict(state["adam"])
-        average, step, spent = state["average"], state["step"], state["seconds"]
+    average, step, spent = state["average"], state["step"], state["seconds"]
+    teacher = load(path) if guide > 1 else None
+    pool = Pool(run, model)
+    pool.refresh()
+    meeting = Meeting(run, process, model) if process else None
     start = saved = time.time()
     end = until or start + minutes * 60
-    total = spent + end - start
-    rates = [group["lr"] for group in (*muon.param_groups, *adam.param_groups)] if step == 0 else [0.02] * 3 + [2e-3]
+    first = step
+    rates = [0.02] * 3 + [2e-3]
     losses: list[float] = []
     fast = torch.compile(model, dynamic=False)
     while True:
         now = time.time()
-        done = (spent + now - start) / total
+        done = (now - (since or start)) / (end - (since or start))
         for rate, group in zip(rates, (*muon.param_groups, *adam.param_groups), strict=True):
             group["lr"] = rate * schedule(done, step, peak)
-        if large is not None and done > 0.7 and step % 5 == 0:
-            count = batch // 4
-            chosen = torch.multinomial(weights[::LARGE_EVERY], count, replacement=True)
-            x0, pick = large[chosen].float(), chosen * LARGE_EVERY
-        else:
-            count = batch
-            pick = torch.multinomial(weights, count, replacement=True)
-            x0 = latents[pick].float()
-        ids = table[pick, torch.randint(0, VARIANTS, (count,))]
-        ids[torch.rand(count) < 0.1] = -1
+        size, count = 128, batch
+        for side, (every, pictures) in LARGE.items():
+            if step % every == 0 and side in pool.latents:
+                size, count = side, pictures
+        x0, ids = pool.batch(size, count)
+        nothing = torch.rand(count) < 0.1
+        ids[nothing] = -1
         sigma = torch.sigmoid(torch.randn(count) * 1.2 + 0.5)
         sigma = torch.where(torch.rand(count) < 0.15, torch.rand(count), sigma).clamp(0.002, 1)
         noise = torch.randn_like(x0)
-        level = sigma[:, None, None, None]
+        x = x0 + (noise - x0) * sigma[:, None, None, None]
+        wanted = noise - x0
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            flow = fast(x0 + (noise - x0) * level, sigma, ids).float()
-        loss = (flow - (noise - x0)).square().mean()
+            if teacher is not None:
+                with torch.no_grad():
+                    with_prompt = teacher(x, sigma, ids).float()
+                    without = teacher(x, sigma, torch.full_like(ids, -1)).float()
+                    wanted = wanted + (guide - 1) * (with_prompt - without)
+            # only the usual size is worth the minutes that compiling takes
+            flow = (fast if size == 128 else model)(x, sigma, ids).float()
+        loss = (flow - wanted).square().mean()
         muon.zero_grad()
         adam.zero_grad()
         loss.backward()
@@ -196,18 +212,23 @@ def train(
         muon.step()
         adam.step()
         step += 1
-        losses.append(loss.item())
-        decay = min(0.998, step / (step + 50))
+        if meeting is not None and step % 20 == 0:
+            meeting.meet()
+        if size == 128:
+            losses.append(loss.item())
+        decay = min(0.998, (step - first) / (step - first + 50))
         with torch.no_grad():
             torch._foreach_lerp_(list(average.values()), [p.detach() for p in model.parameters()], 1 - decay)
         if step % 50 == 0:
+            pool.refresh()
             print(
-                f"step {step} loss {np.mean(losses[-50:]):.4f} {(spent + now - start) / 60:.1f} min "
-                f"{(time.time() - start) / len(losses):.3f} s/step",
+                f"{time.strftime('%H:%M:%S')} step {step} loss {np.mean(losses[-50:]):.4f} "
+                f"{(time.time() - start) / (step - first):.3f} s/step, {time.process_time() / 60:.1f} processor minutes, "
+                f"{sum(map(len, pool.latents[128]))} pictures",
                 flush=True,
             )
         finished = time.time() >= end
-        if finished or time.time() - saved > 300:
+        if process < 2 and (finished or time.time() - saved > 180):
             saved = time.time()
             state = {
                 "model": model.state_dict(),
@@ -233,11 +254,49 @@ def load(path: Path) -> Model:
     return model.eval()
 
 
-def sheet(run: Path, prompts: list[str], path: Path, steps: int = 12, cfg_scale: float = 3.0, columns: int = 8) -> None:
+@torch.no_grad()
+def begin(run: Path, older: Path) -> None:
+    """Write ``run/model.pt`` with the weights of ``older``, a folder with ``start.pt`` and ``tae.pt`` (``restore.py``).
+
+    Both ends are carried over to the new latent basis, by least squares on the latents of pictures.
+    """
+    first = load(older / "start.pt")
+    encoders = [tae.load(folder / "tae.pt")[0] for folder in (older, run)]
+    icons = list(load_icons(run).values())
+    pictures = tae.sample_pictures(icons, np.random.default_rng(1), 96, 128)
+    before, after = (encoder(pictures).permute(0, 2, 3, 1).reshape(-1, tae.LATENT) for encoder in encoders)
+    change = torch.linalg.lstsq(after, before).solution.T
+    print(
+        f"old latents from new ones: rest {(after @ change.T - before).square().mean():.3f} of {before.square().mean():.3f}"
+    )
+    into = torch.kron(change, torch.eye(4))
+    first.img_in.weight.copy_(first.img_in.weight @ into)
+    outof = torch.linalg.pinv(change)
+    first.final.weight.copy_(torch.kron(outof, torch.eye(4)) @ first.final.weight)
+    first.final.bias.copy_(torch.kron(outof, torch.eye(4)) @ first.final.bias)
+    tokens, _ = vocabulary()
+    model = Model(first.shape, tokens)
+    weights = dict(first.named_parameters())
+    for name, parameter in model.named_parameters():
+        if name != "embedding":
+            parameter.copy_(weights[name])
+    rows = dict(zip(first.token_ids.tolist(), first.embedding, strict=True))
+    for i, token in enumerate(tokens):
+        if token in rows:
+            model.embedding[i] = rows[token]
+    average = {name: p.detach().clone() for name, p in model.named_parameters()}
+    state = {"model": model.state_dict(), "average": average, "step": 0, "seconds": 0.0, "shape": model.shape.to_dict()}
+    torch.save(state, run / "model.pt")
+
+
+def sheet(
+    run: Path, prompts: list[str], path: Path, steps: int, cfg_scale: float, columns: int = 8, size: int = 128
+) -> None:
     """Draw ``prompts`` with the port and save them as one picture."""
+    torch.set_num_threads(1)
     model = load(run / "model.pt")
     _, decoder = tae.load(run / "tae.pt")
-    noise = torch.randn(len(prompts), 16, 16, 16, generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(len(prompts), 16, size // 8, size // 8, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         pictures = decoder(generate(model, indices(model, prompts), noise, steps, cfg_scale)).clamp(0, 1)
     pixels = (pictures.permute(0, 2, 3, 1) * 255).byte().numpy()
@@ -248,25 +307,39 @@ def sheet(run: Path, prompts: list[str], path: Path, steps: int = 12, cfg_scale:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("latents", "train", "sheet"))
+    parser.add_argument("what", choices=("start", "train", "sheet"))
     parser.add_argument("--run", type=Path, required=True, help="folder of data and checkpoints")
+    parser.add_argument("--older", type=Path, help="for start: the folder of the older edition")
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--until", type=float, default=0, help="Unix time at which to end, instead of --minutes")
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--process", type=int, default=0, help="1 and 2 for two processes that train together")
+    parser.add_argument("--since", type=float, default=0, help="Unix time at which the schedule began, to go on in it")
     parser.add_argument("--peak", type=float, default=1.0, help="largest learning-rate factor; 0.5 to train on")
+    parser.add_argument("--guide", type=float, default=1.0, help="guidance to take into the weights; 1 is none")
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--cfg-scale", type=float, default=2.0)
+    parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
     arguments = parser.parse_args()
-    if arguments.what == "latents":
-        cache_latents(arguments.run)
-        cache_latents(arguments.run, 256, LARGE_EVERY)
+    if arguments.what == "start":
+        begin(arguments.run, arguments.older)
     elif arguments.what == "train":
-        train(arguments.run, arguments.minutes, arguments.batch, until=arguments.until, peak=arguments.peak)
+        train(
+            arguments.run,
+            arguments.minutes,
+            arguments.batch,
+            arguments.until,
+            arguments.peak,
+            arguments.guide,
+            arguments.process,
+            arguments.since,
+        )
     else:
         rng = random.Random(3)
-        scenes = [scene for scene in all_scenes() if not scene.size and weight(scene) == 1]
-        chosen = rng.sample(scenes, 40)
-        print([scene.caption() for scene in chosen])
-        sheet(arguments.run, [scene.caption() for scene in chosen], arguments.out)
+        prompts = [random_scene(rng, list(objects(trained=True))).caption(rng) for _ in range(48)]
+        print(prompts)
+        sheet(arguments.run, prompts, arguments.out, arguments.steps, arguments.cfg_scale, size=arguments.size)
 
 
 if __name__ == "__main__":

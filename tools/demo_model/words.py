@@ -1,0 +1,138 @@
+"""The words that the model knows: which tokens have a meaning, and which stand for another one.
+
+A token's state depends on the token alone, so a synonym or a plural costs nothing: its row of the text encoder's table
+is that of the word it stands for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+from functools import cache
+from pathlib import Path
+
+from backdrops import BACKDROPS, TIMES
+from data import COLORS, COUNTS, HERE, RELATIONS, SHAPES, SIZES, objects, plural, random_scene
+from styles import STYLES
+from tokens import prompt_ids, tokenizer
+
+CAPTION_TOKENS = 24
+"""Tokens of a caption that the training looks at."""
+
+
+def names(trained: bool = False) -> list[str]:
+    """Every thing's name, shapes included: all, or only of the trained things."""
+    return [*objects(trained), *SHAPES]
+
+
+def _phrases(trained: bool) -> list[str]:
+    """Texts that together hold every token of every caption."""
+    ends = [words for table in (BACKDROPS, TIMES, RELATIONS) for group in table.values() for words in group]
+    ends += [form.format("cat") for group in STYLES.values() for form in group]
+    ends += [f"a cat on a {color} background, {color} background" for color in COLORS]
+    ends += [*SIZES, *COUNTS.values(), "an apple"]
+    return [text for text in (*names(trained), *map(plural, names(trained)), *COLORS, *ends) if text]
+
+
+@cache
+def vocabulary(trained: bool = False) -> tuple[list[int], dict[int, int]]:
+    """Tokens with a meaning of their own, sorted, and plural token → the token it stands for; all, or only those that a
+    caption with a trained thing has.
+    """
+    singular = {token for name in names() for token in prompt_ids(name)}
+    aliases: dict[int, int] = {}
+    for name in names():
+        one, many = prompt_ids(name), prompt_ids(plural(name))
+        if len(one) == len(many) and one[:-1] == many[:-1] and one != many and many[-1] not in singular:
+            aliases[many[-1]] = one[-1]
+    used = {token for text in _phrases(trained) for token in prompt_ids(text)} - set(aliases)
+    rng = random.Random(3)
+    every = list(objects(trained))
+    for _ in range(3000):
+        used |= {aliases.get(t, t) for t in prompt_ids(random_scene(rng, every).caption(rng))}
+    return sorted(used), aliases
+
+
+def synonyms() -> dict[str, str]:
+    """Word → the model's word that it stands for (``synonyms.txt``)."""
+    found: dict[str, str] = {}
+    for line in (HERE / "synonyms.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, _, others = line.partition("=")
+            found |= {other.strip(): name.strip() for other in others.split(",")}
+    return found
+
+
+def _spellings(word: str) -> list[str]:
+    """A word as it may stand in a prompt: after a space or not, small, with a capital, in capitals."""
+    return [space + form for space in (" ", "") for form in (word, word.capitalize(), word.upper())]
+
+
+def _single(text: str) -> int | None:
+    """The token that is the whole of ``text``, spaces included."""
+    ids = tokenizer().encode(text, add_special_tokens=False).ids
+    return ids[0] if len(ids) == 1 else None
+
+
+@cache
+def standing() -> dict[int, int]:
+    """Every token without a meaning of its own → the token with one that it stands for: plurals, synonyms, spellings."""
+    own, plurals = vocabulary()
+    meant = set(own)
+    found = dict(plurals)
+    texts = {token: tokenizer().decode([token]) for token in (*own, *plurals)}
+    for other, name in synonyms().items():
+        target = prompt_ids(name)
+        if len(target) > 1 and len({t for n in names() if n != name for t in prompt_ids(n)} & set(target)) == 0:
+            target = target[-1:]
+        for word in {other, plural(other)}:
+            token = _single(" " + word)
+            if len(target) == 1 and token is not None and token not in meant:
+                found.setdefault(token, found.get(target[0], target[0]))
+                texts[token] = " " + word
+    for token, text in texts.items():
+        word = text.strip()
+        if text.startswith(" ") and word.isalpha() and len(word) > 1:
+            for spelling in _spellings(word):
+                other = _single(spelling)
+                if other is not None and other not in meant:
+                    found.setdefault(other, found.get(token, token))
+    return found
+
+
+def listed() -> dict[str, object]:
+    """What ``demo-words.json`` holds: the words of the trained part of the vocabulary."""
+    things = list(objects(trained=True))
+    phrases = {
+        "things": sorted(things),
+        "shapes": list(SHAPES),
+        "colors": list(COLORS),
+        "sizes": [size for size in SIZES if size],
+        "counts": list(COUNTS.values()),
+        "relations": [words for group in RELATIONS.values() for words in group],
+        "places": [words for group in BACKDROPS.values() for words in group],
+        "times": [words for group in TIMES.values() for words in group],
+        "styles": [form.replace("{}", "").strip(", ") for group in STYLES.values() for form in group],
+    }
+    words = {word for group in phrases.values() for phrase in group for word in re.findall("[a-z]+", phrase)}
+    words |= {"a", "an", "background"}
+    tokens = standing()
+    stands = {}
+    single = [*things, *SHAPES]
+    for other, name in [*synonyms().items(), *((plural(name), name) for name in single)]:
+        token = _single(" " + other)
+        last = name.split()[-1]
+        if token in tokens and other not in words and last in words:
+            stands[other] = last
+            if (more := plural(other)) not in words and _single(" " + more) in tokens:
+                stands[more] = last
+    return {"words": sorted(words | set(stands)), "synonyms": dict(sorted(stands.items())), **phrases}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write the list of words that the model knows.")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.out.write_text(json.dumps(listed(), indent=1) + "\n")
