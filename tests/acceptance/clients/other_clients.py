@@ -17,6 +17,8 @@ from PIL import Image
 
 from tests.acceptance.conftest import Server
 
+#: A net under tests that start such processes, each of which reads thousands of files.
+PROCESS_SECONDS = 180
 #: What they edit.
 PICTURE = Image.new("RGB", (80, 48), (200, 30, 30))
 

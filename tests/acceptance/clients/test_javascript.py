@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
-from tests.acceptance.clients.other_clients import PICTURE, decoded, told, until_cancelled
+from tests.acceptance.clients.other_clients import PICTURE, PROCESS_SECONDS, decoded, told, until_cancelled
 from tests.acceptance.conftest import Server
 from tests.needs import JAVASCRIPT, needs
 
 SCRIPTS = Path(__file__).parent / "javascript"
 
-pytestmark = needs("node", "javascript")
+pytestmark = [needs("node", "javascript"), pytest.mark.timeout(PROCESS_SECONDS)]
 
 
 def used(server: Server, name: str) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.clients.other_clients import PICTURE, as_base64, decoded, until_cancelled
+from tests.acceptance.clients.other_clients import PICTURE, PROCESS_SECONDS, as_base64, decoded, until_cancelled
 from tests.acceptance.conftest import SMALL, Server
 from tests.needs import JAVASCRIPT, needs
 
-pytestmark = needs("node", "javascript")
+pytestmark = [needs("node", "javascript"), pytest.mark.timeout(PROCESS_SECONDS)]
 
 
 @pytest.fixture

@@ -145,6 +145,7 @@ def _texts(value: Any) -> Iterator[str]:
                 if value.get(key):
                     yield from _texts(value[key])
                     return
+            raise InvalidInput("must have an image_url: an http(s) or data: URL", field="image")
         case _:
             return
 
