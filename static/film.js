@@ -35,6 +35,13 @@
     isChosen = item.dataset.state !== "running";
     load(item.dataset.film);
   });
+  document.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+    if (!step || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, .side, [popover]")) return;
+    const items = [...film().querySelectorAll("[data-film]")];
+    const next = items[items.findIndex((item) => item.dataset.film === shown()?.dataset.job) + step];
+    if (next) { event.preventDefault(); next.click(); next.scrollIntoView({ block: "nearest", inline: "nearest" }); }
+  });
   document.body.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt.id === "generate") isChosen = false; });
   document.body.addEventListener("htmx:afterSettle", () => { mark(); follow(); });
   document.body.addEventListener("sdrest-progress", (event) => {

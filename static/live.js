@@ -83,6 +83,7 @@
       tell("sdrest-jobs");
       if (data.state === "completed") tell("sdrest-finished");
       if (cards(data.job).length && data.text && data.state !== "running") announce(data.text);
+      rest();
     });
     source.addEventListener("model", () => { heard(null); tell("sdrest-models"); });
     source.addEventListener("beat", () => heard(null));
@@ -114,7 +115,7 @@
   }
 
   // A browser allows few connections to one server: hidden pages give theirs back, unless they wait for a job to tell of its end.
-  const isAwaited = () => all('[data-job]:is([data-state="pending"], [data-state="running"])').length > 0;
+  const isAwaited = () => all('[data-job]:is([data-state="pending"], [data-state="running"]), [data-pill]:not([hidden])').length > 0;
   function rest() {
     if (!document.hidden || isAwaited()) return;
     document.documentElement.dataset.slept = "yes";

@@ -69,6 +69,12 @@ async def film(request: web.Request) -> web.Response:
     return part(request, "parts/film.html", film=await film_of(request))
 
 
+async def delete(request: web.Request) -> web.Response:
+    """Delete the job on the stage with all of its files; the newest one takes its place."""
+    await request.app[JOBS].remove(request.match_info["job_id"], request[PRINCIPAL])
+    return part(request, "parts/stage.html", card=await _latest_card(request))
+
+
 async def model_note(request: web.Request) -> web.Response:
     """What there is to know about the model that was just picked, and the choices of the form that depend on it."""
     tab, query = _tab(request), request.query

@@ -127,6 +127,7 @@ async def card_of(request: web.Request, job: Job) -> JobCard:
         position=await jobs.store.position(job.id) if job.state is JobState.PENDING else None,
         cancelling=cancelling,
         pictures=pictures_of(job),
+        before=_before(job),
         preview=str(preview_view(preview)["image"]) if preview else "",
         width=job.parameters.get("width") or 0,
         height=job.parameters.get("height") or 0,
@@ -135,6 +136,14 @@ async def card_of(request: web.Request, job: Job) -> JobCard:
         can_generate=principal.may(Permission.GENERATE),
         can_reorder=principal.may(Permission.MANAGE_QUEUE),
     )
+
+
+def _before(job: Job) -> str:
+    given = next(
+        (job.parameters[name] for name in ("init_image", "image", "ref_images") if job.parameters.get(name)), ""
+    )
+    file = given if isinstance(given, str) else given[0]
+    return input_picture(job, file).url if file else ""
 
 
 async def cards_of(request: web.Request, found: Iterable[Job]) -> tuple[JobCard, ...]:

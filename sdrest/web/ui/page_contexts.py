@@ -81,6 +81,8 @@ class JobCard:
     position: int | None
     cancelling: bool
     pictures: tuple[Picture, ...]
+    #: Address of the picture that it started from; empty where it started from none.
+    before: str
     #: The newest preview as a ``data:`` address; empty while there is none.
     preview: str
     #: Size of what is being made in pixels, so that its place can be kept; zeros where it is not known.

@@ -35,6 +35,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/generate/{mode}", generate.submit),
     ("POST", "/ui/generate/{mode}/save", saving.save),
     ("GET", "/ui/film", generate.film),
+    ("POST", "/ui/stage/{job_id}/delete", generate.delete),
     ("GET", "/ui/demo-words", first_steps.show_words),
     ("GET", "/ui/generate/{mode}/model", generate.model_note),
     ("POST", "/ui/parameters", generate.read_picture_parameters),

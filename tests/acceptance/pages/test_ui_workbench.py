@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import httpx
 import pytest
@@ -249,3 +250,74 @@ def test_words_that_the_built_in_model_does_not_know_are_marked_and_replaced(pag
     prompt.fill("sunflwer")
     expect(page.locator("[data-unknown]")).to_be_hidden()
     expect(page.get_by_role("button", name="A prompt by chance")).to_be_hidden()
+
+
+def test_a_running_job_shows_in_title_icon_and_pill_of_every_page_and_its_end_is_told(
+    page: Page, server: Server
+) -> None:
+    page.add_init_script(
+        """window.told = [];
+        window.Notification = function (text, options) { window.told.push([text, options.body]); };
+        window.Notification.permission = "granted";"""
+    )
+    page.goto(f"{server.url}/ui/gallery")
+    icon = page.locator("link[rel=icon]").get_attribute("href") or ""
+    body = {"prompt": "a long one", "width": 128, "height": 128, "steps": 1000}
+    job = httpx.post(f"{server.url}/api/generate/text2img", json=body).json()["job_id"]
+    expect(page).to_have_title(re.compile(r"^\d+ % · "))
+    expect(page.locator("[data-pill]")).to_have_attribute("href", f"/ui/jobs/{job}")
+    expect(page.locator("[data-pill]")).to_be_visible()
+    assert (page.locator("link[rel=icon]").get_attribute("href") or "").startswith("data:image/png")
+    page.evaluate(
+        """Object.defineProperty(document, "hidden", {value: true});
+        document.dispatchEvent(new Event("visibilitychange"));"""
+    )
+    httpx.post(f"{server.url}/ui/jobs/{job}/cancel")
+    expect(page).to_have_title("Gallery · sdrest")
+    expect(page.locator("[data-pill]")).to_be_hidden()
+    assert (page.locator("link[rel=icon]").get_attribute("href") or "").endswith(icon)
+    assert page.evaluate("window.told") == [["Text to image: cancelled", ""]]
+
+
+def test_a_picture_is_zoomed_moved_compared_with_what_it_was_made_from_and_deleted(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/generate/img2img?model=ovis")
+    page.locator("#f-init_image").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
+    expect(page.locator("#f-width")).to_have_value("64")
+    page.get_by_label("Prompt", exact=True).fill("a close look")
+    page.locator("#f-steps").fill("2")
+    page.keyboard.press("Control+Enter")
+    viewer, shown = page.locator("#stage [data-zoomed]"), page.locator("[data-zoom-shown]")
+    expect(page.locator("#stage .job-completed")).to_contain_text("a close look")
+    expect(shown).to_contain_text("%")
+    fitted = shown.inner_text()
+    page.get_by_title("One to one (1)").click()
+    expect(shown).to_have_text("100 %")
+    page.get_by_title("Fit (0)").click()
+    expect(shown).to_have_text(fitted)
+    box = viewer.bounding_box()
+    assert box is not None
+    address = page.url
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -600)
+    expect(viewer).to_have_class(re.compile("is-zoomed"))
+    before = viewer.locator("img").first.evaluate("image => image.style.transform")
+    page.mouse.down()
+    page.mouse.move(box["x"] + 30, box["y"] + 40, steps=3)
+    page.mouse.up()
+    assert viewer.locator("img").first.evaluate("image => image.style.transform") != before
+    assert page.url == address
+    origin = viewer.locator("[data-before]")
+    expect(origin).to_be_hidden()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.down("Space")
+    expect(origin).to_be_visible()
+    page.keyboard.up("Space")
+    expect(origin).to_be_hidden()
+    page.locator("[data-before-slider]").fill("40")
+    expect(origin).to_be_visible()
+    assert origin.evaluate("image => image.naturalWidth") == 64
+    job = page.locator("#stage [data-job]").get_attribute("data-job")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("#stage").get_by_role("button", name="Delete").click()
+    expect(page.locator(f'[data-film="{job}"]')).to_have_count(0)
+    expect(page.locator(f'#stage [data-job="{job}"]')).to_have_count(0)
