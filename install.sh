@@ -12,7 +12,7 @@ usage() {
     cat <<TEXT
 usage: ./install.sh [options]
   --backend NAME   ggml backend: auto cpu cuda vulkan metal rocm sycl opencl   [auto]
-  --extras LIST    optional parts, comma-separated: pam video download mcp test clients
+  --extras LIST    optional parts, comma-separated: pam video download mcp cluster test clients
   --python FILE    Python 3.11 or newer                                        [python3]
   --service        also install a systemd service: for the whole machine as root, else for this user
   --quiet          say only what goes wrong or takes long

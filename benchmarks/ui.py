@@ -26,8 +26,8 @@ from playwright.sync_api import sync_playwright
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.store import Ending
+from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
-from sdrest.storage.sqlite.jobs import SqliteJobStore
 from tests.needs import browser_path
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ async def fill(folder: Path, number: int) -> None:
     """Store ``number`` completed jobs with one picture each; the files themselves are not needed for the page."""
     database = Database(folder / "data" / "sdrest.sqlite3")
     await database.open()
-    store = SqliteJobStore(database)
+    store = SqlJobStore(database)
     begin = datetime.now(UTC) - timedelta(days=100)
     for index in range(number):
         job = Job(

@@ -48,11 +48,11 @@ from sdrest.registry.incoming import IncomingFiles
 from sdrest.registry.refreshing import Refresher
 from sdrest.registry.registry import Registry, Watcher
 from sdrest.settings import AuthMode, Settings
-from sdrest.storage.sqlite.accounts import SqliteAccountStore
+from sdrest.storage.sql.accounts import SqlAccountStore
+from sdrest.storage.sql.jobs import SqlJobStore
+from sdrest.storage.sql.timings import SqlTimings
+from sdrest.storage.sql.webhooks import SqlOutbox
 from sdrest.storage.sqlite.database import Database
-from sdrest.storage.sqlite.jobs import SqliteJobStore
-from sdrest.storage.sqlite.timings import SqliteTimings
-from sdrest.storage.sqlite.webhooks import SqliteOutbox
 from sdrest.web.api.outputs import THUMBNAILS
 from sdrest.web.api.register import add_api
 from sdrest.web.api.validation import TIMINGS, WORKSHOP
@@ -119,7 +119,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     app[keys.LIFECYCLE] = Lifecycle()
     backgrounds = app[keys.BACKGROUNDS] = Backgrounds()
     database = Database(settings.database_file)
-    access = app[keys.ACCESS] = build_access(settings, SqliteAccountStore(database))
+    access = app[keys.ACCESS] = build_access(settings, SqlAccountStore(database))
     registry = app[keys.MODELS] = Registry(
         Folders(settings.models_dir, settings.model_folders),
         settings.data_dir,
@@ -129,7 +129,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     )
     engines = app[keys.ENGINES] = engines or engines_from(settings)
     files = JobFiles(settings.output_dir, settings.spool_dir)
-    store = SqliteJobStore(database)
+    store = SqlJobStore(database)
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
     threads = settings.threads or share_of(usable_cores(), len(engines))
     contexts = ContextBuilder(registry, threads=threads)
@@ -154,7 +154,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         allowances=app[ALLOWANCES],
     )
     audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
-    timings = app[TIMINGS] = SqliteTimings(database)
+    timings = app[TIMINGS] = SqlTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
     workshops = [
         Workshop(engine, files, registry, contexts, plan_memory(libraries=partial(_library_of, engine)), adapters)
@@ -248,7 +248,7 @@ def _operation(app: web.Application, database: Database) -> Callable[[web.Applic
     guard = Guard(settings.fetch_allowed_hosts).also_allowing(settings.webhook_url)
     poster = Fetcher(guard, max_bytes=settings.fetch_max_bytes, timeout_seconds=settings.fetch_timeout_seconds)
     webhooks = Webhooks(
-        SqliteOutbox(database),
+        SqlOutbox(database),
         jobs.store,
         jobs.broadcast,
         poster.post,

@@ -18,7 +18,7 @@ os.environ.setdefault("SDREST_THREADS", "1")
 # The package asks the network for a price list when it is imported.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
 
-pytest_plugins = ["tests.stub_engine", "tests.tiny.fixtures", "tests.acceptance.browser"]
+pytest_plugins = ["tests.stub_engine", "tests.postgres", "tests.tiny.fixtures", "tests.acceptance.browser"]
 
 #: Nets under tests that hang, in seconds; what a test takes is no business of its verdict.
 NIGHTLY_TIMEOUT = 900

@@ -30,6 +30,8 @@ SILLYTAVERN: Final = CACHE / "sillytavern" / "node_modules" / "sillytavern" / "s
 JAVASCRIPT: Final = CACHE / "javascript"
 FRAMEWORKS: Final = CACHE / "frameworks" / "venv" / "bin" / "python"
 SDCPP_WEBUI: Final = CACHE / "sdcpp_webui" / "page" / "dist" / "index.html"
+#: Programs of the newest PostgreSQL that Debian's package has installed.
+POSTGRES: Final = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib/postgresql/15/bin"))
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ACCOUNT_TOOLS: Final = ("useradd", "userdel", "chpasswd")
 _LARGE_BYTES: Final = 12 << 30
@@ -79,6 +81,14 @@ NEEDS: Final = {
     "pam": Need(
         "libpam is not installed",
         lambda: find_spec("pam") is not None and find_library("pam") is not None and Path("/etc/pam.d").is_dir(),
+    ),
+    "postgres": Need(
+        "PostgreSQL 15 (Debian's package postgresql-15) or psycopg is not installed",
+        lambda: (
+            (POSTGRES / "initdb").exists()
+            and find_spec("psycopg") is not None
+            and find_spec("psycopg_pool") is not None
+        ),
     ),
     "quantiser": Need("native/ was built without its quantiser", lambda: quick_q4_k() is not None, installable=False),
     "sdcpp_webui": Need("the page of stable-diffusion.cpp's server is not built", SDCPP_WEBUI.exists),

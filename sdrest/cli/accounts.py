@@ -14,7 +14,7 @@ from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from
 from sdrest.core.errors import SdrestError
 from sdrest.settings import LogLevel
-from sdrest.storage.sqlite.accounts import SqliteAccountStore
+from sdrest.storage.sql.accounts import SqlAccountStore
 from sdrest.storage.sqlite.database import Database
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def with_access(config: Path | None, flags: dict[str, Any], work: Callable[[Acce
         database = Database(settings.database_file)
         await database.open()
         try:
-            return await work(build_access(settings, SqliteAccountStore(database)))
+            return await work(build_access(settings, SqlAccountStore(database)))
         finally:
             await database.close()
 

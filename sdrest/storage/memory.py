@@ -12,7 +12,7 @@ from typing import Any
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, new_lease_id, server_died
-from sdrest.storage.sqlite.turns import MAX_PASSED_OVER
+from sdrest.storage.sql.turns import MAX_PASSED_OVER
 
 
 @dataclass(slots=True)

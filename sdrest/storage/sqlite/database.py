@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from sdrest.core.errors import InsufficientStorage, SdrestError, Unavailable
+from sdrest.storage.sql.database import EVERYTHING
+from sdrest.storage.sql.statements import statements
 
 T = TypeVar("T")
 
@@ -77,7 +79,17 @@ class Database:
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
-    async def write(self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+    def statements(self, file: str) -> dict[str, str]:
+        """The statements of a store by name."""
+        return statements("sdrest.storage.sqlite", file)
+
+    async def write(
+        self,
+        change: Callable[[sqlite3.Connection], T],
+        *,
+        durable: bool = True,
+        alone: str = EVERYTHING,  # noqa: ARG002 - every change is
+    ) -> T:
         """Run ``change`` in one transaction on the writer thread; committed and on disk when this returns.
 
         With ``durable`` off, only the kernel has it yet: it survives the end of the server, not a power cut before the next

@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from sdrest.auth.setup import build_access
 from sdrest.core.principal import Role
-from sdrest.storage.sqlite.accounts import SqliteAccountStore
+from sdrest.storage.sql.accounts import SqlAccountStore
 from sdrest.storage.sqlite.database import Database
 from sdrest.web.http.auth import authenticate, log_in_browser, log_out_browser
 from sdrest.web.http.errors import Problems
@@ -172,7 +172,7 @@ class TestBrowser:
         await database.open()
         app = web.Application(middlewares=[Problems().middleware(), authenticate])
         app[SETTINGS] = settings
-        parts = app[ACCESS] = build_access(settings, SqliteAccountStore(database))
+        parts = app[ACCESS] = build_access(settings, SqlAccountStore(database))
         parts.ring.open()
         await parts.directory.add("ann", PASSWORD, Role.USER)
 

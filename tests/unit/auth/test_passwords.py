@@ -16,7 +16,7 @@ from sdrest.auth.directory import Directory
 from sdrest.auth.passwords import LocalAccounts, Passwords
 from sdrest.core.errors import Conflict, InvalidInput
 from sdrest.core.principal import Permission, Role
-from sdrest.storage.sqlite.accounts import SqliteAccountStore
+from sdrest.storage.sql.accounts import SqlAccountStore
 from sdrest.storage.sqlite.database import Database
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -24,14 +24,14 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteAccountStore]:
+async def store(tmp_path: Path) -> AsyncIterator[SqlAccountStore]:
     database = Database(tmp_path / "db.sqlite3")
     await database.open()
-    yield SqliteAccountStore(database)
+    yield SqlAccountStore(database)
     await database.close()
 
 
-async def test_a_password_is_stored_as_argon2id_only(store: SqliteAccountStore) -> None:
+async def test_a_password_is_stored_as_argon2id_only(store: SqlAccountStore) -> None:
     await Directory(store, Passwords(CHEAP)).add("ann", PASSWORD, Role.USER)
     account = await store.get_account("ann")
     assert account is not None
@@ -39,7 +39,7 @@ async def test_a_password_is_stored_as_argon2id_only(store: SqliteAccountStore) 
     assert PASSWORD not in account.password_hash
 
 
-async def test_a_hash_with_older_parameters_is_renewed_at_login(store: SqliteAccountStore) -> None:
+async def test_a_hash_with_older_parameters_is_renewed_at_login(store: SqlAccountStore) -> None:
     await Directory(store, Passwords(CHEAP)).add("ann", PASSWORD, Role.USER)
     stronger = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
     checker = LocalAccounts(store, Passwords(stronger))
@@ -51,7 +51,7 @@ async def test_a_hash_with_older_parameters_is_renewed_at_login(store: SqliteAcc
     assert await checker.check("ann", PASSWORD) is not None
 
 
-async def test_an_unknown_name_costs_what_a_known_one_does(store: SqliteAccountStore) -> None:
+async def test_an_unknown_name_costs_what_a_known_one_does(store: SqlAccountStore) -> None:
     compared: list[str] = []
 
     class Noted(PasswordHasher):
@@ -87,7 +87,7 @@ def test_unfit_names_are_refused(name: str) -> None:
         checked_account_name(name)
 
 
-async def test_a_role_of_guests_cannot_be_given(store: SqliteAccountStore) -> None:
+async def test_a_role_of_guests_cannot_be_given(store: SqlAccountStore) -> None:
     with pytest.raises(InvalidInput, match="viewer, user, admin"):
         await Directory(store, Passwords(CHEAP)).add("ann", PASSWORD, Role.GUEST)
 
@@ -96,10 +96,10 @@ class TestApiKeys:
     now = datetime(2026, 1, 1, tzinfo=UTC)
 
     @pytest.fixture
-    def keys(self, store: SqliteAccountStore) -> ApiKeys:
+    def keys(self, store: SqlAccountStore) -> ApiKeys:
         return ApiKeys(store, owner_role=LocalAccounts(store, Passwords(CHEAP)).role_of, clock=lambda: self.now)
 
-    async def test_only_a_digest_is_kept(self, keys: ApiKeys, store: SqliteAccountStore) -> None:
+    async def test_only_a_digest_is_kept(self, keys: ApiKeys, store: SqlAccountStore) -> None:
         key, text = await keys.create("ci", permissions=parse_permissions(["generate"]))
         assert looks_like_key(text)
         assert len(text) == len(PREFIX) + 52

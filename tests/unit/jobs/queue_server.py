@@ -28,8 +28,9 @@ from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Prepared, Submission
 from sdrest.jobs.webhooks import URL_KEY
 from sdrest.jobs.worker import Result, Worker
+from sdrest.storage.sql.database import EVERYTHING
+from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
-from sdrest.storage.sqlite.jobs import SqliteJobStore
 
 T = TypeVar("T")
 #: What an executor is told to do next; a result ends the attempt.
@@ -72,7 +73,9 @@ class MortalDatabase(Database):
         if self.dead:
             raise asyncio.CancelledError
 
-    async def write(self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+    async def write(
+        self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True, alone: str = EVERYTHING
+    ) -> T:
         self._burn()
         if self.refuses:
             self.refuses = False
@@ -86,7 +89,7 @@ class MortalDatabase(Database):
                 gate.wait()
             return change(connection)
 
-        result = await super().write(held, durable=durable)
+        result = await super().write(held, durable=durable, alone=alone)
         self._burn()
         return result
 
@@ -96,7 +99,7 @@ class MortalDatabase(Database):
         return await super().read(query)
 
 
-class ObservedStore(SqliteJobStore):
+class ObservedStore(SqlJobStore):
     """Tells of a claim before the worker hears of it."""
 
     on_claim: Callable[[Job], Awaitable[None]] | None = None
@@ -156,7 +159,7 @@ class PacedExecutor:
         if attempt.is_cancelled:
             self.begun_unwanted.append(job.id)
         attempt.on_cancel(partial(self.asked.add, job.id))
-        stored = await SqliteJobStore(self.database).get(job.id)
+        stored = await SqlJobStore(self.database).get(job.id)
         assert stored is not None
         if stored.cancel_requested_at is not None and job.id not in self.asked:
             self.begun_unwanted.append(job.id)

@@ -17,9 +17,9 @@ from sdrest.core.job import Job, JobState, JobType
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.store import Ending
 from sdrest.jobs.webhooks import Webhooks
+from sdrest.storage.sql.jobs import SqlJobStore
+from sdrest.storage.sql.webhooks import SqlOutbox
 from sdrest.storage.sqlite.database import Database
-from sdrest.storage.sqlite.jobs import SqliteJobStore
-from sdrest.storage.sqlite.webhooks import SqliteOutbox
 
 Answer = Callable[[str], Awaitable[int]]
 
@@ -62,7 +62,7 @@ class Receivers:
 class Server:
     """Endings and the webhooks that tell of them."""
 
-    def __init__(self, store: SqliteJobStore, outbox: SqliteOutbox) -> None:
+    def __init__(self, store: SqlJobStore, outbox: SqlOutbox) -> None:
         self._store = store
         self.outbox = outbox
         self.broadcast = Broadcast()
@@ -108,7 +108,7 @@ class Server:
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     database = Database(tmp_path / "queue.sqlite3")
     await database.open()
-    server = Server(SqliteJobStore(database), SqliteOutbox(database))
+    server = Server(SqlJobStore(database), SqlOutbox(database))
     yield server
     await server.stop()
     await database.close()

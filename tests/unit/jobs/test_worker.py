@@ -27,8 +27,8 @@ from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Prepared, Submission
 from sdrest.jobs.worker import Result, Worker
+from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
-from sdrest.storage.sqlite.jobs import SqliteJobStore
 from tests.stub_child import Behaviour
 from tests.stub_engine import StubEngine
 
@@ -58,7 +58,7 @@ def raising(error: BaseException) -> Work:
     return work
 
 
-class Refusing(SqliteJobStore):
+class Refusing(SqlJobStore):
     """A store whose first claims fail."""
 
     def __init__(self, database: Database) -> None:

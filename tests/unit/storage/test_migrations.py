@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sdrest.core.job import JobState
+from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
-from sdrest.storage.sqlite.jobs import SqliteJobStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -45,7 +45,7 @@ async def test_jobs_of_an_earlier_version_are_there_and_what_it_left_running_is_
     old.close()
     database = Database(file)
     await database.open()
-    store = SqliteJobStore(database)
+    store = SqlJobStore(database)
     (ran,) = await store.recover(NOW, 10, server="")
     assert (ran.id, ran.state, ran.lease_id) == ("ran", JobState.PENDING, "")
     assert await store.counts("ann") == dict.fromkeys(JobState, 0) | {JobState.PENDING: 2, JobState.COMPLETED: 1}

@@ -13,8 +13,9 @@ import pytest
 
 from sdrest.core.job import TERMINAL_STATES, Job, JobState, JobType
 from sdrest.jobs.store import JobFilter
+from sdrest.storage.sql.database import EVERYTHING
+from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
-from sdrest.storage.sqlite.jobs import SqliteJobStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
@@ -42,9 +43,11 @@ class ExplainedDatabase(Database):
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         return await self.write(query)
 
-    async def write(self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+    async def write(
+        self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True, alone: str = EVERYTHING
+    ) -> T:
         return await super().write(
-            lambda db: change(cast("sqlite3.Connection", Explaining(db, self.plan))), durable=durable
+            lambda db: change(cast("sqlite3.Connection", Explaining(db, self.plan))), durable=durable, alone=alone
         )
 
     def ways(self) -> set[str]:
@@ -71,9 +74,9 @@ async def database(tmp_path: Path) -> AsyncIterator[ExplainedDatabase]:
 
 
 @pytest.fixture
-async def store(database: ExplainedDatabase) -> SqliteJobStore:
+async def store(database: ExplainedDatabase) -> SqlJobStore:
     """A store with a few pending jobs."""
-    store = SqliteJobStore(database)
+    store = SqlJobStore(database)
     for name, model in (("a", "m"), ("b", "n")):
         job = Job(id=name, type=JobType.TXT2IMG, principal=name, model_id=model, created_at=NOW)
         await store.add(job, max_pending=10)
@@ -81,30 +84,30 @@ async def store(database: ExplainedDatabase) -> SqliteJobStore:
     return store
 
 
-async def test_adding_never_reads_the_history(store: SqliteJobStore, database: ExplainedDatabase) -> None:
+async def test_adding_never_reads_the_history(store: SqlJobStore, database: ExplainedDatabase) -> None:
     job = Job(id="c", type=JobType.TXT2IMG, principal="ann", idempotency_key="k", created_at=NOW)
     await store.add(job, max_pending=10, max_pending_of_principal=10)
     assert database.ways() == {"jobs_idempotency"}
 
 
 async def test_a_claim_looks_at_the_first_job_of_each_principal(
-    store: SqliteJobStore, database: ExplainedDatabase
+    store: SqlJobStore, database: ExplainedDatabase
 ) -> None:
     assert await store.claim([JobType.TXT2IMG], now=NOW, lease_seconds=9, worker="w", preferred_models=["n"])
     assert database.ways() == {"jobs_turns", "jobs_turns_of_model", "row"}
 
 
-async def test_a_key_is_looked_up(store: SqliteJobStore, database: ExplainedDatabase) -> None:
+async def test_a_key_is_looked_up(store: SqlJobStore, database: ExplainedDatabase) -> None:
     await store.by_key("a", "k")
     assert database.ways() == {"jobs_idempotency"}
 
 
-async def test_a_result_is_looked_up_newest_first(store: SqliteJobStore, database: ExplainedDatabase) -> None:
+async def test_a_result_is_looked_up_newest_first(store: SqlJobStore, database: ExplainedDatabase) -> None:
     await store.by_result("a", "r")
     assert (database.ways(), database.sorts()) == ({"jobs_results"}, False)
 
 
-async def test_places_in_the_queue_are_counted_in_the_queue(store: SqliteJobStore, database: ExplainedDatabase) -> None:
+async def test_places_in_the_queue_are_counted_in_the_queue(store: SqlJobStore, database: ExplainedDatabase) -> None:
     assert await store.position("b") == 2
     assert "all" not in database.ways()
     assert "jobs_pending" in database.ways()
@@ -113,7 +116,7 @@ async def test_places_in_the_queue_are_counted_in_the_queue(store: SqliteJobStor
     assert (database.ways(), database.sorts()) == ({"jobs_pending"}, False)
 
 
-async def test_numbers_by_state_are_kept_beside_the_jobs(store: SqliteJobStore, database: ExplainedDatabase) -> None:
+async def test_numbers_by_state_are_kept_beside_the_jobs(store: SqlJobStore, database: ExplainedDatabase) -> None:
     await store.counts()
     await store.counts("a")
     assert database.plan
@@ -129,7 +132,7 @@ async def test_numbers_by_state_are_kept_beside_the_jobs(store: SqliteJobStore, 
     ],
 )
 async def test_a_page_comes_from_an_index_in_order(
-    store: SqliteJobStore, database: ExplainedDatabase, wanted: JobFilter, way: str
+    store: SqlJobStore, database: ExplainedDatabase, wanted: JobFilter, way: str
 ) -> None:
     await store.find(wanted)
     assert (database.ways(), database.sorts()) == ({way}, False)

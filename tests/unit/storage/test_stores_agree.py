@@ -1,4 +1,4 @@
-"""The store in memory says in plain Python what the one in SQLite says in queries: whatever is done, both answer the same."""
+"""The store in memory says in plain Python what the others say in queries: whatever is done, all answer the same."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
 from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, JobStore
 from sdrest.storage.memory import MemoryJobStore
+from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
-from sdrest.storage.sqlite.jobs import SqliteJobStore
+from tests.needs import needs
+from tests.postgres import open_database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MODELS = ("", "a", "b", "c")
@@ -186,35 +188,56 @@ async def seen(store: JobStore, now: datetime) -> list[object]:
     return [comparable(answer) for answer in answers]
 
 
-async def compare(folder: Path, todo: list[Step]) -> None:
+async def compare(other: JobStore, todo: list[Step]) -> None:
+    plain = MemoryJobStore()
+    for hour, step in enumerate(todo):
+        now = NOW + timedelta(hours=hour)
+        assert in_no_order(await step(now, plain)) == in_no_order(await step(now, other))
+    end = NOW + timedelta(hours=len(todo))
+    assert await seen(plain, end) == await seen(other, end)
+
+
+async def compare_with_sqlite(folder: Path, todo: list[Step]) -> None:
     database = Database(folder / "jobs.sqlite3")
     await database.open()
     try:
-        plain, sqlite = MemoryJobStore(), SqliteJobStore(database)
-        for hour, step in enumerate(todo):
-            now = NOW + timedelta(hours=hour)
-            assert in_no_order(await step(now, plain)) == in_no_order(await step(now, sqlite))
-        assert await seen(plain, NOW + timedelta(hours=len(todo))) == await seen(
-            sqlite, NOW + timedelta(hours=len(todo))
-        )
+        await compare(SqlJobStore(database), todo)
+    finally:
+        await database.close()
+
+
+async def compare_with_postgres(url: str, todo: list[Step]) -> None:
+    database = open_database(url)
+    await database.open()
+    try:
+        await database.write(lambda db: db.execute("TRUNCATE jobs, turns, job_counts, key_values").rowcount)
+        await compare(SqlJobStore(database), todo)
     finally:
         await database.close()
 
 
 def check(todo: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(compare(Path(folder), todo))
+        asyncio.run(compare_with_sqlite(Path(folder), todo))
+
+
+@needs("postgres")
+@pytest.mark.timeout(300)  # some three seconds on an idle machine
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(todo=st.lists(steps, min_size=20, max_size=60))
+def test_postgres_answers_the_same(postgres_url: str, todo: list[Step]) -> None:
+    asyncio.run(compare_with_postgres(postgres_url, todo))
 
 
 @pytest.mark.timeout(300)  # some three seconds on an idle machine
 @settings(max_examples=25, deadline=None)
 @given(st.lists(steps, min_size=20, max_size=60))
-def test_both_stores_answer_the_same(todo: list[Step]) -> None:
+def test_sqlite_answers_the_same(todo: list[Step]) -> None:
     check(todo)
 
 
 @pytest.mark.nightly
 @settings(max_examples=200, deadline=None)
 @given(st.lists(steps, min_size=20, max_size=100))
-def test_both_stores_answer_the_same_for_long(todo: list[Step]) -> None:
+def test_sqlite_answers_the_same_for_long(todo: list[Step]) -> None:
     check(todo)

@@ -9,7 +9,7 @@ import pytest
 
 from sdrest.core.job import Job, JobType
 from sdrest.jobs.store import JobStore
-from sdrest.storage.sqlite.turns import MAX_PASSED_OVER
+from sdrest.storage.sql.turns import MAX_PASSED_OVER
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -45,6 +45,10 @@ UPDATE jobs SET idempotency_key = '' WHERE id = :id AND state IN ('completed', '
 -- A page of the jobs that match; the condition is built, so that each kind of filter gets the index that suits it.
 SELECT * FROM jobs {where} ORDER BY sequence {direction} LIMIT ? OFFSET ?;
 
+-- name: search
+-- The condition that a word is in the prompt or the model's name.
+(json_extract(parameters, '$.prompt') LIKE ? ESCAPE '\' OR model_name LIKE ? ESCAPE '\')
+
 -- name: count
 -- How many jobs match.
 SELECT count(*) FROM jobs {where};
@@ -137,7 +141,11 @@ UPDATE jobs SET
     finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR interruptions + 1 >= :most THEN :now END,
     failure = CASE WHEN cancel_requested_at IS NULL AND interruptions + 1 >= :most THEN :failure END,
     lease_worker = NULL, lease_until = NULL
-WHERE state = 'running' AND (lease_server = :server OR lease_until < :now) RETURNING *;
+WHERE state = 'running' AND id IN (SELECT value FROM json_each(:ids)) RETURNING *;
+
+-- name: sum_up
+-- Nothing: the triggers keep one number of each kind.
+SELECT 1 WHERE false;
 
 -- name: prioritise
 -- Change the priority of a pending job.

@@ -2,6 +2,14 @@
 -- The highest priority of the pending jobs of some types.
 SELECT max((SELECT max(priority) FROM jobs WHERE state = 'pending' AND type = types.value)) FROM json_each(:types) AS types;
 
+-- name: lanes_of_types
+-- Lanes of types.
+SELECT value, NULL FROM json_each(:types)
+
+-- name: lanes_of_models
+-- Lanes of types and models.
+SELECT types.value, models.value FROM json_each(:types) AS types, json_each(:models) AS models
+
 -- name: first
 -- The oldest job of the principal who waited longest for a turn. A lane is a type, or a type and a model; `waiting` are the
 -- principals of each lane that have pending jobs of the priority, `firsts` the oldest such job of each.

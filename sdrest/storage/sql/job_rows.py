@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ import msgspec
 
 from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
 from sdrest.jobs.store import JobFilter
-from sdrest.storage.sqlite.times import as_text, as_time
+from sdrest.storage.sql.times import as_text, as_time
 
 
 def as_json(value: Any) -> str:
@@ -54,7 +53,7 @@ _FAILURE: Final = msgspec.json.Decoder(Failure)
 _WARNINGS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
-def job_of(row: sqlite3.Row) -> Job:
+def job_of(row: Any) -> Job:
     """The job in a row of the table."""
     return Job(
         id=row["id"],
@@ -84,12 +83,12 @@ def job_of(row: sqlite3.Row) -> Job:
     )
 
 
-def outputs_of(row: sqlite3.Row) -> tuple[Output, ...]:
+def outputs_of(row: Any) -> tuple[Output, ...]:
     """The column ``outputs``."""
     return _OUTPUTS.decode(row["outputs"])
 
 
-def where_of(wanted: JobFilter) -> tuple[str, list[Any]]:
+def where_of(wanted: JobFilter, search: str) -> tuple[str, list[Any]]:
     """The condition (``WHERE`` and all, empty for all jobs) and its values; the filter's order and limit are not in it."""
     terms: list[str] = []
     values: list[Any] = []
@@ -118,5 +117,5 @@ def where_of(wanted: JobFilter) -> tuple[str, list[Any]]:
         term("outputs <> '[]'")
     for word in wanted.search.split():
         like = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        term("(json_extract(parameters, '$.prompt') LIKE ? ESCAPE '\\' OR model_name LIKE ? ESCAPE '\\')", like, like)
+        term(search, like, like)
     return (f"WHERE {' AND '.join(terms)}" if terms else "", values)

@@ -1,0 +1,1 @@
+"""Everything durable in PostgreSQL, for several servers at once."""

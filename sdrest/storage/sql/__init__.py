@@ -1,0 +1,1 @@
+"""The stores as statements, whichever database carries them out."""

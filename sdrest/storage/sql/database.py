@@ -1,0 +1,71 @@
+"""What the stores need of a database, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+T = TypeVar("T")
+
+#: Changes that are made one after another, each kind by itself: those that judge by what is there before they write.
+EVERYTHING: Final = "everything"
+ADDING: Final = "adding"
+CLAIMING: Final = "claiming"
+#: A change of one row that it names: it may be made beside all others.
+ONE_ROW: Final = ""
+
+
+class Cursor(Protocol):
+    """What a statement has found or changed; rows are asked by column name or number."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All further rows."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """All further rows."""
+        ...
+
+
+class Connection(Protocol):
+    """Carries out statements; values are named ``:name`` in them, or stand for ``?`` in order."""
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] = ..., /) -> Cursor:
+        """Carry out one statement."""
+        ...
+
+
+class Database(Protocol):
+    """Functions get a connection and must not keep it."""
+
+    def statements(self, file: str) -> dict[str, str]:
+        """The statements of a store by name, as this database understands them."""
+        ...
+
+    async def write(self, change: Callable[[Any], T], *, durable: bool = True, alone: str = EVERYTHING) -> T:
+        """Run ``change`` in one transaction; committed and on disk when this returns.
+
+        With ``durable`` off, it may be lost with the machine. No two changes of a kind ``alone`` are made at a time.
+
+        Raises:
+            InsufficientStorage: the disk is full; nothing was written.
+            Unavailable: the database cannot be written for another reason; nothing was written.
+        """
+        ...
+
+    async def read(self, query: Callable[[Any], T]) -> T:
+        """Run ``query``; it sees everything committed before.
+
+        Raises:
+            Unavailable: the database cannot be read.
+        """
+        ...

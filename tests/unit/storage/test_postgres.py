@@ -1,0 +1,119 @@
+"""Several servers on one PostgreSQL at the same time, and a database that goes away and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sdrest.core.errors import InvalidInput, QueueFull, Unavailable
+from sdrest.core.job import Job, JobState, JobType
+from sdrest.jobs.store import Ending
+from sdrest.storage.sql.accounts import SqlAccountStore
+from sdrest.storage.sql.jobs import SqlJobStore
+from sdrest.storage.sql.timings import SqlTimings
+from sdrest.storage.sql.webhooks import SqlOutbox
+from tests.needs import needs
+from tests.postgres import PostgresServer, open_database
+
+pytestmark = needs("postgres")
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def job(name: str, **fields: Any) -> Job:
+    return Job(id=name, type=JobType.TXT2IMG, created_at=NOW, **fields)
+
+
+@pytest.fixture
+async def fronts(postgres_url: str) -> AsyncIterator[list[SqlJobStore]]:
+    """Two servers' stores on one database."""
+    databases = [open_database(postgres_url) for _ in range(2)]
+    await asyncio.gather(*(database.open() for database in databases))  # both make the schema
+    yield [SqlJobStore(database) for database in databases]
+    for database in databases:
+        await database.close()
+
+
+async def claim(store: SqlJobStore) -> Job | None:
+    return await store.claim([JobType.TXT2IMG], now=NOW, lease_seconds=60, worker="w")
+
+
+async def test_each_job_is_claimed_once_and_ends_once(fronts: list[SqlJobStore]) -> None:
+    names = [f"job-{number}" for number in range(40)]
+    await asyncio.gather(
+        *(fronts[n % 2].add(job(name, principal=name[-1]), max_pending=100) for n, name in enumerate(names))
+    )
+    claimed = await asyncio.gather(*(claim(fronts[n % 2]) for n in range(50)))
+    taken = [item for item in claimed if item is not None]
+    assert Counter(item.id for item in taken) == Counter(names)
+    assert len({item.lease_id for item in taken}) == len(names)
+    done = Ending(state=JobState.COMPLETED, finished_at=NOW)
+    endings = await asyncio.gather(*(front.finish(item.id, item.lease_id, done) for item in taken for front in fronts))
+    assert sum(ending is not None for ending in endings) == len(names)
+    nothing = dict.fromkeys(JobState, 0)
+    assert await fronts[0].counts() == nothing | {JobState.COMPLETED: len(names)}
+    await fronts[1].recover(NOW, 10)  # sums up
+    assert await fronts[0].counts() == nothing | {JobState.COMPLETED: len(names)}
+
+
+async def test_the_bound_holds_for_all_servers_together(fronts: list[SqlJobStore]) -> None:
+    adding = (fronts[n % 2].add(job(f"job-{n}"), max_pending=5) for n in range(20))
+    answers = await asyncio.gather(*adding, return_exceptions=True)
+    assert sum(isinstance(answer, Job) for answer in answers) == 5
+    assert sum(isinstance(answer, QueueFull) for answer in answers) == 15
+
+
+async def test_a_key_makes_one_job_whichever_server_is_asked(fronts: list[SqlJobStore]) -> None:
+    adding = (fronts[n % 2].add(job(f"job-{n}", idempotency_key="k"), max_pending=50) for n in range(10))
+    assert len({item.id for item in await asyncio.gather(*adding)}) == 1
+
+
+async def test_cancels_and_claims_at_the_same_time_leave_no_job_behind(fronts: list[SqlJobStore]) -> None:
+    for number in range(20):
+        await fronts[0].add(job(f"job-{number}", principal=str(number % 3)), max_pending=100)
+    cancelling = (fronts[0].request_cancel(f"job-{number}", NOW) for number in range(0, 20, 2))
+    claimed, _ = await asyncio.gather(
+        asyncio.gather(*(claim(fronts[1]) for _ in range(20))), asyncio.gather(*cancelling)
+    )
+    counts = await fronts[0].counts()
+    assert counts[JobState.PENDING] == 0
+    assert counts[JobState.RUNNING] == sum(item is not None for item in claimed)
+    assert counts[JobState.RUNNING] + counts[JobState.CANCELLED] == 20
+
+
+async def test_text_that_the_database_cannot_hold_is_refused_or_kept(fronts: list[SqlJobStore]) -> None:
+    kept = await fronts[0].add(job("a", parameters={"prompt": "nul \0 in it"}), max_pending=5)
+    assert await fronts[1].get("a") == kept
+    with pytest.raises(InvalidInput, match="cannot hold"):
+        await fronts[0].add(job("b", principal="nul \0"), max_pending=5)
+
+
+async def test_a_database_that_goes_away_is_told_as_that_and_used_again_when_it_is_back(
+    fronts: list[SqlJobStore], postgres: PostgresServer
+) -> None:
+    await fronts[0].add(job("a"), max_pending=5)
+    postgres.stop()
+    try:
+        with pytest.raises(Unavailable):
+            await fronts[0].get_value("k")
+    finally:
+        postgres.start()
+    taken = await claim(fronts[1])
+    assert taken is not None
+    assert taken.id == "a"
+
+
+async def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises((InvalidInput, Unavailable)):
+        await open_database("postgresql://nowhere.invalid/x?connect_timeout=2").open()
+
+
+async def test_the_other_stores_find_their_statements(fronts: list[SqlJobStore]) -> None:
+    database = fronts[0]._database
+    for store in (SqlAccountStore, SqlTimings, SqlOutbox):
+        store(database)
