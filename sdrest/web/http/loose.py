@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Loose(BaseModel):
@@ -38,7 +38,8 @@ def _prose(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _text(value: object) -> object:
+def as_text(value: object) -> object:
+    """A number as a text, and a text without the space around it."""
     text = _prose(value)
     return text.strip() if isinstance(text, str) else text
 
@@ -58,7 +59,9 @@ Number = Annotated[float, BeforeValidator(_number, json_schema_input_type=float 
 #: A text as it is, also written as a number.
 Prose = Annotated[str, BeforeValidator(_prose, json_schema_input_type=str | float)]
 #: A text without the space around it, also written as a number.
-Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float)]
+Text = Annotated[str, BeforeValidator(as_text, json_schema_input_type=str | float)]
+#: A text that names something.
+Name = Annotated[str, Field(max_length=500), BeforeValidator(as_text, json_schema_input_type=str | float)]
 #: A list of texts; one alone may stand for a list of one, and nulls in it are passed over.
 Texts = Annotated[
     list[Text], BeforeValidator(_without_nulls), BeforeValidator(_listed, json_schema_input_type=list[Any] | str)

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from sdrest.core import bounds
 from sdrest.core.parameters import RANDOM_SEED
-from sdrest.web.http.loose import Loose, Number, Prose, Text, Texts, Whole
+from sdrest.web.http.loose import Loose, Name, Number, Prose, Text, Texts, Whole, as_text
 
 
 def _seed(value: object) -> object:
@@ -23,14 +23,14 @@ def _several(value: object) -> object:
 
 
 #: The name of a job that its client chose.
-TaskId = Annotated[Text, Field(max_length=bounds.TASK_ID)]
+TaskId = Annotated[str, Field(max_length=bounds.TASK_ID), BeforeValidator(as_text, json_schema_input_type=str | float)]
 
 
 class OptionValues(Loose):
     """The options that are heeded."""
 
-    sd_model_checkpoint: Text = Field("", max_length=500, description="Title, name, file name or hash of a model.")
-    sd_vae: Text = Field("", max_length=500, description="Name of a VAE; Automatic: the model's own.")
+    sd_model_checkpoint: Name = Field("", description="Title, name, file name or hash of a model.")
+    sd_vae: Name = Field("", description="Name of a VAE; Automatic: the model's own.")
     CLIP_stop_at_last_layers: Whole | None = Field(None, description="Clip skip; 1 is the model's own.")
     samples_format: Text = Field("", description="Pictures are PNG, whatever is chosen.")
     forge_additional_modules: Annotated[Texts | None, Field(max_length=16)] = Field(
