@@ -48,11 +48,12 @@ from sdrest.registry.incoming import IncomingFiles
 from sdrest.registry.refreshing import Refresher
 from sdrest.registry.registry import Registry, Watcher
 from sdrest.settings import AuthMode, Settings
+from sdrest.storage.opening import database_of
 from sdrest.storage.sql.accounts import SqlAccountStore
+from sdrest.storage.sql.database import Database
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sql.timings import SqlTimings
 from sdrest.storage.sql.webhooks import SqlOutbox
-from sdrest.storage.sqlite.database import Database
 from sdrest.web.api.outputs import THUMBNAILS
 from sdrest.web.api.register import add_api
 from sdrest.web.api.validation import TIMINGS, WORKSHOP
@@ -118,7 +119,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     _add_bounds(app)
     app[keys.LIFECYCLE] = Lifecycle()
     backgrounds = app[keys.BACKGROUNDS] = Backgrounds()
-    database = Database(settings.database_file)
+    database = database_of(settings)
     access = app[keys.ACCESS] = build_access(settings, SqlAccountStore(database))
     registry = app[keys.MODELS] = Registry(
         Folders(settings.models_dir, settings.model_folders),
@@ -169,7 +170,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
 
     async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:
         async with open_data_dir(settings):
-            await database.open()
+            await database.open(as_server=True)
             await _open_access(access, settings)
             yield
             await database.close()

@@ -125,6 +125,11 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 lets the system choose.")
+    database: SecretStr = Field(
+        SecretStr(""),
+        description="Address of a PostgreSQL database (postgresql://user:password@host/name) for jobs, accounts and keys, in the "
+        "place of the file in DATA_DIR; needs sdrest[cluster]. One server at a time works on it.",
+    )
     models_dir: Path = Field(Path("models"), description="Folder of the model folders (checkpoints, lora, vae …).")
     checkpoints: Path | None = Field(None, description="Folder of checkpoints.")
     diffusion_models: Path | None = Field(

@@ -14,8 +14,8 @@ from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from
 from sdrest.core.errors import SdrestError
 from sdrest.settings import LogLevel
+from sdrest.storage.opening import database_of
 from sdrest.storage.sql.accounts import SqlAccountStore
-from sdrest.storage.sqlite.database import Database
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ def with_access(config: Path | None, flags: dict[str, Any], work: Callable[[Acce
     configure_logging(LogLevel.WARNING, as_json=False)
 
     async def run() -> T:
-        database = Database(settings.database_file)
+        database = database_of(settings)
         await database.open()
         try:
             return await work(build_access(settings, SqlAccountStore(database)))

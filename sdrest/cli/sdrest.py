@@ -13,6 +13,7 @@ from sdrest.cli.interrupts import heed_interrupts
 #: What each command is for; it is the command of that name in the module of that name. The list of commands is printed from
 #: here: to look the lines up would import every command.
 _COMMANDS: Final = {
+    "database": "The database: its schema, and moving to another one.",
     "doctor": "Check the installation: native library, devices, model folders, write access, logins.",
     "generate": "Make a picture from PROMPT.",
     "models": "Model files on this machine.",

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from sdrest.core.errors import InsufficientStorage, InvalidInput, SdrestError, Unavailable
+from sdrest.core.errors import Conflict, InsufficientStorage, InvalidInput, SdrestError, Unavailable
 from sdrest.storage.sql.database import EVERYTHING
 from sdrest.storage.sql.statements import statements
 
@@ -94,6 +94,7 @@ class PostgresDatabase:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._holder: psycopg.Connection[Any] | None = None
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="postgres")
         self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
             url,
@@ -112,24 +113,34 @@ class PostgresDatabase:
         )
         return {**statements("sdrest.storage.sqlite", file), **own}
 
-    async def open(self) -> None:
-        """Connect, and bring the schema up to date.
+    async def open(self, *, as_server: bool = False) -> None:
+        """Connect, and bring the schema up to date; ``as_server`` as the only one that works on its queue.
 
         Raises:
+            Conflict: another server works on its queue.
             Unavailable: the server cannot be reached, or refuses.
             InvalidInput: the address is none, or the schema is of a newer sdrest.
         """
-        await self._run(self._open)
+        await self._run(lambda: self._open(as_server=as_server))
 
-    def _open(self) -> None:
+    def _open(self, *, as_server: bool) -> None:
         try:
             with psycopg.connect(self._url, connect_timeout=int(_CONNECT_SECONDS)) as connection:
                 migrate(connection)
+            if as_server:
+                self._hold()
         except psycopg.ProgrammingError as error:
             raise InvalidInput(str(error).strip(), field="database") from error
         except psycopg.Error as error:
             raise Unavailable(f"the database cannot be used: {str(error).strip()}") from error
         self._pool.open()
+
+    def _hold(self) -> None:
+        """Keep a session whose lock says that the queue is taken."""
+        self._holder = psycopg.connect(self._url, autocommit=True, connect_timeout=int(_CONNECT_SECONDS))
+        taken = self._holder.execute("SELECT pg_try_advisory_lock(hashtext('sdrest'), hashtext('server'))").fetchone()
+        if taken is None or not taken[0]:
+            raise Conflict("another server works on the queue of this database")
 
     async def write(self, change: Callable[[Any], T], *, durable: bool = True, alone: str = EVERYTHING) -> T:
         """See :meth:`sdrest.storage.sql.database.Database.write`. A change that met another one is made again."""
@@ -172,6 +183,9 @@ class PostgresDatabase:
     def _close(self) -> None:
         self._threads.shutdown()
         self._pool.close()
+        if self._holder is not None:
+            self._holder.close()
+            self._holder = None
 
 
 def _as_ours(error: Exception) -> SdrestError:

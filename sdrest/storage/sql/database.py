@@ -47,6 +47,19 @@ class Connection(Protocol):
 class Database(Protocol):
     """Functions get a connection and must not keep it."""
 
+    async def open(self, *, as_server: bool = False) -> None:
+        """Connect, and bring the schema up to date; ``as_server`` as the only one that works on its queue.
+
+        Raises:
+            SdrestError: it cannot be used; the message says why.
+            Conflict: another server works on its queue.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what is being written and disconnect; safe to call twice."""
+        ...
+
     def statements(self, file: str) -> dict[str, str]:
         """The statements of a store by name, as this database understands them."""
         ...

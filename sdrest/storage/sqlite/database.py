@@ -44,7 +44,7 @@ class Database:
         self._local = threading.local()
         self._read_connections: list[sqlite3.Connection] = []
 
-    async def open(self) -> None:
+    async def open(self, *, as_server: bool = False) -> None:  # noqa: ARG002 - the data folder has a lock
         """Open or create the file and bring its schema up to date.
 
         Raises:

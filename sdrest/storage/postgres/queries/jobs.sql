@@ -14,9 +14,10 @@ SELECT id FROM jobs WHERE id IN (SELECT json_array_elements_text(:ids::json));
 (sdrest_prompt(parameters) ILIKE ? ESCAPE '\' OR model_name ILIKE ? ESCAPE '\')
 
 -- name: output_bytes
--- Size of all outputs.
-SELECT coalesce(sum((item ->> 'size_bytes')::bigint), 0)::bigint
-FROM jobs, json_array_elements(jobs.outputs::json) AS item WHERE outputs <> '[]';
+-- Size of all outputs. Not read as JSON: PostgreSQL refuses an escaped NUL, which a text of an output may hold; quotes in texts are escaped,
+-- so they cannot look like the name.
+SELECT coalesce(sum(size[1]::bigint), 0)::bigint
+FROM jobs, regexp_matches(jobs.outputs, '"size_bytes":([0-9]+)', 'g') AS size WHERE outputs <> '[]';
 
 -- name: position
 -- Place of a pending job in the queue, from 1.

@@ -1,0 +1,114 @@
+"""Everything is moved from one database to another, and back."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdrest.auth.accounts import Account, ApiKey
+from sdrest.core.errors import Conflict
+from sdrest.core.job import Job, JobState, JobType, Output
+from sdrest.core.principal import Permission, Role
+from sdrest.jobs.store import Ending, JobFilter
+from sdrest.jobs.timings import Timing
+from sdrest.jobs.webhooks import URL_KEY
+from sdrest.storage.opening import database_at
+from sdrest.storage.sql.accounts import SqlAccountStore
+from sdrest.storage.sql.copying import copy
+from sdrest.storage.sql.database import Database
+from sdrest.storage.sql.jobs import SqlJobStore
+from sdrest.storage.sql.timings import SqlTimings
+from sdrest.storage.sql.webhooks import SqlOutbox
+from tests.needs import needs
+
+pytestmark = needs("postgres")
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+
+
+async def fill(database: Database) -> None:
+    """Something of everything."""
+    jobs = SqlJobStore(database)
+    await jobs.set_value(URL_KEY, "http://example.org/hook")
+    for number in range(3):
+        job = Job(
+            id=f"job-{number}",
+            type=JobType.TXT2IMG,
+            principal="änn",
+            parameters={"prompt": 'a "quoted" \0 é'},
+            created_at=NOW,
+            idempotency_key=f"k{number}",
+        )
+        await jobs.add(job, max_pending=10)
+    claimed = await jobs.claim([JobType.TXT2IMG], now=NOW, lease_seconds=60, worker="w")
+    assert claimed is not None
+    outputs = (Output(file="image_0.png", media_type="image/png", size_bytes=7, infotext="nul \0"),)
+    await jobs.finish(claimed.id, claimed.lease_id, Ending(state=JobState.COMPLETED, finished_at=NOW, outputs=outputs))
+    accounts = SqlAccountStore(database)
+    await accounts.add_account(
+        Account(name="ann", role=Role.ADMIN, password_hash="x", created_at=NOW, password_changed_at=NOW)
+    )
+    key = ApiKey(
+        id="1", name="k", owner="ann", permissions=frozenset({Permission.VIEW}), digest="d", hint="h", created_at=NOW
+    )
+    await accounts.add_key(key)
+    timing = Timing(model_id="m", width=8, height=8, guided=True, seconds_per_step=0.1, seconds_per_picture=0.2)
+    await SqlTimings(database).record(timing)
+    await SqlTimings(database).record(timing)
+
+
+async def all_of(database: Database) -> list[Any]:
+    jobs, accounts = SqlJobStore(database), SqlAccountStore(database)
+    return [
+        await jobs.find(JobFilter(limit=100)),
+        await jobs.counts(),
+        await jobs.counts("änn"),
+        await jobs.output_bytes(),
+        await jobs.get_value(URL_KEY),
+        await accounts.accounts(),
+        await accounts.keys(),
+        await SqlTimings(database).of_model("m"),
+        await SqlOutbox(database).due(LATER, 10),
+    ]
+
+
+async def test_everything_goes_to_postgres_and_back(tmp_path: Path, postgres_url: str) -> None:
+    async with AsyncExitStack() as stack:
+        databases = [database_at(place) for place in (str(tmp_path / "a.db"), postgres_url, str(tmp_path / "b.db"))]
+        for database in databases:
+            await database.open(as_server=True)
+            stack.push_async_callback(database.close)
+        first, second, third = databases
+        await fill(first)
+        counts = await copy(first, second)
+        assert (counts["jobs"], counts["accounts"], counts["timings"], counts["webhooks"]) == (3, 1, 1, 1)
+        assert await copy(second, third) == counts
+        assert await all_of(second) == await all_of(first)
+        assert await all_of(third) == await all_of(first)
+        with pytest.raises(Conflict, match="something in the target"):
+            await copy(first, second)
+        for database in (second, third):  # numbers go on
+            await SqlJobStore(database).add(Job(id="new", type=JobType.HASH, created_at=NOW), max_pending=10)
+            found = await SqlJobStore(database).find(JobFilter(limit=1))
+            assert [job.id for job in found] == ["new"]
+
+
+async def test_one_server_at_a_time_works_on_a_database(postgres_url: str) -> None:
+    first, second, tool = (database_at(postgres_url) for _ in range(3))
+    try:
+        await first.open(as_server=True)
+        await tool.open()
+        with pytest.raises(Conflict, match="another server"):
+            await second.open(as_server=True)
+        await first.close()
+        third = database_at(postgres_url)
+        await third.open(as_server=True)
+        await third.close()
+    finally:
+        for database in (first, second, tool):
+            await database.close()
