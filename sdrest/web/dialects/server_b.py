@@ -58,6 +58,8 @@ class Kind:
         return Mode(dialect=_DIALECT, table=GenerationParameters, body=_BODY, names=_NAMES, job_type=self.job_type)
 
 
+#: More than any count of pictures has, fewer than Python refuses to read.
+_DIGITS: Final = 9
 _COMMON: Final = {"seed": "42", "iterations": "1", "batchSize": "1", "guidanceScale": "7.5"}
 KINDS: Final = (
     Kind("/text-to-image", JobType.TXT2IMG, {**_COMMON, "steps": "8", "width": "512", "height": "512"}),
@@ -170,7 +172,7 @@ class Endpoint:
         job = await self._job(request)
         outputs = job.outputs
         number = request.match_info["file"].removesuffix(".png")
-        if not number.isdecimal() or not 1 <= int(number) <= len(outputs):
+        if not _is_number(number) or not 1 <= int(number) <= len(outputs):
             raise NotFound(f"the job has no picture {request.match_info['file']!r}")
         file = outputs[int(number) - 1].file
         path = await asyncio.to_thread(existing, request.app[SETTINGS].output_dir, job.id, file)
@@ -249,7 +251,7 @@ def parameter_values(kind: Kind, fields: Mapping[str, str], source: Image.Image 
     count = 1
     for name in ("iterations", "batchSize"):
         text = given.pop(name, "1")
-        if not text.isdecimal() or not 1 <= int(text) <= 64:
+        if not _is_number(text) or not 1 <= int(text) <= 64:
             raise InvalidInput("must be a whole number from 1 to 64", field=name)
         count *= int(text)
     wanted = ("prompt", "steps", "seed", "guidanceScale", "eta", "strength", "width", "height")
@@ -258,6 +260,11 @@ def parameter_values(kind: Kind, fields: Mapping[str, str], source: Image.Image 
         values["width"] = max(_SIZE_STEP_PX, source.width - source.width % _SIZE_STEP_PX)
         values["height"] = max(_SIZE_STEP_PX, source.height - source.height % _SIZE_STEP_PX)
     return {**values, "batch_count": count}
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a whole number of as many digits as any that is meant here could have."""
+    return text.isdecimal() and len(text) <= _DIGITS
 
 
 def digest(kind: Kind, parameters: Mapping[str, Any], model: Model, pictures: Mapping[str, Image.Image]) -> str:

@@ -20,6 +20,8 @@ def _png() -> str:
 
 PNG = _png()
 
+FORM = "multipart/form-data"
+
 #: JSON texts.
 ODD: tuple[str, ...] = (
     "null", "true", "false", "0", "-1", "1", "1.5", "-0.0", "2147483648", "9223372036854775807", "-9223372036854775809",
@@ -68,31 +70,55 @@ PICTURES = frozenset({"init_image", "mask_image", "init_images", "mask"})
 
 @dataclass(frozen=True)
 class Odd:
-    """One request: a route, and the JSON text of its body."""
+    """One request: a route, and its body."""
 
     method: str
     path: str
-    text: str
+    body: bytes
     #: Which field has which value.
     label: str
+    content_type: str = "application/json"
 
 
 def odd_requests(document: dict[str, Any]) -> Iterator[Odd]:
-    """A request for each field of each JSON body and each odd value."""
+    """A request for each field of each body, JSON or form, and each odd value."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {})
-            if "application/json" not in content:
-                continue
-            schema = content["application/json"]["schema"]
-            fields = _fields(schema, document)
-            good = {
-                name: GOOD[name] for name in fields if name in GOOD and not (name in PICTURES and _needs_none(path))
-            }
-            for place in dict.fromkeys([(), *((name,) for name in fields), *_places(good)]):
-                for number, value in enumerate(ODD):
-                    label = f"{'.'.join(map(str, place)) or 'body'} = {value[:40]}"
-                    yield Odd(method.upper(), path, _with(good, place, value), f"{label} ({number})")
+            if "application/json" in content:
+                fields = _fields(content["application/json"]["schema"], document)
+                yield from _odd_json(method.upper(), path, fields)
+            elif FORM in content:
+                yield from _odd_forms(method.upper(), path, _fields(content[FORM]["schema"], document))
+
+
+def _odd_json(method: str, path: str, fields: list[str]) -> Iterator[Odd]:
+    good = {name: GOOD[name] for name in fields if name in GOOD and not (name in PICTURES and _needs_none(path))}
+    for place in dict.fromkeys([(), *((name,) for name in fields), *_places(good)]):
+        for number, value in enumerate(ODD):
+            label = f"{'.'.join(map(str, place)) or 'body'} = {value[:40]} ({number})"
+            yield Odd(method, path, _with(good, place, value).encode(), label)
+
+
+def _odd_forms(method: str, path: str, fields: list[str]) -> Iterator[Odd]:
+    """The same values as texts of form fields, beside a good prompt and a good picture."""
+    for name in fields:
+        for number, value in enumerate(ODD):
+            # Half characters travel as the bytes that they would be.
+            text = value if number % 2 else value.strip('"').encode().decode("unicode_escape", "surrogatepass")
+            parts = {"prompt": b"a red apple", name: text.encode("utf-8", "surrogatepass")}
+            if "image" in fields and name != "image":
+                parts["image"] = base64.b64decode(PNG)
+            yield Odd(method, path, _form(parts), f"{name} = {value[:40]} ({number})", f"{FORM}; boundary=odd")
+
+
+def _form(parts: dict[str, bytes]) -> bytes:
+    """The bytes of a form; a PNG file goes as a file."""
+    lines = []
+    for name, data in parts.items():
+        file = '; filename="x.png"\r\nContent-Type: image/png' if data.startswith(b"\x89PNG") else ""
+        lines.append(f'--odd\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode() + data + b"\r\n")
+    return b"".join(lines) + b"--odd--\r\n"
 
 
 def _needs_none(path: str) -> bool:
