@@ -97,6 +97,16 @@ async def test_a_claim_looks_at_the_first_job_of_each_principal(
     assert database.ways() == {"jobs_turns", "jobs_turns_of_model", "row"}
 
 
+async def test_leases_are_looked_at_among_the_running_jobs(store: SqlJobStore, database: ExplainedDatabase) -> None:
+    job = await store.claim([JobType.TXT2IMG], now=NOW, lease_seconds=9, worker="w")
+    assert job is not None
+    database.plan.clear()
+    assert await store.renew([job.lease_id], until=NOW)
+    assert await store.recover(NOW, 10, server="")
+    assert "all" not in database.ways()
+    assert "jobs_state" in database.ways()
+
+
 async def test_a_key_is_looked_up(store: SqlJobStore, database: ExplainedDatabase) -> None:
     await store.by_key("a", "k")
     assert database.ways() == {"jobs_idempotency"}
