@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import click
 
 from sdrest.core.errors import SdrestError
-from sdrest.storage.opening import database_at
+from sdrest.storage.opening import SCHEMES, database_at
 from sdrest.storage.sql.copying import copy as copy_all
 
 
@@ -40,6 +41,8 @@ def copy(source: str, target: str) -> None:
 
     No server may be running on either. Pictures and model files stay where they are.
     """
+    if not source.startswith(SCHEMES) and not Path(source).is_file():
+        raise click.ClickException(f"there is no file {source}")
     for table, number in _run(_copy(source, target)).items():
         click.echo(f"{table:<12} {number}")
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from sdrest.auth.accounts import Account, ApiKey
+from sdrest.cli.database import database as command
 from sdrest.core.errors import Conflict
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.principal import Permission, Role
@@ -24,8 +27,6 @@ from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sql.timings import SqlTimings
 from sdrest.storage.sql.webhooks import SqlOutbox
 from tests.needs import needs
-
-pytestmark = needs("postgres")
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -77,6 +78,7 @@ async def all_of(database: Database) -> list[Any]:
     ]
 
 
+@needs("postgres")
 async def test_everything_goes_to_postgres_and_back(tmp_path: Path, postgres_url: str) -> None:
     async with AsyncExitStack() as stack:
         databases = [database_at(place) for place in (str(tmp_path / "a.db"), postgres_url, str(tmp_path / "b.db"))]
@@ -98,6 +100,7 @@ async def test_everything_goes_to_postgres_and_back(tmp_path: Path, postgres_url
             assert [job.id for job in found] == ["new"]
 
 
+@needs("postgres")
 async def test_one_server_at_a_time_works_on_a_database(postgres_url: str) -> None:
     first, second, tool = (database_at(postgres_url) for _ in range(3))
     try:
@@ -112,3 +115,17 @@ async def test_one_server_at_a_time_works_on_a_database(postgres_url: str) -> No
     finally:
         for database in (first, second, tool):
             await database.close()
+
+
+def test_the_command_copies_between_files_and_says_what_cannot_be_copied(tmp_path: Path) -> None:
+    source, target = str(tmp_path / "a.db"), str(tmp_path / "b.db")
+    run = partial(CliRunner().invoke, command)
+    assert run(["migrate", source]).exit_code == 0
+    done = run(["copy", source, target])
+    assert (done.exit_code, done.output.splitlines()[0].split()) == (0, ["jobs", "0"])
+    for wrong, said in (
+        ([str(tmp_path / "none.db"), target], "there is no file"),
+        ([source, "mysql://x"], "postgresql://"),
+    ):
+        done = run(["copy", *wrong])
+        assert (done.exit_code, said in done.output) == (1, True)
