@@ -162,7 +162,11 @@
     submit.classList.remove("is-sending");
     const sheet = document.getElementById("settings");
     if (event.detail.failed) showErrors();
-    else if (sheet?.matches(":popover-open")) sheet.hidePopover();
+    else {
+      if (sheet?.matches(":popover-open")) sheet.hidePopover();
+      // On a narrow window the result may be out of sight; its place is as large as it will be.
+      if (matchMedia("(max-width: 900px)").matches) document.getElementById("stage").scrollIntoView({ block: "nearest" });
+    }
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(submit); }

@@ -361,6 +361,18 @@ class SystemPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnAccountPage:
+    """The caller's own account and API keys."""
+
+    name: str
+    role: str
+    keys: Sequence[Any]
+    #: Text of a key that was just made; shown once.
+    new_key: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountsPage:
     """Accounts and API keys."""
 

@@ -80,6 +80,7 @@ def shell(request: web.Request) -> Shell:
     principal = request[PRINCIPAL]
     section = "/ui/" + request.path.removeprefix("/ui/").partition("/")[0]
     section = "/ui/" if section in {"/ui/generate", "/ui/jobs"} else section
+    section = "" if request.path == "/docs" else section
     return Shell(
         nav=tuple(NavItem(title, href, icon, href == section) for title, href, icon in _NAVIGATION),
         user=principal.name if principal.role is not Role.GUEST else "",

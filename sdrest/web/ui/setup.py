@@ -18,6 +18,7 @@ from sdrest.web.ui import (
     model_tools,
     model_transfers,
     models,
+    own_account,
     queue,
     system,
 )
@@ -60,6 +61,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/system/restart", system.restart),
     ("GET", "/ui/system/accounts", accounts.show),
     ("POST", "/ui/system/accounts", accounts.change),
+    ("GET", own_account.HERE, own_account.show),
+    ("POST", own_account.HERE, own_account.change),
     ("GET", "/ui/login", login.show),
     ("POST", "/ui/login", login.log_in),
     ("POST", "/ui/logout", login.log_out),

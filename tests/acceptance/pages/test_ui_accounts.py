@@ -54,6 +54,20 @@ def test_an_admin_adds_a_user_and_takes_the_account_away_again(page: Page, start
     expect(page.get_by_label("Role of bob")).to_have_count(0)
 
 
+def test_a_signed_in_users_pages_fit_every_window_and_lead_to_the_own_account(
+    page: Page, start_server: StartServer
+) -> None:
+    server = start_server("--auth", "jwt")
+    add_account(server, "annabella-christina", "user")
+    sign_in(page, server, "annabella-christina")
+    for width in (320, 390, 721, 768, 820, 862, 901, 960, 1041, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+    page.get_by_role("link", name="annabella-christina").click()
+    expect(page.get_by_role("heading", name="annabella-christina")).to_be_visible()
+    assert serious_findings(page) == []
+
+
 def test_a_key_made_on_the_page_works_until_it_is_revoked(page: Page, start_server: StartServer) -> None:
     server = start_server("--auth", "jwt")
     add_account(server, "ann", "admin")

@@ -184,3 +184,38 @@ async def test_models_to_begin_with_are_offered_with_what_they_need(client: Clie
     sources = re.findall(r'name="download.source" value="(hf:[^"]+)"', text)
     assert sources
     assert re.search(r"needs about [\d.]+ GB of memory", text)
+
+
+async def test_users_change_their_own_password_and_make_keys_for_themselves(
+    client_factory: ClientFactory, cheap_hashes: None
+) -> None:
+    client = await client_factory(auth="jwt")
+    server: Any = client.server
+    await server.app[ACCESS].directory.add("ann", "correct horse battery", Role.USER)
+    await server.app[ACCESS].directory.add("bob", "correct horse battery", Role.USER)
+    await client.post("/ui/login", data={"username": "ann", "password": "correct horse battery"})
+    html = {"Accept": "text/html"}
+    assert ">ann</a>" in await _text(client, "/ui/account", headers=html)
+    wrong = await client.post(
+        "/ui/account", data={"action": "create", "current": "wrong", "name": "mine"}, headers=html
+    )
+    assert wrong.status == 401
+    assert "mine" not in [key.name for key in await server.app[ACCESS].authentication.api_keys.list()]
+    form = {"current": "correct horse battery"}
+    made = await (await client.post("/ui/account", data={**form, "action": "create", "name": "mine"})).text()
+    key = re.search(r'id="new-key">([^<]+)<', made)
+    assert key
+    who = await client.get("/api/auth/me", headers={"Authorization": f"Bearer {key[1]}"})
+    assert who.status == 200, await who.text()
+    keys = server.app[ACCESS].authentication.api_keys
+    other, _ = await keys.create("bobs", owner="bob", permissions=frozenset())
+    refused = await client.post("/ui/account", data={**form, "action": "revoke", "key": other.id})
+    assert refused.status == 404
+    mine = next(item for item in await keys.list() if item.name == "mine")
+    await client.post("/ui/account", data={**form, "action": "revoke", "key": mine.id})
+    assert [item.name for item in await keys.list()] == ["bobs"]
+    changed = await client.post("/ui/account", data={**form, "action": "password", "password": "a new long password"})
+    assert changed.status == 200
+    assert changed.url.path == "/ui/account"
+    again = await client.post("/ui/login", data={"username": "ann", "password": "correct horse battery"})
+    assert again.status == 401
