@@ -140,3 +140,20 @@ def test_wrong_input_is_refused(client: httpx.Client, body: dict[str, Any], stat
 
 def test_an_unknown_job_is_not_found(client: httpx.Client) -> None:
     assert client.get("jobs/nothing").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"sample_params": "euler"}, "sample_params"),
+        ({"sample_params": {"guidance": {"txt_cfg": "much"}}}, "sample_params.guidance.txt_cfg"),
+        ({"output_compression": 101}, "output_compression"),
+        ({"output_format": "gif"}, "output_format"),
+        ({"init_image": {"url": "x"}}, "init_image"),
+        ({"sample_params": {"sample_steps": 0}}, "sample_params.sample_steps"),
+    ],
+)
+def test_a_wrong_field_is_named(server: Server, fields: dict[str, Any], named: str) -> None:
+    reply = httpx.post(f"{server.url}/sdcpp/v1/img_gen", json={"prompt": "p", **fields})
+    assert reply.status_code == 400
+    assert [problem["field"] for problem in reply.json()["details"]["errors"]] == [named]

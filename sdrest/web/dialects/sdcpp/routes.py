@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,9 +15,10 @@ from sdrest.core.errors import InvalidInput
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters, VideoParameters
 from sdrest.outputs.pictures import reencoded
-from sdrest.web.dialects.sdcpp.capabilities import IMAGE_FORMATS, VIDEO_FORMATS, capabilities
+from sdrest.web.dialects.sdcpp.bodies import ImageBody, VideoBody
+from sdrest.web.dialects.sdcpp.capabilities import capabilities
 from sdrest.web.dialects.sdcpp.fields import PICTURES, parameters_from
-from sdrest.web.http.bodies import LooseBody, read_object
+from sdrest.web.http.bodies import LooseBody, read_object, validate
 from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import big_reply, json_reply
@@ -35,49 +37,39 @@ _MODES: Final = {
 }
 
 
-@operation("sdcpp", reply=dict[str, Any], status=202, body=LooseBody, errors=_SUBMIT_ERRORS)
+@operation("sdcpp", reply=dict[str, Any], status=202, body=ImageBody, errors=_SUBMIT_ERRORS)
 async def img_gen(request: web.Request) -> web.Response:
     """Queue pictures."""
-    return await _queued(request, "img_gen")
+    return await _queued(request, "img_gen", ImageBody)
 
 
-@operation("sdcpp", reply=dict[str, Any], status=202, body=LooseBody, errors=_SUBMIT_ERRORS)
+@operation("sdcpp", reply=dict[str, Any], status=202, body=VideoBody, errors=_SUBMIT_ERRORS)
 async def vid_gen(request: web.Request) -> web.Response:
     """Queue a video."""
-    return await _queued(request, "vid_gen")
+    return await _queued(request, "vid_gen", VideoBody)
 
 
-async def _queued(request: web.Request, kind: str) -> web.Response:
-    body = await read_object(request)
-    if not body:
+async def _queued(request: web.Request, kind: str, form: type[ImageBody | VideoBody]) -> web.Response:
+    fields = await read_object(request)
+    if not fields:
         raise InvalidInput("empty body")
-    video = kind == "vid_gen"
-    formats = VIDEO_FORMATS if video else IMAGE_FORMATS
-    output_format = str(body.get("output_format") or formats[0]).lower()
-    if output_format not in formats:
-        raise InvalidInput(f"must be one of: {', '.join(formats)}", field="output_format")
-    compression = body.get("output_compression")
-    values = parameters_from(body)
-    if video:
-        values["video_format"] = output_format
-        for name in ("batch_count", "hires"):  # passed over by the peer too
-            values.pop(name, None)
-    origin = {
-        "kind": kind,
-        "output_format": output_format,
-        "compression": compression if isinstance(compression, int) else 100,
-    }
-    job = await submitted(request, _MODES[kind], values, pictures=await _pictures(request, body), origin=origin)
+    body = validate(form, fields)
+    sent = body.model_dump(exclude_unset=True)
+    values = parameters_from(sent)
+    if isinstance(body, VideoBody):
+        values["video_format"] = body.output_format
+    origin = {"kind": kind, "output_format": body.output_format, "compression": body.output_compression}
+    job = await submitted(request, _MODES[kind], values, pictures=await _pictures(request, sent), origin=origin)
     view = {"id": job.id, "kind": kind, "status": "queued", "created": _seconds(job.created_at)}
     return json_reply({**view, "poll_url": f"/sdcpp/v1/jobs/{job.id}"}, status=202)
 
 
-async def _pictures(request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
+async def _pictures(request: web.Request, sent: Mapping[str, Any]) -> dict[str, Any]:
     texts = {}
     for name in PICTURES:
-        value = body.get(name)
+        value = sent.get(name)
         if value:
-            texts[name] = [str(item) for item in (value if isinstance(value, list) else [value]) if item]
+            texts[name] = [item for item in (value if isinstance(value, list) else [value]) if item]
     return await asyncio.to_thread(_arranged, await read_pictures(request, texts))
 
 
