@@ -22,6 +22,7 @@ _MODULES: Final = (
     "a1111.options",
     "a1111.progress",
     "a1111.routes",
+    "openai.files",
     "openai.images",
     "openai.responses",
     "openai.videos",

@@ -174,3 +174,21 @@ def test_in_the_background_it_is_asked_for_later_survives_a_restart_and_can_be_c
         ask = again.responses.create
         more = ask(model="gpt-5", input="more", previous_response_id=one.id, tools=[{**TOOL, "action": "generate"}])
         assert more.previous_response_id == one.id
+
+
+def test_a_finished_picture_is_a_file_that_later_requests_may_name(client: Any, server: Server) -> None:
+    made = client.images.generate(prompt="a red apple", size="64x64", extra_body={"steps": 2, "seed": 7})
+    name = made.data[0].file_id
+    found = client.files.retrieve(name)
+    assert client.files.content(name).content == server.native_picture()
+    assert (found.id, found.bytes, found.status) == (name, len(server.native_picture()), "processed")
+    asked = {"role": "user", "content": [{"type": "input_text", "text": "p"}, {"type": "input_image", "file_id": name}]}
+    changed = client.responses.create(model="gpt-5", input=[asked], tools=[EDIT])
+    assert params(server, changed)["type"] == "img2img"
+    body = {"images": [{"file_id": name}], "prompt": "p", "model": "ovis", "steps": 2, "cfg_scale": 1}
+    edited = httpx.post(f"{server.url}/v1/images/edits", json=body, timeout=60)
+    assert edited.status_code == 200, edited.text
+    unknown = httpx.post(f"{server.url}/v1/images/edits", json={**body, "images": [{"file_id": "file-0"}]})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "images")
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve("file-0")

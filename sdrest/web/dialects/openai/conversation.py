@@ -141,9 +141,9 @@ def picture_text(part: Mapping[str, Any], where: str) -> str:
     Raises:
         InvalidInput: it names none.
     """
-    address = part.get("image_url")
+    address = part.get("image_url") or part.get("file_id")
     if isinstance(address, Mapping):
         address = address.get("url")
     if not isinstance(address, str) or not address:
-        raise InvalidInput("must have an image_url: an http(s) or data: URL", field=where)
+        raise InvalidInput("must have an image_url (an http(s) or data: URL) or a file_id", field=where)
     return address

@@ -23,6 +23,7 @@ from sdrest.core.model import MAIN_TYPES
 from sdrest.core.parameters import GenerationParameters, limits_of
 from sdrest.registry.defaults import defaults_of
 from sdrest.web.dialects.openai.bodies import ImageBody, OpenAIBody, whole_number
+from sdrest.web.dialects.openai.files import with_files
 from sdrest.web.dialects.sdcpp.fields import parameters_from, take_extra_args
 from sdrest.web.http.bodies import parse_json, read_file, read_object, read_parts, validate
 from sdrest.web.http.keys import MODELS
@@ -85,6 +86,7 @@ async def read_request(request: web.Request, kind: type[B]) -> Request[B]:
     else:
         fields = await read_object(request)
         sent = {name: list(_texts(fields.pop(name, None))) for name in _PICTURE_FIELDS}
+    sent = {name: await with_files(request, items, name) for name, items in sent.items()}
     body = validate(kind, fields)
     digest = await asyncio.to_thread(digest_of, request.path, fields, sent)
     pictures: dict[str, list[Image.Image]] = {}
@@ -141,11 +143,11 @@ def _texts(value: Any) -> Iterator[str]:
             for item in value:
                 yield from _texts(item)
         case Mapping():
-            for key in ("image_url", "url", "b64_json", "data"):
+            for key in ("image_url", "file_id", "url", "b64_json", "data"):
                 if value.get(key):
                     yield from _texts(value[key])
                     return
-            raise InvalidInput("must have an image_url: an http(s) or data: URL", field="image")
+            raise InvalidInput("must have an image_url (an http(s) or data: URL) or a file_id", field="image")
         case _:
             return
 

@@ -18,6 +18,7 @@ from sdrest.core.job import Job, JobState, Output
 from sdrest.jobs.events import Subscription
 from sdrest.outputs.pictures import reencoded
 from sdrest.web.dialects.openai.bodies import ImageBody, PictureOptions
+from sdrest.web.dialects.openai.files import file_id
 from sdrest.web.dialects.openai.streams import EventStream, followed, problem_of, streamed
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.replies import big_reply, json_reply
@@ -79,7 +80,7 @@ def passed_over(options: PictureOptions) -> tuple[str, ...]:
 async def images_reply(request: web.Request, job: Job, form: Format) -> web.Response:
     """The reply with the pictures of a completed job."""
     outputs = pictures_of(job)
-    items = await asyncio.gather(*(_item(request, job, output, form) for output in outputs))
+    items = await asyncio.gather(*(_item(request, job, number, form) for number in range(len(outputs))))
     body = {
         "created": int(job.created_at.timestamp()),
         "data": items,
@@ -95,8 +96,9 @@ async def images_reply(request: web.Request, job: Job, form: Format) -> web.Resp
     return await big_reply(body, headers={"X-Job-Id": job.id})
 
 
-async def _item(request: web.Request, job: Job, output: Output, form: Format) -> dict[str, Any]:
-    item: dict[str, Any] = {"seed": output.seed}
+async def _item(request: web.Request, job: Job, number: int, form: Format) -> dict[str, Any]:
+    output = pictures_of(job)[number]
+    item: dict[str, Any] = {"seed": output.seed, "file_id": file_id(job, number)}
     if form.response_format != "url":
         item["b64_json"] = await asyncio.to_thread(read_encoded, request, job, output, form)
     if form.response_format != "b64_json":

@@ -14,6 +14,7 @@ from sdrest.web.dialects.openai import replies
 from sdrest.web.dialects.openai.bodies import ImageBody, ImageTool, ResponseBody
 from sdrest.web.dialects.openai.conversation import ORIGIN, job_of_response, picture_text, read_conversation
 from sdrest.web.dialects.openai.editing import edited, edits_by_reference
+from sdrest.web.dialects.openai.files import with_files
 from sdrest.web.dialects.openai.images import MODE
 from sdrest.web.dialects.openai.inputs import digest_of, picture_values
 from sdrest.web.dialects.openai.removal import remove
@@ -129,7 +130,10 @@ async def _pictures(request: web.Request, sources: list[str], tool: ImageTool, *
     if not sources:
         return {}
     mask = [picture_text(tool.input_image_mask, "input_image_mask")] if tool.input_image_mask else []
-    read = await read_pictures(request, {"input": sources, **({"input_image_mask": mask} if mask else {})})
+    texts = {"input": await with_files(request, sources, "input")}
+    if mask:
+        texts["input_image_mask"] = await with_files(request, mask, "input_image_mask")
+    read = await read_pictures(request, texts)
     sent = {"image": read["input"], "mask": read.get("input_image_mask", [])}
     return await asyncio.to_thread(edited, sent, by_reference=by_reference)
 
