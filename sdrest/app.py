@@ -76,7 +76,9 @@ from sdrest.web.ui.docs_page import add_documentation
 from sdrest.web.ui.offers import ADAPTERS
 from sdrest.web.ui.setup import add_ui
 from sdrest.work.downloads.executor import DownloadExecutor
+from sdrest.work.downloads.first_seen import FirstSeen
 from sdrest.work.downloads.hubs import Hubs
+from sdrest.work.downloads.model_sets import ModelSets, catalogue_hosts
 from sdrest.work.downloads.parts import Parts
 from sdrest.work.downloads.requests import Downloads
 from sdrest.work.engine_executor import EngineExecutor
@@ -137,12 +139,13 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     adapters = app[ADAPTERS] = AdapterFinder(registry, Embeddings(registry, settings.data_dir / "embeddings"))
     sizes = ComputeSizes(settings.data_dir / "memory.json")
     plan_memory = partial(MemoryPlanner, sizes, budget_bytes=settings.memory_budget_bytes, shared_by=settings.engines)
+    planner = plan_memory(libraries=lambda: [engine.library for engine in engines])
     preparer = ModelPreparer(
         registry,
         default_model,
         contexts,
         adapters,
-        plan_memory(libraries=lambda: [engine.library for engine in engines]),
+        planner,
         FreeSpace(settings.output_dir, settings.min_free_bytes),
         ResultKeys(lambda: engines.library, enabled=settings.reuse_results),
     )
@@ -165,7 +168,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     residency = app[keys.RESIDENCY] = Residency(
         engines, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )
-    downloads, transfers = _transfers(app, guard)
+    downloads, transfers = _transfers(app, guard, planner.budget)
     workers = app[keys.WORKERS] = _workers(app, workshops, downloads, threads=threads)
 
     async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:
@@ -269,17 +272,21 @@ def _operation(app: web.Application, database: Database) -> Callable[[web.Applic
 
 
 def _transfers(
-    app: web.Application, guard: Guard
+    app: web.Application, guard: Guard, memory_bytes: Callable[[], int]
 ) -> tuple[DownloadExecutor, Callable[[web.Application], AsyncIterator[None]]]:
     """Who carries out downloads, and what cleans up after transfers of all kinds."""
     settings, jobs, registry = app[keys.SETTINGS], app[keys.JOBS], app[keys.MODELS]
     hubs = Hubs.of(settings)
-    hosts = (*settings.download_hosts, *hubs.hosts)
+    hosts = (*settings.download_hosts, *hubs.hosts, *catalogue_hosts(settings.model_sets))
     streams = Streams(guard, hosts, silence_seconds=settings.download_timeout_seconds)
     files = app[INCOMING] = IncomingFiles(
         settings.data_dir / "incoming", max_bytes=settings.max_model_bytes, min_free_bytes=settings.min_free_bytes
     )
-    app[keys.DOWNLOADS] = Downloads(jobs, registry.folders, hubs, streams)
+    downloads = app[keys.DOWNLOADS] = Downloads(jobs, registry.folders, hubs, streams)
+    seen = FirstSeen(settings.models_dir / ".first-seen-hashes.json")
+    app[keys.MODEL_SETS] = ModelSets(
+        downloads, registry, seen, streams.open, catalogues=settings.model_sets, memory_bytes=memory_bytes
+    )
     parts = Parts(files, jobs.store, jobs.broadcast)
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
@@ -287,7 +294,10 @@ def _transfers(
         async with app[keys.BACKGROUNDS].running(parts.listener.loop):
             yield
 
-    return DownloadExecutor(registry, files, hubs, streams.open, retry_seconds=settings.download_retry_seconds), run
+    executor = DownloadExecutor(
+        registry, files, hubs, streams.open, seen, retry_seconds=settings.download_retry_seconds
+    )
+    return executor, run
 
 
 def _library_of(engine: Engine) -> list[messages.Ready | None]:

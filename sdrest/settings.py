@@ -274,6 +274,10 @@ class Settings(BaseSettings):
         DOWNLOAD_HOSTS,
         description="Hosts that models may be downloaded from: host, host:port, *.suffix, or * for any public one.",
     )
+    model_sets: Names = Field(
+        (),
+        description="Further catalogues of model sets: paths and http(s) addresses, which go before the package's own.",
+    )
     download_timeout_seconds: float = Field(
         60.0, gt=0, le=3600, description="Silence after which a download's connection is given up and made anew."
     )

@@ -27,9 +27,18 @@ def server_options(command: F) -> F:
 
 @asynccontextmanager
 async def connected(
-    url: str | None, api_key: str | None, config: Path | None, flags: dict[str, Any], *, needs_engine: bool = False
+    url: str | None,
+    api_key: str | None,
+    config: Path | None,
+    flags: dict[str, Any],
+    *,
+    needs_engine: bool = False,
+    keep: str = "",
 ) -> AsyncIterator[AsyncClient]:
     """A client of the server at ``url``; without one, of a server of this process: the same path through the queue.
+
+    ``keep`` names a folder in the data folder for what the server of this process knows, so that the next command goes on with
+    jobs that this one leaves; without it nothing is kept.
 
     Raises:
         EngineUnavailable: ``needs_engine``, and that of this process cannot start.
@@ -38,8 +47,9 @@ async def connected(
         async with AsyncClient(url, api_key=api_key or "") as client:
             yield client
         return
-    with tempfile.TemporaryDirectory(prefix="sdrest-") as data_dir:
-        own = {"data_dir": data_dir, "host": "127.0.0.1", "port": 0, "auth": "none", "log_level": "error"}
+    with tempfile.TemporaryDirectory(prefix="sdrest-") as passing:
+        data_dir = settings_from(config, flags).data_dir / keep if keep else passing
+        own = {"data_dir": str(data_dir), "host": "127.0.0.1", "port": 0, "auth": "none", "log_level": "error"}
         async with (
             serving(settings_from(config, {**flags, **own}), needs_engine=needs_engine) as server,
             AsyncClient(server.url) as client,

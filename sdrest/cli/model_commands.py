@@ -100,7 +100,7 @@ def download(
         async with connected(url, api_key, config, flags) as client:
             job = await client.download_model(source, type=kind, path=path, sha256=sha256)
             try:
-                with _bar() as show:
+                with byte_bar() as show:
                     job = await client.wait(job, on_progress=show)
             except asyncio.CancelledError:
                 await client.cancel(job)
@@ -117,7 +117,7 @@ def download(
 
 
 @contextmanager
-def _bar() -> Iterator[OnProgress]:
+def byte_bar() -> Iterator[OnProgress]:
     """A bar on the terminal for the length of the block; what is given shows a job's bytes on it."""
     columns = (
         BarColumn(),

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "generate": "Make a picture from PROMPT.",
     "models": "Model files on this machine.",
     "openapi": "Write the OpenAPI 3.1 document to standard output.",
+    "pull": "Get a model set: a model and all the parts that it needs.",
     "serve": "Start the server.",
     "token": "API keys for programs.",
     "user": "Accounts for the modes jwt and optional.",

@@ -12,7 +12,19 @@ It imports nothing of the server.
 
 from sdrest.client.asynchronous import AsyncClient
 from sdrest.client.errors import ClientError, JobFailed, ServerError
-from sdrest.client.replies import Failure, Image, Job, ModelName, ModelSummary, Preview, Progress
+from sdrest.client.replies import (
+    Failure,
+    Image,
+    Job,
+    ModelName,
+    ModelSet,
+    ModelSummary,
+    Preview,
+    Progress,
+    Pulled,
+    PulledFile,
+    SetChoice,
+)
 from sdrest.client.synchronous import Client
 
 __all__ = [
@@ -24,8 +36,12 @@ __all__ = [
     "Job",
     "JobFailed",
     "ModelName",
+    "ModelSet",
     "ModelSummary",
     "Preview",
     "Progress",
+    "Pulled",
+    "PulledFile",
     "ServerError",
+    "SetChoice",
 ]

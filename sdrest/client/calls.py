@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from sdrest.client import exchange
 from sdrest.client.errors import JobFailed
 from sdrest.client.exchange import JobEvents, OnPreview, OnProgress
-from sdrest.client.replies import Image, Job, ModelSummary
+from sdrest.client.replies import Image, Job, ModelSet, ModelSummary, Pulled
 
 
 class Calls(ABC):
@@ -129,6 +131,20 @@ class Calls(ABC):
         """
         body = {"source": source, "type": type, "path": path, "sha256": sha256}
         return exchange.checked(await self._request("POST", "/api/models/download", json=body), Job)
+
+    async def model_sets(self) -> Sequence[ModelSet]:
+        """The model sets that the server knows."""
+        listed = exchange.checked(await self._request("GET", "/api/model-sets"), dict[str, Any])
+        return [msgspec.convert(item, ModelSet) for item in listed.get("sets", ())]
+
+    async def pull(self, name: str, *, quantisation: str = "") -> Pulled:
+        """Queue the downloads of a model set's files that are not there; see ``POST /api/model-sets/{name}/pull``.
+
+        Raises:
+            ServerError: there is no such set, or no such quantisation of it …
+        """
+        path = f"/api/model-sets/{quote(name, safe='')}/pull"
+        return exchange.checked(await self._request("POST", path, json={"quantisation": quantisation}), Pulled)
 
 
 def _id(job: Job | str) -> str:

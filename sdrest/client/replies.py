@@ -91,6 +91,46 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
 
 
+class SetChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to get a model set; sizes in bytes, partly rounded, None where one is unknown."""
+
+    quantisation: str = ""
+    size_bytes: int | None = None
+    memory_bytes: int | None = None
+    here: bool = False
+
+
+class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
+    """A model with all the files that it needs; ``chosen`` is the quantisation that fits the server's machine."""
+
+    name: str
+    title: str = ""
+    about: str = ""
+    licence: str = ""
+    chosen: str = ""
+    reason: str = ""
+    choices: tuple[SetChoice, ...] = ()
+
+
+class PulledFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a pulled set, and the job that downloads it; None: it is there."""
+
+    name: str
+    type: str = ""
+    size_bytes: int | None = None
+    job_id: str | None = None
+    hash_compared: bool = False
+
+
+class Pulled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pull came to: which quantisation, why, and the files."""
+
+    name: str
+    quantisation: str = ""
+    reason: str = ""
+    files: tuple[PulledFile, ...] = ()
+
+
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """A preview of a running job; ``image`` is a ``data:`` URL."""
 

@@ -99,3 +99,5 @@ class Client:
     generate = _blocking(Calls.generate)
     models = _blocking(Calls.models)
     download_model = _blocking(Calls.download_model)
+    model_sets = _blocking(Calls.model_sets)
+    pull = _blocking(Calls.pull)

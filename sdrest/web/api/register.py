@@ -21,6 +21,7 @@ _MODULES: Final = (
     "machine",
     "model_batch",
     "model_files",
+    "model_sets",
     "models",
     "outputs",
     "queue",

@@ -19,6 +19,7 @@ from sdrest.registry.registry import Registry
 from sdrest.settings import Settings
 from sdrest.web.http.lifecycle import Lifecycle
 from sdrest.web.http.room import AtOnce, Held, Rooms
+from sdrest.work.downloads.model_sets import ModelSets
 from sdrest.work.downloads.requests import Downloads
 from sdrest.work.loaded_models import Residency
 
@@ -32,6 +33,7 @@ REFRESHER: Final = web.AppKey("refresher", Refresher)
 RESIDENCY: Final = web.AppKey("residency", Residency)
 WORKERS: Final = web.AppKey("workers", list[Worker])
 DOWNLOADS: Final = web.AppKey("downloads", Downloads)
+MODEL_SETS: Final = web.AppKey("model_sets", ModelSets)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
 ACCESS: Final = web.AppKey("access", Access)
 

@@ -36,6 +36,8 @@ class AddModels:
     download: TransferForm
     downloads: tuple[JobCard, ...]
     starters: tuple[StarterModel, ...]
+    #: Model sets by name, with what would be pulled.
+    sets: tuple[Option, ...]
     #: Endings of file names that are taken.
     endings: str
 

@@ -9,7 +9,7 @@ from sdrest.core.principal import Permission
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
-from sdrest.web.http.keys import DOWNLOADS, PRINCIPAL
+from sdrest.web.http.keys import DOWNLOADS, MODEL_SETS, PRINCIPAL
 from sdrest.web.requests.uploads import Upload, receive
 from sdrest.web.ui.job_cards import card_of
 from sdrest.web.ui.models import show_all
@@ -38,7 +38,8 @@ async def download(request: web.Request) -> web.StreamResponse:
     posted = await read_parts(request)
     prefix = f"{DOWNLOAD}."
     texts = {name.removeprefix(prefix): text for name, text in posted.items() if isinstance(text, str)}
-    wanted = DownloadRequest(**{name: texts.get(name, "") for name in ("source", "type", "path", "sha256")})
+    source, kind, path, sha256 = (texts.get(name, "") for name in ("source", "type", "path", "sha256"))
+    wanted = DownloadRequest(source=source, type=kind, path=path, sha256=sha256)
     try:
         job = await request.app[DOWNLOADS].submit(wanted, request[PRINCIPAL])
     except SdrestError as error:
@@ -50,3 +51,16 @@ async def download(request: web.Request) -> web.StreamResponse:
         card = await card_of(request, job)
         return part(request, "parts/transfer_errors.html", form=form_of(DOWNLOAD, texts), card=card)
     return see(request, f"/ui/jobs/{job.id}")
+
+
+@requires(Permission.MANAGE_MODELS)
+async def pull(request: web.Request) -> web.StreamResponse:
+    """Queue the downloads of a model set and show them on the Models page, or what is wrong above the form of downloads."""
+    posted = await read_parts(request)
+    try:
+        await request.app[MODEL_SETS].pull(str(posted.get("set", "")), request[PRINCIPAL])
+    except SdrestError as error:
+        return await show_all(
+            request, await add_models(request, download=form_of(DOWNLOAD, {}, error)), status_of(error)
+        )
+    return see(request, "/ui/models")

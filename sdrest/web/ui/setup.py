@@ -50,6 +50,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/models/refresh", models.refresh),
     ("POST", "/ui/models/upload", model_transfers.upload),
     ("POST", "/ui/models/download", model_transfers.download),
+    ("POST", "/ui/models/pull", model_transfers.pull),
     ("GET", "/ui/system", system.show),
     ("POST", "/ui/models/{model_id}/load", models.load),
     ("POST", "/ui/models/{model_id}/unload", models.unload),

@@ -11,7 +11,7 @@ from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.job import JobState, JobType
 from sdrest.jobs.store import JobFilter
 from sdrest.registry.folders import FOLDER_KINDS
-from sdrest.web.http.keys import JOBS, PRINCIPAL
+from sdrest.web.http.keys import JOBS, MODEL_SETS, PRINCIPAL
 from sdrest.web.ui.fields import Field, Kind, Option
 from sdrest.web.ui.first_steps import starters
 from sdrest.web.ui.job_cards import cards_of
@@ -48,8 +48,21 @@ async def add_models(
         download=download or form_of(DOWNLOAD),
         downloads=await cards_of(request, jobs),
         starters=starters(request),
+        sets=await _sets(request),
         endings=ENDINGS,
     )
+
+
+async def _sets(request: web.Request) -> tuple[Option, ...]:
+    """The model sets, each with the quantisation that fits. Catalogues at addresses are not waited for here."""
+    sets = request.app[MODEL_SETS]
+    found, _ = await sets.all(fetch=False)
+    memory = sets.memory_bytes()
+    options = []
+    for item in found:
+        chosen, reason = item.choose(memory)
+        options.append(Option(item.name, " · ".join(filter(None, (item.title, chosen.name, reason)))))
+    return tuple(options)
 
 
 def _field(form: str, name: str, text: str | None, error: str) -> Field:

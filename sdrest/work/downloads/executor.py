@@ -23,6 +23,7 @@ from sdrest.registry.folders import FolderKind
 from sdrest.registry.incoming import Incoming, IncomingFiles
 from sdrest.registry.placing import kind_of, place
 from sdrest.registry.registry import Registry
+from sdrest.work.downloads.first_seen import FirstSeen
 from sdrest.work.downloads.hubs import Hubs
 from sdrest.work.downloads.sources import Found, part_key
 from sdrest.work.progress import ByteMeter
@@ -47,9 +48,17 @@ class DownloadExecutor:
     """
 
     def __init__(
-        self, registry: Registry, files: IncomingFiles, hubs: Hubs, open_url: Open, *, retry_seconds: float
+        self,
+        registry: Registry,
+        files: IncomingFiles,
+        hubs: Hubs,
+        open_url: Open,
+        seen: FirstSeen,
+        *,
+        retry_seconds: float,
     ) -> None:
         self._registry = registry
+        self._seen = seen
         self._files = files
         self._hubs = hubs
         self._open = open_url
@@ -61,7 +70,7 @@ class DownloadExecutor:
         warnings: list[str] = []
         key = part_key(attempt.job.parameters)
         if await asyncio.to_thread(self._files.finished, key) is None:
-            transfer = _Transfer(self._registry, self._files, self._hubs, self._open, attempt, key)
+            transfer = _Transfer(self._registry, self._files, self._hubs, self._open, self._seen, attempt, key)
             try:
                 warnings = await self._insist(transfer)
             except (
@@ -97,9 +106,17 @@ class _Transfer:
     """One attempt at one download."""
 
     def __init__(
-        self, registry: Registry, files: IncomingFiles, hubs: Hubs, open_url: Open, attempt: Attempt, key: str
+        self,
+        registry: Registry,
+        files: IncomingFiles,
+        hubs: Hubs,
+        open_url: Open,
+        seen: FirstSeen,
+        attempt: Attempt,
+        key: str,
     ) -> None:
         self._registry = registry
+        self._seen = seen
         self._files = files
         self._hubs = hubs
         self._open = open_url
@@ -144,7 +161,21 @@ class _Transfer:
         target = await whole(incoming.finish, kind, sha256)
         self._incoming = None
         log.info("a model was downloaded", file=target.name, bytes=incoming.size)
-        return await asyncio.to_thread(_keep_notes, target, found.notes) if found.notes else []
+        return await asyncio.to_thread(self._kept, target, incoming.sha256, found)
+
+    def _kept(self, target: Path, sha256: str, found: Found) -> list[str]:
+        """Keep what is known of a file that has come: notes beside it, and its hash where nobody knew one; warnings."""
+        text = self._job.parameters
+        warnings = _keep_notes(target, ".civitai.info", found.notes) if found.notes else []
+        if text.get("defaults"):
+            warnings += _keep_notes(target, ".metadata.json", {"defaults": text["defaults"]})
+        if text.get("note_hash"):
+            self._seen.note(text["source"], sha256)
+            told = "its host tells the same" if found.sha256 else "it was compared with nothing"
+            warnings.append(
+                f"{target.name}: no catalogue knows its hash, and {told}; {sha256} is noted, and compared from now on"
+            )
+        return warnings
 
     def _rest(self, is_known: bool) -> dict[str, str]:
         """Headers that ask for the bytes that are missing, if what is here can be relied on."""
@@ -267,9 +298,9 @@ def _validator(headers: Mapping[str, str]) -> str:
     return tag if tag.startswith('"') else headers.get("Last-Modified", "")
 
 
-def _keep_notes(target: Path, notes: Mapping[str, object]) -> list[str]:
-    """Write what the host tells of the model beside it, unless something is there; warnings."""
-    path = target.with_name(f"{target.stem}.civitai.info")
+def _keep_notes(target: Path, ending: str, notes: Mapping[str, object]) -> list[str]:
+    """Write what is told of the model beside it, unless something is there; warnings."""
+    path = target.with_name(target.stem + ending)
     try:
         with path.open("xb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(notes)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from sdrest.core.errors import Conflict
 from sdrest.core.job import Job, JobState, JobType
@@ -20,12 +22,16 @@ _MAX_JOBS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadRequest:
-    """A download as it was asked for, every field as text; see ``POST /api/models/download``."""
+    """A download as it was asked for; see ``POST /api/models/download``."""
 
     source: str
     type: str = ""
     path: str = ""
     sha256: str = ""
+    #: Whether the file's hash is noted as the one seen first; see :mod:`sdrest.work.downloads.first_seen`.
+    note_hash: bool = False
+    #: Generation parameters that the model works best with, to be kept beside it.
+    defaults: Mapping[str, int | float] = field(default_factory=dict)
 
 
 class Downloads:
@@ -46,11 +52,13 @@ class Downloads:
         """
         source = self._hubs.parse(request.source)
         self._streams.check(self._hubs.address(source))
-        parameters = {
+        parameters: dict[str, Any] = {
             "source": request.source.strip(),
             "type": self._type(request, source),
             "path": request.path.strip(),
             "sha256": checked_sha256(request.sha256),
+            **({"note_hash": True} if request.note_hash else {}),
+            **({"defaults": dict(request.defaults)} if request.defaults else {}),
         }
         await self._refuse_a_second(part_key(parameters))
         return await self._jobs.submit_task(JobType.DOWNLOAD, parameters, principal, model_name=name_of(source))
