@@ -42,8 +42,8 @@ _KEEP: Final = "pull"
 def pull(name: str, quantisation: str, url: str | None, api_key: str | None, config: Path | None, **flags: Any) -> None:
     """Get a model set: a model and all the parts that it needs.
 
-    Without a NAME, the sets are listed. What is here already is not fetched again, and parts that sets share are fetched once. An interrupted pull goes on where it was
-    when it is asked for again.
+    Without a NAME, the sets are listed. What is here already is not fetched again, and parts that sets share are fetched once. An
+    interrupted pull goes on where it was when it is asked for again.
     """
     configure_logging(LogLevel.ERROR, as_json=False)
 
