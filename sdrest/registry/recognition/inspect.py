@@ -17,6 +17,8 @@ from sdrest.registry.readers.layout import check_layout
 from sdrest.registry.readers.pickle_safety import check_pickle
 from sdrest.registry.readers.reading import read_header
 from sdrest.registry.recognition.identify import Identity, identify
+from sdrest.registry.recognition.nearest import why_unrecognised
+from sdrest.registry.recognition.versions import Names
 from sdrest.registry.sidecars import Notes, read_notes
 
 _ID_DIGITS = 12
@@ -97,7 +99,7 @@ def header_problems(header: Header, identity: Identity | None = None) -> tuple[P
     identity = identity or identify(header)
     problems = (*check_layout(header), *check_pickle(header), *identity.problems)
     if identity.type is None:
-        problems += (Problem("unrecognised", "the tensors are of no kind that the library knows"),)
+        problems += (Problem("unrecognised", why_unrecognised(Names(header.tensors))),)
     return problems
 
 
