@@ -10,6 +10,7 @@ import io
 import json
 import random
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -298,9 +299,15 @@ def scene_picture(scene: Scene, icons: dict[str, np.ndarray], size: int = 128, s
     return styled(np.asarray(canvas), scene.style)
 
 
+def random_kind(rng: random.Random, kinds: Sequence[str] = ()) -> str:
+    """A kind of scene by its share: one of ``kinds``, or of all."""
+    among = list(kinds or KINDS)
+    return rng.choices(among, [KINDS[kind] for kind in among])[0]
+
+
 def random_scene(rng: random.Random, names: list[str], kind: str = "") -> Scene:
     """A scene as the training draws them, held out or not. ``kind`` is one of ``KINDS``, else a random one."""
-    kind = kind or rng.choices(list(KINDS), list(KINDS.values()))[0]
+    kind = kind or random_kind(rng)
     ground = rng.choice(list(COLORS)) if rng.random() < 0.6 else "white"
     style = rng.choice(list(STYLES)) if rng.random() < 0.1 else ""
 
@@ -336,3 +343,5 @@ def random_scene(rng: random.Random, names: list[str], kind: str = "") -> Scene:
 
 KINDS = {"plain": 0.24, "coloured": 0.14, "shape": 0.03, "count": 0.12, "pair": 0.27, "place": 0.2}
 """Kind of scene → its share of the training."""
+TRAINED = ("plain", "coloured", "shape", "place")
+"""Kinds that the shipped model was trained on to the end; it does not know the words that only the others have."""

@@ -20,7 +20,7 @@ import numpy as np
 import tae
 import torch
 from check_port import philox_normal
-from data import HERE, KINDS, Scene, load_icons, objects, random_scene
+from data import HERE, KINDS, Scene, load_icons, objects, random_kind, random_scene
 from export import as_stored
 from judge import Judge
 from model import Model, generate
@@ -91,7 +91,7 @@ def scenes(count: int) -> list[Scene]:
     names = list(objects(trained=True))
     found: list[Scene] = []
     while len(found) < count:
-        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+        kind = random_kind(rng)
         wanted = kind != "plain" and rng.random() < HELD_OUT / (1 - KINDS["plain"])
         scene = random_scene(rng, names, kind)
         while scene.held_out() != wanted:
@@ -134,7 +134,7 @@ def main() -> None:
     rng = random.Random(12)
     prompts = [scene.caption(rng) for scene in tried]
     settings = arguments.steps, arguments.cfg_scale
-    pictures = draw(as_stored(model), decoder, prompts, *settings)
+    pictures = draw(model if other else as_stored(model), decoder, prompts, *settings)
     figures: dict[str, object] = {"port": judged(judge, pictures, tried)}
     if arguments.library:
         with tempfile.TemporaryDirectory() as name:

@@ -165,6 +165,7 @@ def as_stored(model: Model) -> Model:
         values = _array(layer.weight)
         layer.weight.data = torch.from_numpy(dequantised(values, kind_of(name, values, exact=False)))
     rows = _array(copy.embedding_rows())
+    rows[~np.isin(copy.token_ids.numpy(), vocabulary(trained=True)[0])] = 0
     copy.stored_rows = torch.from_numpy(dequantised(rows, kind_of("embed_tokens.weight", rows, exact=False)))
     return copy
 

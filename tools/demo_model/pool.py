@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tae
 import torch
-from data import load_icons, objects, random_scene, scene_picture
+from data import KINDS, load_icons, objects, random_kind, random_scene, scene_picture
 
 CYCLE = (128,) * 5 + (192,) + (128,) * 5 + (256,)
 SCENES = {128: 512, 192: 256, 256: 96}
@@ -22,8 +23,8 @@ CAPTIONS = 3
 """Captions of a scene."""
 
 
-def fill(run: Path, until: float, files: int) -> None:
-    """Write files until the Unix time ``until`` or until there are ``files`` of them."""
+def fill(run: Path, until: float, files: int, kinds: Sequence[str]) -> None:
+    """Write files of ``kinds`` of scenes until the Unix time ``until`` or until there are ``files`` of them."""
     torch.set_num_threads(1)
     icons = load_icons(run)
     names = list(objects(trained=True))
@@ -37,7 +38,7 @@ def fill(run: Path, until: float, files: int) -> None:
         size = CYCLE[number % len(CYCLE)]
         scenes = []
         while len(scenes) < SCENES[size]:
-            scene = random_scene(rng, names)
+            scene = random_scene(rng, names, random_kind(rng, kinds))
             if not scene.held_out():
                 scenes.append(scene)
         parts = []
@@ -62,5 +63,6 @@ if __name__ == "__main__":
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--files", type=int, default=200)
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     arguments = parser.parse_args()
-    fill(arguments.run, time.time() + arguments.minutes * 60, arguments.files)
+    fill(arguments.run, time.time() + arguments.minutes * 60, arguments.files, arguments.kinds)

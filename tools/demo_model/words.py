@@ -10,11 +10,26 @@ import argparse
 import json
 import random
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import gguf
 from backdrops import BACKDROPS, TIMES
-from data import COLORS, COUNTS, HERE, RELATIONS, SHAPES, SIZES, objects, plural, random_scene
+from data import (
+    COLORS,
+    COUNTS,
+    HERE,
+    KINDS,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    TRAINED,
+    objects,
+    plural,
+    random_kind,
+    random_scene,
+)
 from styles import STYLES
 from tokens import prompt_ids, tokenizer
 
@@ -29,10 +44,16 @@ def names(trained: bool = False) -> list[str]:
 
 def _phrases(trained: bool) -> list[str]:
     """Texts that together hold every token of every caption."""
-    ends = [words for table in (BACKDROPS, TIMES, RELATIONS) for group in table.values() for words in group]
-    ends += [form.format("cat") for group in STYLES.values() for form in group]
+    kinds = TRAINED if trained else KINDS
+    ends = [words for table in (BACKDROPS, TIMES) for group in table.values() for words in group]
+    if "pair" in kinds:
+        ends += [words for group in RELATIONS.values() for words in group]
+    if "count" in kinds:
+        ends += COUNTS.values()
+    if not trained:
+        ends += [form.format("cat") for group in STYLES.values() for form in group]
     ends += [f"a cat on a {color} background, {color} background" for color in COLORS]
-    ends += [*SIZES, *COUNTS.values(), "an apple"]
+    ends += [*SIZES, "an apple"]
     return [text for text in (*names(trained), *map(plural, names(trained)), *COLORS, *ends) if text]
 
 
@@ -51,7 +72,9 @@ def vocabulary(trained: bool = False) -> tuple[list[int], dict[int, int]]:
     rng = random.Random(3)
     every = list(objects(trained))
     for _ in range(3000):
-        used |= {aliases.get(t, t) for t in prompt_ids(random_scene(rng, every).caption(rng))}
+        scene = random_scene(rng, every, random_kind(rng, TRAINED if trained else ()))
+        caption = (replace(scene, style="") if trained else scene).caption(rng)
+        used |= {aliases.get(t, t) for t in prompt_ids(caption)}
     return sorted(used), aliases
 
 
@@ -66,8 +89,8 @@ def synonyms() -> dict[str, str]:
 
 
 def _spellings(word: str) -> list[str]:
-    """A word as it may stand in a prompt: after a space or not, small, with a capital, in capitals."""
-    return [space + form for space in (" ", "") for form in (word, word.capitalize(), word.upper())]
+    """A word as it may stand in a prompt. Not without the space before it: that may be the end of an unknown word."""
+    return [f" {form}" for form in (word, word.capitalize(), word.upper())]
 
 
 def _single(text: str) -> int | None:
@@ -82,7 +105,7 @@ def standing() -> dict[int, int]:
     own, plurals = vocabulary()
     meant = set(own)
     found = dict(plurals)
-    texts = {token: tokenizer().decode([token]) for token in (*own, *plurals)}
+    texts = {token: tokenizer().id_to_token(token).replace("Ġ", " ") for token in (*own, *plurals)}
     for other, name in synonyms().items():
         target = prompt_ids(name)
         if len(target) > 1 and len({t for n in names() if n != name for t in prompt_ids(n)} & set(target)) == 0:
@@ -110,11 +133,11 @@ def listed() -> dict[str, object]:
         "shapes": list(SHAPES),
         "colors": list(COLORS),
         "sizes": [size for size in SIZES if size],
-        "counts": list(COUNTS.values()),
-        "relations": [words for group in RELATIONS.values() for words in group],
+        "counts": list(COUNTS.values()) if "count" in TRAINED else [],
+        "relations": [words for group in RELATIONS.values() for words in group] if "pair" in TRAINED else [],
         "places": [words for group in BACKDROPS.values() for words in group],
         "times": [words for group in TIMES.values() for words in group],
-        "styles": [form.replace("{}", "").strip(", ") for group in STYLES.values() for form in group],
+        "styles": [],
     }
     words = {word for group in phrases.values() for phrase in group for word in re.findall("[a-z]+", phrase)}
     words |= {"a", "an", "background"}
@@ -131,8 +154,23 @@ def listed() -> dict[str, object]:
     return {"words": sorted(words | set(stands)), "synonyms": dict(sorted(stands.items())), **phrases}
 
 
+def respell(path: Path) -> int:
+    """Give the tokens that stand for others their rows in a file that is there already; the number of rows changed."""
+    table = next(t for t in gguf.GGUFReader(path, "r+").tensors if t.name.endswith("embed_tokens.weight"))
+    meant = gguf.dequantize(table.data, table.tensor_type).any(1)
+    changed = [(token, other) for token, other in standing().items() if meant[other] and not meant[token]]
+    for token, other in changed:
+        table.data[token] = table.data[other]
+    table.data.flush()
+    return len(changed)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Write the list of words that the model knows.")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="the list, as JSON")
+    parser.add_argument("--into", type=Path, help="a GGUF whose table gets the plurals, synonyms and spellings")
     arguments = parser.parse_args()
-    arguments.out.write_text(json.dumps(listed(), indent=1) + "\n")
+    if arguments.out:
+        arguments.out.write_text(json.dumps(listed(), indent=1) + "\n")
+    if arguments.into:
+        print(f"{respell(arguments.into)} tokens stand for others")
