@@ -13,6 +13,7 @@ import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import gguf
 from backdrops import BACKDROPS, TIMES
@@ -154,23 +155,38 @@ def listed() -> dict[str, object]:
     return {"words": sorted(words | set(stands)), "synonyms": dict(sorted(stands.items())), **phrases}
 
 
-def respell(path: Path) -> int:
-    """Give the tokens that stand for others their rows in a file that is there already; the number of rows changed."""
+def respell(path: Path) -> dict[str, str]:
+    """Give the tokens that stand for others their rows in a file that is there already; word → the word it stands for."""
     table = next(t for t in gguf.GGUFReader(path, "r+").tensors if t.name.endswith("embed_tokens.weight"))
     meant = gguf.dequantize(table.data, table.tensor_type).any(1)
     changed = [(token, other) for token, other in standing().items() if meant[other] and not meant[token]]
     for token, other in changed:
         table.data[token] = table.data[other]
     table.data.flush()
-    return len(changed)
+    text = tokenizer().id_to_token
+    return {text(token).lstrip("Ġ"): text(other).lstrip("Ġ") for token, other in changed}
+
+
+def amended(listing: dict[str, Any], stands: dict[str, str]) -> dict[str, Any]:
+    """A list of words with what now stands for them."""
+    known = set(listing["words"])
+    nouns = {phrase.split()[-1] for kind in ("things", "shapes") for phrase in listing[kind]}
+    others = {form for word in synonyms() for form in (word, plural(word))}
+    pairs = [(word, other) for word, other in stands.items() if word in others or other in nouns]
+    new = {word: other for word, other in pairs if word.islower() and other in known and word not in known}
+    return {
+        **listing,
+        "words": sorted(known | set(new)),
+        "synonyms": dict(sorted({**listing["synonyms"], **new}.items())),
+    }
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Write the list of words that the model knows.")
-    parser.add_argument("--out", type=Path, help="the list, as JSON")
-    parser.add_argument("--into", type=Path, help="a GGUF whose table gets the plurals, synonyms and spellings")
+    parser.add_argument("--out", type=Path, required=True, help="the list, as JSON")
+    parser.add_argument(
+        "--into", type=Path, help="a GGUF whose table gets plurals, synonyms and capitals; --out is amended"
+    )
     arguments = parser.parse_args()
-    if arguments.out:
-        arguments.out.write_text(json.dumps(listed(), indent=1) + "\n")
-    if arguments.into:
-        print(f"{respell(arguments.into)} tokens stand for others")
+    found = amended(json.loads(arguments.out.read_text()), respell(arguments.into)) if arguments.into else listed()
+    arguments.out.write_text(json.dumps(found, indent=1) + "\n")

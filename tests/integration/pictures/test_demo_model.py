@@ -132,6 +132,19 @@ def test_pictures_resemble_what_the_prompts_name_on_the_ground_asked_for(
     assert {name: ground_of(drawing[name]) for name, _ in things} == dict(things)
 
 
+def test_plurals_synonyms_and_capitals_draw_what_the_word_does(drawing: Drawing) -> None:
+    """Prompts of as many tokens, so that the pictures are the same."""
+    ground = "on a white background"
+    words = {"usual": "a hamburger", "synonym": "a burger", "other": "a cat", "plural": "a cats", "capital": "a Cat"}
+    for name, noun in words.items():
+        drawing.ask(name, prompt=f"{noun} {ground}", seed=3)
+    drawing.draw()
+    assert np.array_equal(drawing["capital"], drawing["other"])
+    assert np.array_equal(drawing["synonym"], drawing["usual"])
+    assert np.array_equal(drawing["plural"], drawing["other"])
+    assert difference(drawing["other"], drawing["usual"]) > 10
+
+
 def test_one_seed_repeats_and_another_does_not(drawing: Drawing) -> None:
     for name, seed in (("one", 0), ("again", 0), ("other", 77)):
         drawing.ask(name, prompt=PROMPT, seed=seed, steps=1)
