@@ -1,5 +1,5 @@
 # The two commands: `make run` makes the first picture, `make test` runs every test and check. Both set everything up themselves.
-.PHONY: lock run test test-tools check nightly bench soak setup clean
+.PHONY: lock run test test-tools check nightly mutants bench soak setup clean
 PYTHON ?= python3
 VENV := .venv
 # Where this is set, each of hundreds of test processes compiles the package anew.
@@ -30,6 +30,13 @@ test-tools:
 nightly: setup
 	$(VENV)/bin/python -m pytest -m nightly $(ARGS)
 
+# How many of the small changes to the queue, the channel and the readers of model files the unit tests notice; about half an hour, and it
+# goes on where it was stopped. -S: without it, tests would find the installed package, not its mutants.
+mutants: setup
+	$(VENV)/bin/python -m pip install --quiet mutmut==3.8.1
+	packages=$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	    PYTHONPATH=$$packages $(VENV)/bin/python -S -m mutmut run $(ARGS) && PYTHONPATH=$$packages $(VENV)/bin/python -S -m mutmut results
+
 bench: setup
 	$(VENV)/bin/python -m benchmarks $(ARGS)
 
@@ -37,7 +44,7 @@ soak: setup
 	$(VENV)/bin/python -m benchmarks --soak $(ARGS)
 
 clean:
-	rm -rf $(VENV) build .make .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build mutants .make .mypy_cache .ruff_cache .pytest_cache
 
 # The versions that are installed by `make`; run after a change of the dependencies (needs uv).
 lock:
