@@ -9,7 +9,14 @@ import structlog
 
 from tests.needs import INSTALL_COMMAND, NEEDS, require
 
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+structlog.configure(
+    processors=[
+        structlog.stdlib.add_log_level,
+        # As in a server: to print the values of local variables takes half a minute where one of them is the API document.
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ],
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+)
 
 # Tests ask for the same picture again and again, and mean to have it made; what is reused has tests of its own.
 os.environ.setdefault("SDREST_REUSE_RESULTS", "false")
