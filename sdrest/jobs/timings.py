@@ -118,12 +118,18 @@ class TimingRecorder:
 
 
 def measured(job: Job, first: tuple[float, int], last: tuple[float, int]) -> Timing | None:
-    """The timing of a completed job whose sampling was seen at two moments; None when it tells nothing."""
-    if job.state is not JobState.COMPLETED or not job.model_id or not job.seconds or last[1] <= first[1]:
+    """The timing of a completed job whose sampling was seen at two moments; None when it tells nothing.
+
+    The steps of a quick job are over before a second one is told: then all of its time is taken for that of its steps.
+    """
+    if job.state is not JobState.COMPLETED or not job.model_id or not job.seconds:
         return None
     parameters = job.parameters
     count, steps = int(parameters.get("batch_count", 1)), int(parameters.get("steps", 0))
-    per_step = (last[0] - first[0]) / (last[1] - first[1])
+    if steps < 1:
+        return None
+    seen = last[1] - first[1]
+    per_step = (last[0] - first[0]) / seen if seen > 0 else job.seconds / count / steps
     return Timing(
         model_id=job.model_id,
         width=int(parameters["width"]),

@@ -47,7 +47,7 @@ def test_a_picture_appears_without_leaving_the_page_and_reaches_the_strip(page: 
     done = page.locator("#stage .job-completed")
     expect(done).to_be_visible()
     expect(done.locator("figure img")).to_have_count(2)
-    assert done.locator("[data-seed]").all_text_contents() == ["11", "12"]
+    expect(done.locator("[data-seed]")).to_have_text(["11", "12"])
     assert page.url == f"{server.url}/ui/"
     expect(page.locator("#film .film-completed img").first).to_be_visible()
 

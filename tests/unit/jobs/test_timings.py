@@ -56,3 +56,13 @@ async def test_the_steps_of_an_attempt_that_died_are_not_counted() -> None:
         await step(600 + number, number)
     await recorder._heard(JobChanged(job(JobState.COMPLETED, seconds=12.0), JobState.RUNNING))
     assert [timing.seconds_per_step for timing in timings.recorded] == [1.0]
+
+
+async def test_a_job_that_was_too_quick_to_be_watched_is_measured_as_a_whole() -> None:
+    timings = Timings()
+    recorder = TimingRecorder(timings, Broadcast(), clock=lambda: 0.0)
+    progress = Progress(phase=Phase.SAMPLE, step=10, steps=10, image=1, images=1)
+    await recorder._heard(JobProgressed("j", "", progress))
+    await recorder._heard(JobChanged(job(JobState.COMPLETED, seconds=0.5), JobState.RUNNING))
+    (timing,) = timings.recorded
+    assert (timing.seconds_per_step, timing.seconds_per_picture) == (0.05, 0.0)
