@@ -35,10 +35,11 @@ async def ended(client: Client, job_id: str, seconds: float = 60) -> dict[str, A
     return found
 
 
-async def until_running(client: Client, job_id: str, stage: str = "sample") -> None:
-    """Wait until the job has reached that stage."""
+async def until_running(client: Client, job_id: str) -> None:
+    """Wait until the job runs; it must take much longer than a look at it."""
     async with asyncio.timeout(60):
-        while (await job(client, job_id))["progress"]["stage"] != stage:
+        while (status := (await job(client, job_id))["status"]) != "running":
+            assert status == "pending", f"{status} before it was seen running"
             await asyncio.sleep(0.01)
 
 

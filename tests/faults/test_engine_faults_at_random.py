@@ -64,7 +64,7 @@ async def test_many_random_kills_of_the_child_lose_no_job(client: Client) -> Non
 async def test_a_child_stopped_in_the_middle_of_a_job_is_replaced_and_the_job_repeated(client_factory: Any) -> None:
     client = await client_factory(engine_hang_seconds=2.5)
     await works(client)
-    queued = await submitted(client, width=256, height=256, steps=30)
+    queued = await submitted(client, width=256, height=256, steps=200)
     await until_running(client, queued)
     pid = engine_pid(client)
     assert pid is not None

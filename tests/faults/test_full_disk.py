@@ -38,7 +38,7 @@ async def test_a_full_database_disk_refuses_new_jobs_and_keeps_the_ending_of_the
 ) -> None:
     disk = small_disk(8)
     client = await client_factory(data_dir=disk / "data", output=tmp_path / "output", min_free_bytes=0)
-    running = await submitted(client, width=256, height=256, steps=12)
+    running = await submitted(client, width=256, height=256, steps=200)
     await until_running(client, running)
     ballast = fill(disk)
     reply = await client.post("/api/generate/text2img", json=SMALL)
