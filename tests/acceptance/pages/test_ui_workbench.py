@@ -151,7 +151,7 @@ def test_every_job_is_in_the_strip_and_the_stage_follows_the_running_one(page: P
     page.locator("#film .film-running").click()
     page.locator("#stage [data-cancel]").click()
     expect(page.locator("#stage .job-completed")).to_contain_text("a short one")
-    expect(page.locator('#film [aria-current="true"]')).to_have_attribute("aria-label", "Done: a short one")
+    expect(page.locator('#film [aria-current="true"]')).to_have_accessible_name("Done: a short one")
 
 
 def test_a_setting_is_found_among_all(page: Page, server: Server) -> None:
