@@ -50,5 +50,7 @@ def told(server: Server, command: Sequence[str | Path], *, folder: Path | None =
 def until_cancelled(server: Server) -> None:
     """Wait until the newest job, whose client has given it up, is cancelled."""
     while (status := httpx.get(f"{server.url}/api/queue?limit=1").json()["items"][0]["status"]) != "cancelled":
-        assert status in {"pending", "running"}, f"the newest job is {status}: the one to be cancelled never came or went on"
+        assert status in {"pending", "running"}, (
+            f"the newest job is {status}: the one to be cancelled never came or went on"
+        )
         time.sleep(0.05)
