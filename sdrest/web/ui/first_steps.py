@@ -12,8 +12,8 @@ from aiohttp import web
 from sdrest.core.errors import NotFound
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_words
 from sdrest.web.http.keys import MODELS
-from sdrest.web.ui.page_contexts import DemoWordsPage, Sample, StarterModel
 from sdrest.web.ui.rendering import page
+from sdrest.web.ui.workbench_contexts import DemoWordsPage, Sample, StarterModel
 
 #: Drawn by the built-in model itself, seed 7.
 SAMPLES: Final = (

@@ -20,7 +20,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.job_cards import parameter_rows, picture_of, pictures_of
-from sdrest.web.ui.page_contexts import ComparePage, GalleryPage, PicturePage
+from sdrest.web.ui.job_contexts import ComparePage, GalleryPage, PicturePage
 from sdrest.web.ui.rendering import is_htmx, page, part, see
 from sdrest.web.ui.tabs import TABS
 

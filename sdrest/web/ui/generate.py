@@ -32,12 +32,13 @@ from sdrest.web.ui.fields import Field, Kind, field_text, form_fields
 from sdrest.web.ui.first_steps import demo_things, samples_for
 from sdrest.web.ui.forms import Posted, body_values, field_errors, read_form, read_form_pictures
 from sdrest.web.ui.job_cards import card_of, film_of
+from sdrest.web.ui.job_contexts import JobCard
 from sdrest.web.ui.offers import fitting_models, grouped_models, offers_for
-from sdrest.web.ui.page_contexts import FieldGroup, GeneratePage, JobCard, ModelNote, Offers
 from sdrest.web.ui.preset_choices import read_saved
 from sdrest.web.ui.rendering import is_htmx, page, part
 from sdrest.web.ui.reuse import Filling, filling, pictures_named
 from sdrest.web.ui.tabs import TABS, Group, Tab
+from sdrest.web.ui.workbench_contexts import FieldGroup, GeneratePage, ModelNote, Offers
 
 #: What the page asks for beyond a program's wishes: somebody is watching.
 _PAGE_DEFAULTS: Final = {"preview": str(PreviewMode.PROJ)}

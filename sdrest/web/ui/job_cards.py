@@ -18,8 +18,8 @@ from sdrest.web.requests.pictures import INPUT_PREFIX
 from sdrest.web.requests.results import output_url
 from sdrest.web.ui.fields import choice_label, texts_of
 from sdrest.web.ui.filters import progress_text
+from sdrest.web.ui.job_contexts import JobCard, Picture
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS, field_label
-from sdrest.web.ui.page_contexts import JobCard, Picture
 from sdrest.web.ui.tabs import TABS
 
 #: Side of the thumbnails in pixels: sharp on dense screens at the size at which they are shown.

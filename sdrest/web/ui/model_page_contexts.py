@@ -1,4 +1,4 @@
-"""What the templates of the model pages are given; the other pages' contexts are in :mod:`sdrest.web.ui.page_contexts`."""
+"""What the templates of the model pages are given."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from sdrest.core.model import Model
 from sdrest.registry.validate import Validation
 from sdrest.web.ui.fields import Field, Option
-from sdrest.web.ui.page_contexts import Fact, JobCard, StarterModel
+from sdrest.web.ui.job_contexts import JobCard
+from sdrest.web.ui.page_contexts import Fact
+from sdrest.web.ui.workbench_contexts import StarterModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ from sdrest.planning.loras_and_embeddings import AdapterFinder
 from sdrest.registry.components import fits
 from sdrest.web.http.keys import MODELS
 from sdrest.web.ui.fields import Option
-from sdrest.web.ui.page_contexts import LoraChoice, Offers
 from sdrest.web.ui.tabs import Tab
+from sdrest.web.ui.workbench_contexts import LoraChoice, Offers
 
 ADAPTERS: Final = web.AppKey("adapters", AdapterFinder)
 

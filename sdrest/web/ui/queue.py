@@ -19,8 +19,8 @@ from sdrest.web.http.keys import JOBS, PRINCIPAL
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.generate import available_tabs
 from sdrest.web.ui.job_cards import card_of, cards_of, parameter_rows
+from sdrest.web.ui.job_contexts import JobPage, QueuePage
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS
-from sdrest.web.ui.page_contexts import JobPage, QueuePage
 from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
 from sdrest.web.ui.turns import PRIORITY_BOUND, moved
 

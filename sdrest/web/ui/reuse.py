@@ -16,7 +16,7 @@ from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.requests.pictures import INPUT_PREFIX
 from sdrest.web.ui.fields import texts_of
 from sdrest.web.ui.job_cards import input_picture, picture_of, tab_slug_of
-from sdrest.web.ui.page_contexts import Picture
+from sdrest.web.ui.job_contexts import Picture
 from sdrest.web.ui.preset_choices import preset_texts
 from sdrest.web.ui.tabs import Tab
 

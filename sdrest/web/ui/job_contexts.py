@@ -1,0 +1,149 @@
+"""What templates are given of jobs and what they made: cards, pictures, and the pages that list them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sdrest.core.job import Job
+from sdrest.web.ui.fields import Option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One finished file of a job as the pages show it."""
+
+    job_id: str
+    file: str
+    url: str
+    thumb: str
+    #: What a page shows of it: of a large picture something smaller than the file.
+    shown: str
+    detail: str
+    #: How another form refers to it.
+    reference: str
+    media_type: str
+    width: int
+    height: int
+    seed: int | None
+    alt: str
+    #: Where the form is filled as for this picture; empty where there is no form.
+    reuse: str
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it plays in a video element."""
+        return self.media_type.startswith("video/")
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is shown as a picture (animated ones included)."""
+        return self.media_type.startswith("image/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCard:
+    """One job: where it is, what it made, and what can be done with it."""
+
+    job: Job
+    title: str
+    prompt: str
+    state_label: str
+    progress_text: str
+    percent: float
+    position: int | None
+    cancelling: bool
+    pictures: tuple[Picture, ...]
+    #: Address of the picture that it started from; empty where it started from none.
+    before: str
+    #: The newest preview as a ``data:`` address; empty while there is none.
+    preview: str
+    #: Size of what is being made in pixels, so that its place can be kept; zeros where it is not known.
+    width: int
+    height: int
+    #: Whether it waits because the queue is paused.
+    paused: bool
+    #: Where the form is filled with its parameters; empty where there is no form.
+    reuse: str
+    #: Whether this caller may have jobs made.
+    can_generate: bool
+    can_reorder: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """One job by itself."""
+
+    card: JobCard
+    parameters: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuePage:
+    """The queue: what runs, what waits, what is over."""
+
+    running: tuple[JobCard, ...]
+    pending: tuple[JobCard, ...]
+    pending_total: int
+    finished: tuple[JobCard, ...]
+    finished_total: int
+    counts: Mapping[str, int]
+    paused: bool
+    can_manage: bool
+    can_generate: bool
+    state: str
+    type: str
+    search: str
+    states: tuple[Option, ...]
+    types: tuple[Option, ...]
+    page: int
+    pages: int
+    #: Address of this page with its filters, without the page number.
+    here: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryPage:
+    """Finished pictures, newest first."""
+
+    pictures: tuple[Picture, ...]
+    total_jobs: int
+    search: str
+    model: str
+    models: tuple[Option, ...]
+    after: str
+    before: str
+    #: Where the next older ones are; empty when these are the last.
+    next_href: str
+    #: Where those are that have been made since; empty where the page does not begin with the newest.
+    newer_href: str
+    #: What the pictures were searched by, as the end of an address.
+    query: str
+    is_filtered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturePage:
+    """One picture with everything known about it."""
+
+    picture: Picture
+    job: Job
+    siblings: tuple[Picture, ...]
+    parameters: tuple[tuple[str, str], ...]
+    infotext: str
+    size_bytes: int
+    previous: str
+    next: str
+    #: What the gallery was searched by, as the end of an address.
+    query: str
+    can_generate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparePage:
+    """Two pictures side by side, and how their parameters differ."""
+
+    left: Picture
+    right: Picture
+    #: Name, left value, right value, whether they differ.
+    rows: tuple[tuple[str, str, str, bool], ...]
