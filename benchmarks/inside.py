@@ -18,6 +18,7 @@ from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters
 from sdrest.core.principal import ANYONE, Principal
 from sdrest.engine.client import Engine
+from sdrest.jobs.intake import Intake
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
 from sdrest.jobs.worker import Worker
@@ -39,6 +40,7 @@ class Inside:
         app = client.app
         assert app is not None
         self.jobs: JobService = app[keys.JOBS]
+        self.intake: Intake = app[keys.INTAKE]
         self.engine: Engine = app[keys.ENGINES].first
         self.residency: Residency = app[keys.RESIDENCY]
         self.registry: Registry = app[keys.MODELS]
@@ -48,7 +50,7 @@ class Inside:
     async def submit(self, model: str, principal: Principal = ANYONE, **values: Any) -> Job:
         """Queue a picture."""
         parameters = GenerationParameters(model=model, **values)
-        return await self.jobs.submit(
+        return await self.intake.submit(
             Submission(type=JobType.TXT2IMG, parameters=parameters, given=frozenset(values), principal=principal)
         )
 
@@ -66,7 +68,7 @@ class Inside:
         """Load a model as POST /api/models/{id}/load does."""
         found = self.registry.catalogue.resolve(model)
         return await self.ended(
-            await self.jobs.submit_task(JobType.LOAD, {}, ANYONE, model_id=found.id, model_name=found.name)
+            await self.intake.submit_task(JobType.LOAD, {}, ANYONE, model_id=found.id, model_name=found.name)
         )
 
     def engine_process(self) -> psutil.Process:

@@ -25,6 +25,7 @@ from sdrest.engine.engines import Engines, engines_from
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.intake import Intake
 from sdrest.jobs.leases import Leases
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.service import JobService
@@ -149,14 +150,8 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         FreeSpace(settings.output_dir, settings.min_free_bytes),
         ResultKeys(lambda: engines.library, enabled=settings.reuse_results),
     )
-    jobs = app[keys.JOBS] = JobService(
-        store,
-        Broadcast(),
-        files,
-        preparer.prepare,
-        max_pending=settings.max_pending_jobs,
-        allowances=app[ALLOWANCES],
-    )
+    jobs = app[keys.JOBS] = JobService(store, Broadcast(), files)
+    app[keys.INTAKE] = Intake(jobs, preparer.prepare, max_pending=settings.max_pending_jobs, allowances=app[ALLOWANCES])
     audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
     timings = app[TIMINGS] = SqlTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
@@ -282,7 +277,7 @@ def _transfers(
     files = app[INCOMING] = IncomingFiles(
         settings.data_dir / "incoming", max_bytes=settings.max_model_bytes, min_free_bytes=settings.min_free_bytes
     )
-    downloads = app[keys.DOWNLOADS] = Downloads(jobs, registry.folders, hubs, streams)
+    downloads = app[keys.DOWNLOADS] = Downloads(app[keys.INTAKE], jobs.store, registry.folders, hubs, streams)
     seen = FirstSeen(settings.models_dir / ".first-seen-hashes.json")
     app[keys.MODEL_SETS] = ModelSets(
         downloads, registry, seen, streams.open, catalogues=settings.model_sets, memory_bytes=memory_bytes

@@ -1,53 +1,39 @@
-"""What every dialect, the pages and the command line call: submit, look at, wait for, cancel and retry jobs."""
+"""What every dialect, the pages and the command line call about jobs that are there: look, wait, cancel, reorder, remove."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import secrets
-import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import structlog
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound, SdrestError
 from sdrest.core.events import JobChanged, JobPreviewed, JobRemoved
 from sdrest.core.files import existing
-from sdrest.core.job import Job, JobState, JobType, Progress
-from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
+from sdrest.core.job import Job, JobState, Progress
 from sdrest.core.principal import Permission, Principal
-from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
 from sdrest.jobs.running import RunningJobs
 from sdrest.jobs.store import PAUSED_KEY, JobFilter, JobStore
-from sdrest.jobs.submission import TABLES, Prepare, Submission, with_files
 
 log = structlog.get_logger(__name__)
 
 _MAX_INTERRUPTIONS: Final = 30
 #: More than there are workers.
 _MAX_RUNNING: Final = 100_000
-#: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
-_SEED_BOUND: Final = 2**32
-#: Work on the models themselves: for who may manage them.
-_MANAGING: Final = frozenset({JobType.CONVERT, JobType.DOWNLOAD, JobType.LOAD, JobType.LOAD_TEST})
 
 
 class JobService:
-    """The one way into and around the queue.
+    """The one way around the queue; :class:`sdrest.jobs.intake.Intake` is the one into it.
 
     Args:
         store: Where the jobs are.
         broadcast: Who hears of them.
         files: Where their files are.
-        prepare: Checks a submission and completes it.
-        max_pending: How many jobs may wait.
-        allowances: How much each principal may ask for.
         server: Name of this server where several share the store; empty where there is one.
         clock: The time.
     """
@@ -57,24 +43,18 @@ class JobService:
         store: JobStore,
         broadcast: Broadcast,
         files: JobFiles,
-        prepare: Prepare,
         *,
-        max_pending: int,
-        allowances: Allowances | None = None,
         server: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
         self.broadcast = broadcast
         self.running = RunningJobs(broadcast)
-        #: What :meth:`submit` would store. Nothing is stored.
-        self.check = prepare
         #: Where the files of jobs are.
         self.files = files
         self.server = server
-        self._max_pending = max_pending
-        self._allowances = allowances or Allowances()
-        self._clock = clock
+        #: The time.
+        self.clock = clock
 
     async def restore(self) -> None:
         """At start: bring back the queue as it was; jobs that this server left running are queued again, and files that belong to
@@ -93,160 +73,9 @@ class JobService:
 
     async def recover(self, server: str | None = None) -> None:
         """Put running jobs back that nobody works on: those whose lease is over, and those that ``server`` had."""
-        for job in await self.store.recover(self._clock(), _MAX_INTERRUPTIONS, server=server, tidy=self.files.trim):
+        for job in await self.store.recover(self.clock(), _MAX_INTERRUPTIONS, server=server, tidy=self.files.trim):
             log.warning("a running job was nobody's any more", job_id=job.id, state=job.state)
             self.running.changed(job, JobState.RUNNING)
-
-    # ------------------------------------------------------------------ submit
-
-    async def submit(self, submission: Submission) -> Job:
-        """Check, complete and store a job; it is on disk when this returns.
-
-        With an idempotency key that its principal has used before, the earlier job is returned.
-
-        Raises:
-            Forbidden: the principal may not generate, or not so much, or not with this priority.
-            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported, QueueFull.
-        """
-        principal = submission.principal
-        _demand_permission(principal, submission.type)
-        if submission.priority > 0 and not principal.may(Permission.MANAGE_QUEUE):
-            raise Forbidden("a priority above 0 needs the permission 'manage_queue'")
-        prepared = await self.check(submission)
-        parameters, model = prepared.parameters, prepared.model
-        enlarged = submission.pictures.get("image")
-        allowance = self._allowances.of(principal)
-        allowance.check(parameters, enlarged[0].size if enlarged else None)
-        if isinstance(parameters, GenerationParameters) and parameters.inpaint.only_masked:
-            allowance.check_size(*submission.pictures["init_image"][0].size, field="init_image")
-        if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
-            parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
-        job_id = str(uuid.uuid4())
-        if submission.pictures:
-            names = await asyncio.to_thread(self.files.store_inputs, job_id, submission.pictures)
-            parameters = with_files(parameters, names)
-        job = Job(
-            id=job_id,
-            type=submission.type,
-            principal=principal.name,
-            priority=submission.priority,
-            parameters=to_json(parameters),
-            model_id=model.id if model else "",
-            model_name=model.name if model else "",
-            created_at=self._clock(),
-            idempotency_key=submission.idempotency_key,
-            webhook_url=submission.webhook_url,
-            origin=dict(submission.origin),
-            warnings=(*submission.warnings, *prepared.warnings),
-            result_key=prepared.result_key,
-        )
-        async with self._files_until_stored(job_id):
-            stored = await self._add(await self._with_earlier_result(job), principal)
-        if stored.id != job_id:
-            await asyncio.to_thread(self.files.remove, job_id)
-        elif stored.reused_from:
-            await asyncio.to_thread(self.files.keep, job_id)
-        return stored
-
-    async def submit_task(
-        self, job_type: JobType, parameters: dict[str, Any], principal: Principal, **fields: Any
-    ) -> Job:
-        """Store a job that makes no pictures (hash, convert, download …); its parameters are checked already.
-
-        Raises:
-            Forbidden: the principal may not have such work done.
-            QueueFull: as the name says.
-        """
-        _demand_permission(principal, job_type)
-        job = Job(
-            id=str(uuid.uuid4()),
-            type=job_type,
-            principal=principal.name,
-            parameters=parameters,
-            created_at=self._clock(),
-            **fields,
-        )
-        return await self._add(job, principal)
-
-    async def retry(self, job_id: str, principal: Principal) -> Job:
-        """Queue an ended job again as a new job with the same parameters, seed and input pictures.
-
-        Raises:
-            NotFound: as :meth:`get`.
-            Conflict: it has not ended.
-            Forbidden, QueueFull, InsufficientStorage: as :meth:`submit`.
-        """
-        old = await self.get(job_id, principal)
-        if not old.is_finished:
-            raise Conflict("only a job that has ended can be tried again", state=str(old.state))
-        _demand_permission(principal, old.type)
-        if (table := TABLES.get(old.type)) is not None:
-            self._allowances.of(principal).check(msgspec.convert(old.parameters, table))
-        new_id = str(uuid.uuid4())
-        await asyncio.to_thread(self.files.share_inputs, old.id, new_id)
-        job = dataclasses.replace(
-            old,
-            id=new_id,
-            state=JobState.PENDING,
-            # Somebody else may have raised it.
-            priority=old.priority if principal.may(Permission.MANAGE_QUEUE) else min(0, old.priority),
-            attempt=0,
-            lease_id="",
-            interruptions=0,
-            created_at=self._clock(),
-            started_at=None,
-            finished_at=None,
-            cancel_requested_at=None,
-            seconds=None,
-            outputs=(),
-            failure=None,
-            idempotency_key="",
-            reused_from="",
-        )
-        async with self._files_until_stored(new_id):
-            return await self._add(job, principal)
-
-    async def _with_earlier_result(self, job: Job) -> Job:
-        """``job``, complete, with the outputs of an earlier one of its principal; as it is when there is none, or no file of it.
-
-        :meth:`JobFiles.keep` must be called when it is stored.
-        """
-        old = await self.store.by_result(job.principal, job.result_key) if job.result_key else None
-        if old is None or not await asyncio.to_thread(self.files.share_outputs, old, job.id):
-            return job
-        now = self._clock()
-        return dataclasses.replace(
-            job,
-            state=JobState.COMPLETED,
-            started_at=now,
-            finished_at=now,
-            seconds=0.0,
-            outputs=old.outputs,
-            reused_from=old.reused_from or old.id,
-        )
-
-    @asynccontextmanager
-    async def _files_until_stored(self, job_id: str) -> AsyncIterator[None]:
-        """While a job is being stored whose files are there already: an error takes them away again.
-
-        Who is cancelled cannot tell whether the job was stored, so then the files are left to the sweep of the next start.
-        """
-        try:
-            yield
-        except Exception:
-            await asyncio.to_thread(self.files.remove, job_id)
-            raise
-
-    async def _add(self, job: Job, principal: Principal) -> Job:
-        """Store a job within the principal's allowance; the job that its idempotency key was used for before, where it was."""
-        allowance = self._allowances.of(principal)
-        stored = await self.store.add(
-            job, max_pending=self._max_pending, max_pending_of_principal=allowance.max_pending
-        )
-        if stored.id == job.id:
-            log.info("job accepted", job_id=job.id, type=job.type, model=job.model_name)
-            self.running.changed(stored, None)
-        return stored
 
     # ------------------------------------------------------------------ look
 
@@ -354,7 +183,7 @@ class JobService:
         before = await self.get(job_id, principal)
         if before.is_finished:
             raise Conflict(f"the job is {before.state} already", state=str(before.state))
-        after = await self.store.request_cancel(job_id, self._clock())
+        after = await self.store.request_cancel(job_id, self.clock())
         assert after is not None
         if after.state is JobState.CANCELLED and before.state is not JobState.CANCELLED:
             self.running.changed(after, before.state)
@@ -365,7 +194,7 @@ class JobService:
     async def clear_pending(self, principal: Principal) -> int:
         """Cancel all pending jobs that are the principal's to cancel; how many there were."""
         owner = None if principal.may(Permission.MANAGE_QUEUE) else principal.name
-        jobs = await self.store.clear_pending(self._clock(), owner)
+        jobs = await self.store.clear_pending(self.clock(), owner)
         for job in jobs:
             self.running.changed(job, JobState.PENDING)
         return len(jobs)
@@ -422,9 +251,3 @@ class JobService:
             raise NotFound(f"no job {job_id}")  # somebody else was quicker
         self.broadcast.publish(JobRemoved(job_id, job.principal))
         return job
-
-
-def _demand_permission(principal: Principal, job_type: JobType) -> None:
-    needed = Permission.MANAGE_MODELS if job_type in _MANAGING else Permission.GENERATE
-    if not principal.may(needed):
-        raise Forbidden(f"{job_type} jobs need the permission '{needed}'", permission=str(needed))

@@ -19,7 +19,7 @@ from sdrest.web.api.model_files import hashes_of, verdict_on
 from sdrest.web.api.models import is_loaded, named
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query, read_json, validate
-from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL, RESIDENCY
+from sdrest.web.http.keys import INTAKE, JOBS, MODELS, PRINCIPAL, RESIDENCY
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -105,7 +105,7 @@ async def queue_load(request: web.Request, model: Model) -> Job:
     if not model.type & MAIN_TYPES:
         raise InvalidInput(f"{model.name} is of type {model.type.slug}; only main models are loaded", field="model_id")
     resolve_loading(request.app[MODELS].catalogue, model)  # raises when the file or its components cannot do
-    return await request.app[JOBS].submit_task(
+    return await request.app[INTAKE].submit_task(
         JobType.LOAD, {}, request[PRINCIPAL], model_id=model.id, model_name=model.name
     )
 

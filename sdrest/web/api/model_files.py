@@ -19,7 +19,7 @@ from sdrest.registry.registry import Registry
 from sdrest.registry.validate import validate as validate_model
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, read_body
-from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
+from sdrest.web.http.keys import INTAKE, MODELS, PRINCIPAL
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -143,7 +143,7 @@ async def hashes_of(request: web.Request, models: list[Model]) -> tuple[list[Has
     unknown = [model.id for model in models if model.sha256 is None]
     if not unknown:
         return results, None
-    return results, await request.app[JOBS].submit_task(JobType.HASH, {"models": unknown}, request[PRINCIPAL])
+    return results, await request.app[INTAKE].submit_task(JobType.HASH, {"models": unknown}, request[PRINCIPAL])
 
 
 @operation("models", body=HashBody, reply=Hashed, also={202: Hashed}, errors=(404,))
@@ -165,7 +165,7 @@ async def convert(request: web.Request) -> web.Response:
     """Write a model in another quantization, by a background job."""
     body = await read_body(ConvertBody, request)
     parameters = await asyncio.to_thread(_conversion, request.app[MODELS], body)
-    job = await request.app[JOBS].submit_task(JobType.CONVERT, parameters, request[PRINCIPAL])
+    job = await request.app[INTAKE].submit_task(JobType.CONVERT, parameters, request[PRINCIPAL])
     reply: Queued = {"job_id": job.id, "status": job.state, "output_path": parameters["target"]}
     return json_reply(reply, status=202)
 

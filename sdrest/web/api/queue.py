@@ -17,7 +17,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.web.api.generate import SUBMIT_ERRORS, Accepted, accepted
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query, read_body
-from sdrest.web.http.keys import JOBS, PRINCIPAL
+from sdrest.web.http.keys import INTAKE, JOBS, PRINCIPAL
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -256,9 +256,8 @@ async def remove_many(request: web.Request) -> web.Response:
 @operation("queue", reply=Accepted, status=202, errors=SUBMIT_ERRORS)
 async def retry(request: web.Request) -> web.Response:
     """Queue an ended job again, as a new job with the same parameters and seed."""
-    jobs = request.app[JOBS]
-    again = await jobs.retry(request.match_info["job_id"], request[PRINCIPAL])
-    return accepted(request, again, await jobs.store.position(again.id))
+    again = await request.app[INTAKE].retry(request.match_info["job_id"], request[PRINCIPAL])
+    return accepted(request, again, await request.app[JOBS].store.position(again.id))
 
 
 @operation("queue", body=PriorityBody, reply=JobView, errors=(409,))

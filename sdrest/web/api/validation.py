@@ -15,7 +15,7 @@ from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.timings import TimingStore, estimate_seconds
 from sdrest.web.api.generate import MODES, SUBMIT_ERRORS, TEXT2IMG
 from sdrest.web.http.bodies import Body, read_json, validate
-from sdrest.web.http.keys import ENGINES, JOBS
+from sdrest.web.http.keys import ENGINES, INTAKE
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -88,7 +88,7 @@ async def check(request: web.Request) -> web.Response:
     try:
         asked = await submission(request, mode, value)
         with mode.naming():
-            prepared = await request.app[JOBS].check(asked)
+            prepared = await request.app[INTAKE].check(asked)
     except InvalidInput as error:
         return json_reply(_invalid([{"field": item.field, "message": item.message} for item in error.problems]))
     except SdrestError as error:
@@ -109,7 +109,7 @@ async def estimate(request: web.Request) -> web.Response:
     """Estimate the time, from what this machine has measured, and the memory of a generation."""
     asked = await submission(request, TEXT2IMG, await read_json(request))
     with TEXT2IMG.naming():
-        prepared = await request.app[JOBS].check(asked)
+        prepared = await request.app[INTAKE].check(asked)
     parameters, model = prepared.parameters, prepared.model
     assert isinstance(parameters, GenerationParameters)
     assert model is not None

@@ -26,7 +26,7 @@ from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.web.http.bodies import read_file, read_parts
-from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS
+from sdrest.web.http.keys import DEFAULT_MODEL, INTAKE, JOBS, MODELS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -149,7 +149,7 @@ class Endpoint:
         asked = await submission(request, mode, values, pictures=by_name)
         jobs = request.app[JOBS]
         with mode.naming():
-            complete = (await jobs.check(asked)).parameters
+            complete = (await request.app[INTAKE].check(asked)).parameters
         task_id = await asyncio.to_thread(digest, self._kind, to_json(complete), model, pictures)
         key = f"{_DIALECT}:{task_id}"
         job = await jobs.by_key(key, request[PRINCIPAL])

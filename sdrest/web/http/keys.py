@@ -11,6 +11,7 @@ from sdrest.auth.setup import Access
 from sdrest.core.background import Backgrounds
 from sdrest.core.principal import Principal
 from sdrest.engine.engines import Engines
+from sdrest.jobs.intake import Intake
 from sdrest.jobs.service import JobService
 from sdrest.jobs.worker import Worker
 from sdrest.planning.default_model import DefaultModel
@@ -25,6 +26,7 @@ from sdrest.work.loaded_models import Residency
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 JOBS: Final = web.AppKey("jobs", JobService)
+INTAKE: Final = web.AppKey("intake", Intake)
 ENGINES: Final = web.AppKey("engines", Engines)
 BACKGROUNDS: Final = web.AppKey("backgrounds", Backgrounds)
 DEFAULT_MODEL: Final = web.AppKey("default_model", DefaultModel)

@@ -8,7 +8,7 @@ from sdrest.core.errors import Forbidden, InvalidInput
 from sdrest.core.job import Job, JobType
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.principal import Permission
-from sdrest.web.http.keys import JOBS, PRINCIPAL
+from sdrest.web.http.keys import INTAKE, PRINCIPAL
 
 
 def may_test_loading(request: web.Request, model: Model) -> None:
@@ -26,6 +26,6 @@ def may_test_loading(request: web.Request, model: Model) -> None:
 
 async def queue_load_test(request: web.Request, model: Model) -> Job:
     """The job that loads a main model for trial."""
-    return await request.app[JOBS].submit_task(
+    return await request.app[INTAKE].submit_task(
         JobType.LOAD_TEST, {}, request[PRINCIPAL], model_id=model.id, model_name=model.name
     )

@@ -27,7 +27,7 @@ from sdrest.jobs.submission import Parameters, Submission
 from sdrest.net.fetching import WebhookGuard
 from sdrest.registry.defaults import defaults_of
 from sdrest.web.http.bodies import INLINE_BYTES, Body, idempotency_key, understandable, validate
-from sdrest.web.http.keys import DEFAULT_MODEL, HELD, JOBS, MODELS, PRINCIPAL
+from sdrest.web.http.keys import DEFAULT_MODEL, HELD, INTAKE, MODELS, PRINCIPAL
 from sdrest.web.requests.parameter_bodies import body_model
 from sdrest.web.requests.pictures import read_pictures
 from sdrest.web.requests.presets import names_saved, with_saved
@@ -164,10 +164,10 @@ async def stored(request: web.Request, mode: Mode, asked: Submission) -> Job:
     """Store a job, and let the request's pictures go: they lie on the disk now, and a client may wait long for the job.
 
     Raises:
-        SdrestError: as :meth:`sdrest.jobs.service.JobService.submit`; fields are named as the client names them.
+        SdrestError: as :meth:`sdrest.jobs.intake.Intake.submit`; fields are named as the client names them.
     """
     with mode.naming():
-        job = await request.app[JOBS].submit(asked)
+        job = await request.app[INTAKE].submit(asked)
     # Those that were made of the sent ones go too.
     request[HELD].keep([picture for items in asked.pictures.values() for picture in items])
     request[HELD].done_with_pictures()

@@ -27,7 +27,7 @@ from sdrest.registry.validate import validate
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
-from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL, WORKERS
+from sdrest.web.http.keys import INTAKE, MODELS, PRINCIPAL, WORKERS
 from sdrest.web.requests.load_tests import may_test_loading, queue_load_test
 from sdrest.web.ui.fields import Field, Kind, Option
 from sdrest.web.ui.forms import field_errors
@@ -143,7 +143,7 @@ async def hash_model(request: web.Request) -> web.StreamResponse:
     model = named_model(request)
     if model.sha256 is not None:
         return see(request, f"/ui/models/{model.id}")
-    job = await request.app[JOBS].submit_task(
+    job = await request.app[INTAKE].submit_task(
         JobType.HASH, {"models": [model.id]}, request[PRINCIPAL], model_name=model.name
     )
     return see(request, f"/ui/jobs/{job.id}")
@@ -171,7 +171,7 @@ async def convert(request: web.Request) -> web.StreamResponse:
             return see(request, _form_address(model, texts))
         form, status = await _form(request.app[MODELS], model, texts)
         return part(request, "parts/model_plan.html", status=status, form=form, with_errors=True)
-    job = await request.app[JOBS].submit_task(JobType.CONVERT, parameters, request[PRINCIPAL], model_name=model.name)
+    job = await request.app[INTAKE].submit_task(JobType.CONVERT, parameters, request[PRINCIPAL], model_name=model.name)
     return see(request, f"/ui/jobs/{job.id}")
 
 

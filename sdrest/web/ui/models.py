@@ -17,7 +17,7 @@ from sdrest.core.principal import Permission
 from sdrest.registry.catalogue import Query, SortKey
 from sdrest.registry.loading import missing_components
 from sdrest.web.http.access import requires
-from sdrest.web.http.keys import DEFAULT_MODEL, ENGINES, JOBS, MODELS, PRINCIPAL, REFRESHER, RESIDENCY, SETTINGS
+from sdrest.web.http.keys import DEFAULT_MODEL, ENGINES, INTAKE, MODELS, PRINCIPAL, REFRESHER, RESIDENCY, SETTINGS
 from sdrest.web.ui.fields import Option
 from sdrest.web.ui.filters import count_text, size_text
 from sdrest.web.ui.labels import ONE_LABELS, TYPE_LABELS
@@ -71,7 +71,7 @@ async def refresh(request: web.Request) -> web.StreamResponse:
 async def load(request: web.Request) -> web.StreamResponse:
     """Queue the loading of a model."""
     model = named_model(request)
-    job = await request.app[JOBS].submit_task(
+    job = await request.app[INTAKE].submit_task(
         JobType.LOAD, {}, request[PRINCIPAL], model_id=model.id, model_name=model.name
     )
     return see(request, f"/ui/jobs/{job.id}")

@@ -15,7 +15,7 @@ from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
-from sdrest.web.http.keys import JOBS, PRINCIPAL
+from sdrest.web.http.keys import INTAKE, JOBS, PRINCIPAL
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.generate import available_tabs
 from sdrest.web.ui.job_cards import card_of, cards_of, parameter_rows
@@ -64,7 +64,7 @@ async def cancel(request: web.Request) -> web.StreamResponse:
 
 async def retry(request: web.Request) -> web.StreamResponse:
     """Queue an ended job again."""
-    job = await request.app[JOBS].retry(request.match_info["job_id"], request[PRINCIPAL])
+    job = await request.app[INTAKE].retry(request.match_info["job_id"], request[PRINCIPAL])
     if is_htmx(request):
         return part(request, "parts/job_card.html", card=await card_of(request, job))
     return see(request, f"/ui/jobs/{job.id}")

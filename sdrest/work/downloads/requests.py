@@ -9,8 +9,8 @@ from typing import Any
 from sdrest.core.errors import Conflict
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.principal import Principal
-from sdrest.jobs.service import JobService
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.intake import Intake
+from sdrest.jobs.store import JobFilter, JobStore
 from sdrest.net.streaming import Streams
 from sdrest.registry.folders import Folders
 from sdrest.registry.placing import kind_of, place
@@ -37,8 +37,9 @@ class DownloadRequest:
 class Downloads:
     """Makes jobs of requests for downloads."""
 
-    def __init__(self, jobs: JobService, folders: Folders, hubs: Hubs, streams: Streams) -> None:
-        self._jobs = jobs
+    def __init__(self, intake: Intake, store: JobStore, folders: Folders, hubs: Hubs, streams: Streams) -> None:
+        self._intake = intake
+        self._store = store
         self._folders = folders
         self._hubs = hubs
         self._streams = streams
@@ -61,7 +62,7 @@ class Downloads:
             **({"defaults": dict(request.defaults)} if request.defaults else {}),
         }
         await self._refuse_a_second(part_key(parameters))
-        return await self._jobs.submit_task(JobType.DOWNLOAD, parameters, principal, model_name=name_of(source))
+        return await self._intake.submit_task(JobType.DOWNLOAD, parameters, principal, model_name=name_of(source))
 
     def _type(self, request: DownloadRequest, source: Source) -> str:
         """The kind of folder; empty where only the source knows. A name that is known already is checked as well."""
@@ -78,6 +79,6 @@ class Downloads:
 
     async def _refuse_a_second(self, key: str) -> None:
         wanted = JobFilter(types=(JobType.DOWNLOAD,), states=(JobState.PENDING, JobState.RUNNING), limit=_MAX_JOBS)
-        for job in await self._jobs.store.find(wanted):
+        for job in await self._store.find(wanted):
             if part_key(job.parameters) == key:
                 raise Conflict("this is being downloaded already", field="source", job_id=job.id)

@@ -11,7 +11,7 @@ from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
 from sdrest.jobs.events import Subscription
 from sdrest.jobs.service import JobService
-from sdrest.web.http.keys import ENGINES, JOBS, MODELS, RESIDENCY
+from sdrest.web.http.keys import ENGINES, INTAKE, JOBS, MODELS, RESIDENCY
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.pictures.generation_modes import Client, place, submit
 
@@ -82,7 +82,7 @@ async def test_model_is_loaded_and_unloaded_by_request(client_factory: ClientFac
     jobs, residency = client.app[JOBS], client.app[RESIDENCY]
     model = client.app[MODELS].catalogue.resolve("embedded")
     events = follow(client)
-    job = await jobs.submit_task(JobType.LOAD, {}, ANYONE, model_id=model.id, model_name=model.name)
+    job = await client.app[INTAKE].submit_task(JobType.LOAD, {}, ANYONE, model_id=model.id, model_name=model.name)
     ended = await jobs.wait(job.id, ANYONE)
     assert ended.state == "completed"
     assert residency.model_ids == {model.id}

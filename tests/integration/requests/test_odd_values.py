@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest.core.errors import Conflict
 from sdrest.jobs.submission import Submission
-from sdrest.web.http.keys import JOBS
+from sdrest.web.http.keys import INTAKE
 from sdrest.web.http.openapi import document
 from tests.integration.conftest import ClientFactory
 from tests.integration.requests.odd_values import Odd, odd_requests
@@ -39,16 +39,16 @@ async def client(client_factory: ClientFactory) -> Client:
     """A client of a server that refuses every job at the moment when it would be stored."""
     client = await client_factory(fetch_timeout_seconds=0.5, sync_timeout_seconds=0.1)
     assert client.app is not None
-    jobs = client.app[JOBS]
+    intake = client.app[INTAKE]
 
     async def check_only(submission: Submission) -> None:
-        await jobs.check(submission)
+        await intake.check(submission)
         raise Conflict("understood")
 
     async def refuse(*_arguments: Any, **_more: Any) -> None:
         raise Conflict("understood")
 
-    jobs.submit, jobs.submit_task = check_only, refuse
+    intake.submit, intake.submit_task = check_only, refuse
     return client
 
 

@@ -12,6 +12,7 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.core.principal import ANYONE, Principal, Role, principal_of
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.intake import Intake
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
@@ -26,6 +27,7 @@ class Queue:
     """All parts of it but the worker."""
 
     service: JobService
+    intake: Intake
     store: MemoryJobStore
     files: JobFiles
     broadcast: RecordingBroadcast
@@ -35,7 +37,7 @@ class Queue:
     async def submit(self, prompt: str = "a", *, principal: Principal = ANYONE, **fields: object) -> Job:
         """A new text-to-picture job; ``fields`` are parameters."""
         parameters = GenerationParameters(prompt=prompt, **fields)  # type: ignore[arg-type]
-        return await self.service.submit(
+        return await self.intake.submit(
             Submission(type=JobType.TXT2IMG, parameters=parameters, principal=principal, reuse=False)
         )
 
@@ -58,5 +60,6 @@ def queue(tmp_path: Path) -> Queue:
     store, clock, broadcast = MemoryJobStore(), Clock(), RecordingBroadcast()
     files = JobFiles(tmp_path / "output", tmp_path / "spool")
     allowances = Allowances(user=Allowance(max_pending=2, max_pixels=512 * 512))
-    service = JobService(store, broadcast, files, unchecked, max_pending=3, allowances=allowances, clock=clock)
-    return Queue(service, store, files, broadcast, clock, tmp_path)
+    service = JobService(store, broadcast, files, clock=clock)
+    intake = Intake(service, unchecked, max_pending=3, allowances=allowances)
+    return Queue(service, intake, store, files, broadcast, clock, tmp_path)

@@ -21,6 +21,7 @@ from sdrest.core.principal import ANYONE
 from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.intake import Intake
 from sdrest.jobs.leases import Leases
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
@@ -208,15 +209,12 @@ class QueueServer:
         await self.store.set_value(URL_KEY, "http://example.org/hook")  # so that each ending is noted, once
         self.files = JobFiles(folder / "output", folder / "spool")
         self.broadcast = RecordingBroadcast()
-        self.service = JobService(
-            self.store,
-            self.broadcast,
-            self.files,
+        self.service = JobService(self.store, self.broadcast, self.files, server=name, clock=clock)
+        self.intake = Intake(
+            self.service,
             unchecked,
             max_pending=MAX_PENDING,
             allowances=Allowances(user=Allowance(max_pending=MAX_PENDING_OF_USER)),
-            server=name,
-            clock=clock,
         )
         self.executor = PacedExecutor(self.files, self.database)
         executors = dict.fromkeys(PICTURE_TYPES, self.executor)

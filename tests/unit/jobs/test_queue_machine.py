@@ -84,7 +84,7 @@ class QueueMachine(WatchedQueue):
     def submit(self, submission: Submission, fuse: int | None, refused: bool) -> None:
         self.server.database.refuses = refused
         with contextlib.suppress(QueueFull, Unavailable):
-            job = self.do(lambda: self.server.service.submit(submission), fuse)
+            job = self.do(lambda: self.server.intake.submit(submission), fuse)
             if job is not None:
                 earlier = self.known.get(job.id)
                 assert earlier is None or earlier.idempotency_key == submission.idempotency_key != ""
@@ -102,7 +102,7 @@ class QueueMachine(WatchedQueue):
             pictures={"init_image": [PICTURE]} if job.type is JobType.IMG2IMG else {},
             principal=next(caller for caller in (ANN, BOB, ANYONE) if caller.name == job.principal),
         )
-        again = self.do(lambda: self.server.service.submit(submission), fuse)
+        again = self.do(lambda: self.server.intake.submit(submission), fuse)
         assert again is None or (again.state is JobState.COMPLETED and again.reused_from)
 
     @rule(submission=submissions())
@@ -112,7 +112,7 @@ class QueueMachine(WatchedQueue):
 
         async def cancelled() -> None:
             server.database.gate = gate
-            task = asyncio.create_task(server.service.submit(submission))
+            task = asyncio.create_task(server.intake.submit(submission))
             held = asyncio.create_task(server.database.held.wait())
             await asyncio.wait({task, held}, return_when=asyncio.FIRST_COMPLETED)
             task.cancel()
@@ -185,7 +185,7 @@ class QueueMachine(WatchedQueue):
             return
         self.server.database.refuses = refused and job.is_finished
         try:
-            again = self.do(lambda: self.server.service.retry(job.id, ANYONE), fuse)
+            again = self.do(lambda: self.server.intake.retry(job.id, ANYONE), fuse)
         except Conflict:
             assert not job.is_finished
         except (QueueFull, Unavailable):

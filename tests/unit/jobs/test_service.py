@@ -43,7 +43,7 @@ async def test_others_jobs_are_as_if_they_were_not_there(queue: Queue) -> None:
     for refused in (
         queue.service.get(job.id, BOB),
         queue.service.cancel(job.id, BOB),
-        queue.service.retry(job.id, BOB),
+        queue.intake.retry(job.id, BOB),
         queue.service.remove(job.id, BOB),
         queue.service.get("nobody", ANYONE),
     ):
@@ -184,7 +184,7 @@ async def test_a_job_that_the_store_keeps_keeps_its_files(queue: Queue, monkeypa
 
 
 async def test_a_retry_is_a_new_job_with_the_same_parameters_and_pictures(queue: Queue) -> None:
-    job = await queue.service.submit(
+    job = await queue.intake.submit(
         Submission(
             type=JobType.IMG2IMG,
             parameters=GenerationParameters(prompt="a"),
@@ -194,9 +194,9 @@ async def test_a_retry_is_a_new_job_with_the_same_parameters_and_pictures(queue:
         )
     )
     with pytest.raises(Conflict):
-        await queue.service.retry(job.id, ANN)
+        await queue.intake.retry(job.id, ANN)
     await queue.service.cancel(job.id, ANN)
-    again = await queue.service.retry(job.id, ANN)
+    again = await queue.intake.retry(job.id, ANN)
     assert (again.state, again.parameters, again.principal) == (JobState.PENDING, job.parameters, "ann")
     assert (again.cancel_requested_at, again.finished_at, again.idempotency_key) == (None, None, "")
     assert queue.spool() == sorted(f"{item.id}/input/init_image_0.png" for item in (job, again))
@@ -205,7 +205,7 @@ async def test_a_retry_is_a_new_job_with_the_same_parameters_and_pictures(queue:
 
 
 async def test_a_start_removes_what_belongs_to_no_job_and_what_a_dead_attempt_left(queue: Queue) -> None:
-    job = await queue.service.submit(
+    job = await queue.intake.submit(
         Submission(
             type=JobType.IMG2IMG,
             parameters=GenerationParameters(prompt="a"),

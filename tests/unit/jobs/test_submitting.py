@@ -35,7 +35,7 @@ async def test_a_random_seed_is_drawn_and_a_given_one_kept(queue: Queue) -> None
 
 
 async def test_pictures_are_stored_under_the_names_in_the_parameters(queue: Queue) -> None:
-    job = await queue.service.submit(img2img())
+    job = await queue.intake.submit(img2img())
     assert job.parameters["init_image"] == "init_image_0.png"
     assert queue.spool() == [f"{job.id}/input/init_image_0.png"]
 
@@ -44,31 +44,31 @@ async def test_who_may_not_gets_nothing_stored(queue: Queue) -> None:
     large = Submission(type=JobType.TXT2IMG, parameters=GenerationParameters(width=1024, height=1024), principal=ANN)
     for refused in (img2img(NOBODY), img2img(ANN, priority=1), large):
         with pytest.raises(Forbidden):
-            await queue.service.submit(refused)
+            await queue.intake.submit(refused)
     assert queue.spool() == []
     assert await queue.store.find(JobFilter()) == []
 
 
 async def test_a_full_queue_leaves_no_pictures(queue: Queue) -> None:
     for _ in range(2):
-        await queue.service.submit(img2img(ANN))
+        await queue.intake.submit(img2img(ANN))
     before = queue.spool()
     with pytest.raises(QueueFull):
-        await queue.service.submit(img2img(ANN))
+        await queue.intake.submit(img2img(ANN))
     await queue.submit()
     with pytest.raises(QueueFull):
-        await queue.service.submit(img2img())
+        await queue.intake.submit(img2img())
     assert queue.spool() == before
 
 
 async def test_a_repeated_request_stores_no_second_job_and_no_second_pictures(queue: Queue) -> None:
-    first = await queue.service.submit(img2img(idempotency_key="k"))
-    assert await queue.service.submit(img2img(idempotency_key="k")) == first
+    first = await queue.intake.submit(img2img(idempotency_key="k"))
+    assert await queue.intake.submit(img2img(idempotency_key="k")) == first
     assert queue.spool() == [f"{first.id}/input/init_image_0.png"]
 
 
 async def completed(queue: Queue, content: bytes = b"png", size: int = 3, warnings: tuple[str, ...] = ()) -> Job:
-    await queue.service.submit(img2img(warnings=warnings))
+    await queue.intake.submit(img2img(warnings=warnings))
     job = await queue.claimed()
     queue.files.output_folder(job.id).mkdir(parents=True)
     (queue.files.output_folder(job.id) / "image_0.png").write_bytes(content)
@@ -84,7 +84,7 @@ async def completed(queue: Queue, content: bytes = b"png", size: int = 3, warnin
 
 async def test_an_earlier_result_is_shared_and_each_job_has_its_own_file(queue: Queue) -> None:
     first = await completed(queue)
-    second = await queue.service.submit(img2img())
+    second = await queue.intake.submit(img2img())
     assert (second.state, second.reused_from, second.outputs) == (JobState.COMPLETED, first.id, first.outputs)
     assert queue.spool() == sorted(f"{job.id}/input/init_image_0.png" for job in (first, second))
     await queue.service.remove(first.id, ANYONE)
@@ -93,14 +93,14 @@ async def test_an_earlier_result_is_shared_and_each_job_has_its_own_file(queue: 
 
 async def test_what_was_told_of_an_earlier_request_is_not_told_again(queue: Queue) -> None:
     await completed(queue, warnings=("the sampler 'FOO' is not known",))
-    second = await queue.service.submit(img2img(warnings=("the sampler 'BAR' is not known",)))
+    second = await queue.intake.submit(img2img(warnings=("the sampler 'BAR' is not known",)))
     assert second.reused_from
     assert second.warnings == ("the sampler 'BAR' is not known",)
 
 
 async def test_an_earlier_result_whose_file_is_not_whole_is_made_again(queue: Queue) -> None:
     first = await completed(queue, content=b"pn")
-    second = await queue.service.submit(img2img())
+    second = await queue.intake.submit(img2img())
     assert second.state is JobState.PENDING
     assert not queue.files.output_folder(second.id).exists()
     assert first.id != second.id
@@ -109,13 +109,13 @@ async def test_an_earlier_result_whose_file_is_not_whole_is_made_again(queue: Qu
 @pytest.mark.parametrize("job_type", [JobType.CONVERT, JobType.DOWNLOAD, JobType.LOAD, JobType.LOAD_TEST])
 async def test_work_on_models_needs_its_permission_the_second_time_too(queue: Queue, job_type: JobType) -> None:
     with pytest.raises(Forbidden, match="manage_models"):
-        await queue.service.submit_task(job_type, {}, ANN)
-    job = await queue.service.submit_task(job_type, {}, MANAGER)
+        await queue.intake.submit_task(job_type, {}, ANN)
+    job = await queue.intake.submit_task(job_type, {}, MANAGER)
     await queue.service.cancel(job.id, MANAGER)
     demoted = Principal("mia", Role.USER, frozenset({Permission.GENERATE}), "jwt")
     with pytest.raises(Forbidden, match="manage_models"):
-        await queue.service.retry(job.id, demoted)
-    assert (await queue.service.retry(job.id, MANAGER)).state is JobState.PENDING
+        await queue.intake.retry(job.id, demoted)
+    assert (await queue.intake.retry(job.id, MANAGER)).state is JobState.PENDING
 
 
 async def test_a_retry_is_bound_by_the_allowance_and_copies_nothing_when_refused(queue: Queue) -> None:
@@ -126,14 +126,14 @@ async def test_a_retry_is_bound_by_the_allowance_and_copies_nothing_when_refused
     )
     await queue.service.cancel(job.id, ANN)
     with pytest.raises(Forbidden):
-        await queue.service.retry(job.id, ANN)
-    small = await queue.service.submit(img2img(ANN))
+        await queue.intake.retry(job.id, ANN)
+    small = await queue.intake.submit(img2img(ANN))
     await queue.service.cancel(small.id, ANN)
     for _ in range(2):
         await queue.submit(principal=ANN)
     for _ in range(3):
         with pytest.raises(QueueFull):
-            await queue.service.retry(small.id, ANN)
+            await queue.intake.retry(small.id, ANN)
     assert queue.spool() == [f"{small.id}/input/init_image_0.png"]
 
 
@@ -141,5 +141,5 @@ async def test_a_retry_keeps_no_priority_that_its_caller_could_not_give(queue: Q
     job = await queue.submit(principal=ANN)
     await queue.service.prioritise(job.id, 9, ANYONE)
     await queue.service.cancel(job.id, ANN)
-    assert (await queue.service.retry(job.id, ANN)).priority == 0
-    assert (await queue.service.retry(job.id, ANYONE)).priority == 9
+    assert (await queue.intake.retry(job.id, ANN)).priority == 0
+    assert (await queue.intake.retry(job.id, ANYONE)).priority == 9

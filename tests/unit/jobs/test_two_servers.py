@@ -100,7 +100,7 @@ class TwoServers(RuleBasedStateMachine):
         parameters = GenerationParameters(prompt=prompt, batch_count=batch)
         with contextlib.suppress(QueueFull):
             server.run(
-                lambda: server.service.submit(
+                lambda: server.intake.submit(
                     Submission(type=JobType.TXT2IMG, parameters=parameters, principal=ANYONE, reuse=False)
                 )
             )

@@ -25,7 +25,6 @@ from sdrest.jobs.files import JobFiles
 from sdrest.jobs.leases import Leases
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
-from sdrest.jobs.submission import Prepared, Submission
 from sdrest.jobs.worker import Result, Worker
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
@@ -112,17 +111,13 @@ class Queue:
             self.service.broadcast.unsubscribe(events)
 
 
-async def nothing_is_submitted(_submission: Submission) -> Prepared:
-    raise AssertionError
-
-
 @pytest.fixture
 async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
     database = Database(tmp_path / "queue.sqlite3")
     await database.open()
     store = Refusing(database)
     files = JobFiles(tmp_path / "output", tmp_path / "spool")
-    queue = Queue(store, JobService(store, Broadcast(), files, nothing_is_submitted, max_pending=100))
+    queue = Queue(store, JobService(store, Broadcast(), files))
     yield queue
     for worker in queue.workers:
         await worker.loop.stop()

@@ -31,7 +31,6 @@ from sdrest.storage.memory import MemoryJobStore
 from sdrest.work.loaded_models import Residency
 from tests.stub_child import Behaviour
 from tests.stub_engine import StubEngine
-from tests.unit.jobs.queue_server import unchecked
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ async def engines(tmp_path: Path) -> AsyncIterator[Engines]:
 @pytest.fixture
 def service(tmp_path: Path) -> JobService:
     files = JobFiles(tmp_path / "output", tmp_path / "spool")
-    return JobService(MemoryJobStore(), Broadcast(), files, unchecked, max_pending=100)
+    return JobService(MemoryJobStore(), Broadcast(), files)
 
 
 async def add(service: JobService, name: str, model_id: str = "") -> Job:

@@ -15,6 +15,7 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.core.principal import ANYONE
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.intake import Intake
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
 from sdrest.storage.memory import MemoryJobStore
@@ -45,7 +46,7 @@ class Room:
 
     async def job(self, **fields: str) -> Job:
         asked = Submission(type=JobType.TXT2IMG, parameters=GenerationParameters(prompt="a"), principal=ANYONE)
-        return await self.jobs.submit(dataclasses.replace(asked, **fields))  # type: ignore[arg-type]
+        return await Intake(self.jobs, unchecked, max_pending=9).submit(dataclasses.replace(asked, **fields))  # type: ignore[arg-type]
 
     async def comes(self, job: Job) -> Client:
         client = Client()
@@ -76,7 +77,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 @pytest.fixture
 def jobs(tmp_path: Path) -> JobService:
     files = JobFiles(tmp_path / "output", tmp_path / "spool")
-    return JobService(MemoryJobStore(), Broadcast(), files, unchecked, max_pending=9)
+    return JobService(MemoryJobStore(), Broadcast(), files)
 
 
 @pytest.fixture

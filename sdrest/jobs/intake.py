@@ -1,0 +1,204 @@
+"""The one way into the queue, for every dialect, the pages and the command line: submit jobs, and try ended ones again."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from sdrest.core.errors import Conflict, Forbidden
+from sdrest.core.job import Job, JobState, JobType
+from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
+from sdrest.core.principal import Permission, Principal
+from sdrest.jobs.allowance import Allowances
+from sdrest.jobs.service import JobService
+from sdrest.jobs.submission import TABLES, Prepare, Submission, with_files
+
+log = structlog.get_logger(__name__)
+
+#: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
+_SEED_BOUND: Final = 2**32
+#: Work on the models themselves: for who may manage them.
+_MANAGING: Final = frozenset({JobType.CONVERT, JobType.DOWNLOAD, JobType.LOAD, JobType.LOAD_TEST})
+
+
+class Intake:
+    """Checks what is asked for, completes it, and has it stored.
+
+    Args:
+        jobs: Where the jobs go.
+        prepare: Checks a submission and completes it.
+        max_pending: How many jobs may wait.
+        allowances: How much each principal may ask for.
+    """
+
+    def __init__(
+        self, jobs: JobService, prepare: Prepare, *, max_pending: int, allowances: Allowances | None = None
+    ) -> None:
+        self._jobs = jobs
+        #: What :meth:`submit` would store. Nothing is stored.
+        self.check = prepare
+        self._max_pending = max_pending
+        self._allowances = allowances or Allowances()
+
+    async def submit(self, submission: Submission) -> Job:
+        """Check, complete and store a job; it is on disk when this returns.
+
+        With an idempotency key that its principal has used before, the earlier job is returned.
+
+        Raises:
+            Forbidden: the principal may not generate, or not so much, or not with this priority.
+            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported, QueueFull.
+        """
+        principal = submission.principal
+        _demand_permission(principal, submission.type)
+        if submission.priority > 0 and not principal.may(Permission.MANAGE_QUEUE):
+            raise Forbidden("a priority above 0 needs the permission 'manage_queue'")
+        prepared = await self.check(submission)
+        parameters, model = prepared.parameters, prepared.model
+        enlarged = submission.pictures.get("image")
+        allowance = self._allowances.of(principal)
+        allowance.check(parameters, enlarged[0].size if enlarged else None)
+        if isinstance(parameters, GenerationParameters) and parameters.inpaint.only_masked:
+            allowance.check_size(*submission.pictures["init_image"][0].size, field="init_image")
+        if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
+            parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
+        job_id = str(uuid.uuid4())
+        if submission.pictures:
+            names = await asyncio.to_thread(self._jobs.files.store_inputs, job_id, submission.pictures)
+            parameters = with_files(parameters, names)
+        job = Job(
+            id=job_id,
+            type=submission.type,
+            principal=principal.name,
+            priority=submission.priority,
+            parameters=to_json(parameters),
+            model_id=model.id if model else "",
+            model_name=model.name if model else "",
+            created_at=self._jobs.clock(),
+            idempotency_key=submission.idempotency_key,
+            webhook_url=submission.webhook_url,
+            origin=dict(submission.origin),
+            warnings=(*submission.warnings, *prepared.warnings),
+            result_key=prepared.result_key,
+        )
+        async with self._files_until_stored(job_id):
+            stored = await self._add(await self._with_earlier_result(job), principal)
+        if stored.id != job_id:
+            await asyncio.to_thread(self._jobs.files.remove, job_id)
+        elif stored.reused_from:
+            await asyncio.to_thread(self._jobs.files.keep, job_id)
+        return stored
+
+    async def submit_task(
+        self, job_type: JobType, parameters: dict[str, Any], principal: Principal, **fields: Any
+    ) -> Job:
+        """Store a job that makes no pictures (hash, convert, download …); its parameters are checked already.
+
+        Raises:
+            Forbidden: the principal may not have such work done.
+            QueueFull: as the name says.
+        """
+        _demand_permission(principal, job_type)
+        job = Job(
+            id=str(uuid.uuid4()),
+            type=job_type,
+            principal=principal.name,
+            parameters=parameters,
+            created_at=self._jobs.clock(),
+            **fields,
+        )
+        return await self._add(job, principal)
+
+    async def retry(self, job_id: str, principal: Principal) -> Job:
+        """Queue an ended job again as a new job with the same parameters, seed and input pictures.
+
+        Raises:
+            NotFound: as :meth:`sdrest.jobs.service.JobService.get`.
+            Conflict: it has not ended.
+            Forbidden, QueueFull, InsufficientStorage: as :meth:`submit`.
+        """
+        old = await self._jobs.get(job_id, principal)
+        if not old.is_finished:
+            raise Conflict("only a job that has ended can be tried again", state=str(old.state))
+        _demand_permission(principal, old.type)
+        if (table := TABLES.get(old.type)) is not None:
+            self._allowances.of(principal).check(msgspec.convert(old.parameters, table))
+        new_id = str(uuid.uuid4())
+        await asyncio.to_thread(self._jobs.files.share_inputs, old.id, new_id)
+        job = dataclasses.replace(
+            old,
+            id=new_id,
+            state=JobState.PENDING,
+            # Somebody else may have raised it.
+            priority=old.priority if principal.may(Permission.MANAGE_QUEUE) else min(0, old.priority),
+            attempt=0,
+            lease_id="",
+            interruptions=0,
+            created_at=self._jobs.clock(),
+            started_at=None,
+            finished_at=None,
+            cancel_requested_at=None,
+            seconds=None,
+            outputs=(),
+            failure=None,
+            idempotency_key="",
+            reused_from="",
+        )
+        async with self._files_until_stored(new_id):
+            return await self._add(job, principal)
+
+    async def _with_earlier_result(self, job: Job) -> Job:
+        """``job``, complete, with the outputs of an earlier one of its principal; as it is when there is none, or no file of it.
+
+        :meth:`JobFiles.keep` must be called when it is stored.
+        """
+        old = await self._jobs.store.by_result(job.principal, job.result_key) if job.result_key else None
+        if old is None or not await asyncio.to_thread(self._jobs.files.share_outputs, old, job.id):
+            return job
+        now = self._jobs.clock()
+        return dataclasses.replace(
+            job,
+            state=JobState.COMPLETED,
+            started_at=now,
+            finished_at=now,
+            seconds=0.0,
+            outputs=old.outputs,
+            reused_from=old.reused_from or old.id,
+        )
+
+    @asynccontextmanager
+    async def _files_until_stored(self, job_id: str) -> AsyncIterator[None]:
+        """While a job is being stored whose files are there already: an error takes them away again.
+
+        Who is cancelled cannot tell whether the job was stored, so then the files are left to the sweep of the next start.
+        """
+        try:
+            yield
+        except Exception:
+            await asyncio.to_thread(self._jobs.files.remove, job_id)
+            raise
+
+    async def _add(self, job: Job, principal: Principal) -> Job:
+        """Store a job within the principal's allowance; the job that its idempotency key was used for before, where it was."""
+        allowance = self._allowances.of(principal)
+        stored = await self._jobs.store.add(
+            job, max_pending=self._max_pending, max_pending_of_principal=allowance.max_pending
+        )
+        if stored.id == job.id:
+            log.info("job accepted", job_id=job.id, type=job.type, model=job.model_name)
+            self._jobs.running.changed(stored, None)
+        return stored
+
+
+def _demand_permission(principal: Principal, job_type: JobType) -> None:
+    needed = Permission.MANAGE_MODELS if job_type in _MANAGING else Permission.GENERATE
+    if not principal.may(needed):
+        raise Forbidden(f"{job_type} jobs need the permission '{needed}'", permission=str(needed))
