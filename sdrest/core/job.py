@@ -83,6 +83,14 @@ class Output:
     infotext: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binned:
+    """A finished file that was thrown away: it can be put back until the bin is emptied."""
+
+    output: Output
+    at: datetime
+
+
 def with_output(outputs: Iterable[Output], output: Output) -> tuple[Output, ...]:
     """``outputs`` with one more, or with a newer one of its name; ``image_2.png`` comes before ``image_10.png``."""
     by_name = {item.file: item for item in (*outputs, output)}
@@ -128,6 +136,8 @@ class Job:
     seconds: float | None = None
     #: The finished files, whatever the state: of a job that is tried again also those of the attempt before.
     outputs: tuple[Output, ...] = ()
+    #: Finished files that were thrown away and are still there; none of ``outputs``.
+    bin: tuple[Binned, ...] = ()
     failure: Failure | None = None
     #: Things the client should know but that did not stop the job.
     warnings: tuple[str, ...] = ()
@@ -139,6 +149,8 @@ class Job:
     reused_from: str = ""
     #: Which dialect it came through and what that dialect needs to answer again (a stable id of its own, for example).
     origin: dict[str, Any] = field(default_factory=dict)
+    #: Its place in the order of arrival, which lists are in; the store gives it, and no two jobs ever have the same.
+    sequence: int = field(default=0, compare=False)
 
     @property
     def is_finished(self) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from sdrest.core.job import Failure, Job, JobState, JobType, Output
+from sdrest.jobs.marks import Mark
 
 #: How long a job is a worker's without a renewal.
 LEASE_SECONDS: Final = 30.0
@@ -29,7 +30,7 @@ class JobFilter:
     types: Collection[JobType] = ()
     #: Only this principal's jobs; None: everybody's.
     principal: str | None = None
-    #: Words that must all occur in the prompt or the model name.
+    #: What must hold, as people write it: see :func:`sdrest.jobs.search.terms_of`.
     search: str = ""
     model_id: str = ""
     created_after: datetime | None = None
@@ -38,6 +39,14 @@ class JobFilter:
     finished_before: datetime | None = None
     #: Only jobs with at least one output.
     with_outputs: bool = False
+    #: Only jobs with something in the bin; with a time, with something that lay there before it.
+    in_bin: bool = False
+    binned_before: datetime | None = None
+    #: Only jobs with a file that has each of these marks.
+    marks: Collection[Mark] = ()
+    #: Only jobs that arrived before, and after, the one of this number (:attr:`Job.sequence`): where a page begins.
+    older_than: int | None = None
+    newer_than: int | None = None
     newest_first: bool = True
     limit: int = 50
     offset: int = 0
@@ -212,6 +221,14 @@ class JobStore(Protocol):
 
     async def remove(self, job_id: str) -> bool:
         """Delete a finished job; False when there is no such finished job."""
+        ...
+
+    async def change_bin(self, job_id: str, change: Callable[[Job], Job]) -> Job | None:
+        """Change which files an ended job has and which lie in its bin; None when there is no such ended job.
+
+        ``change`` is called on any thread within the transaction, with the job as it is, and answers with the job as it is to be;
+        only ``outputs`` and ``bin`` count. The job is not used again as an earlier result: it may lack something.
+        """
         ...
 
     async def get_value(self, key: str) -> Any:

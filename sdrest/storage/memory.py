@@ -5,27 +5,31 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
+from sdrest.jobs.marks import Mark
+from sdrest.jobs.search import Term, terms_of
 from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, new_lease_id, server_died
 from sdrest.storage.sql.turns import MAX_PASSED_OVER
 
 
 @dataclass(slots=True)
-class _Entry:
-    """A job and what the store keeps beside it."""
+class Entry:
+    """A job and what the store keeps beside it; marks with the file that they are on."""
 
     job: Job
     sequence: int
     passed_over: int = 0
     lease_server: str = ""
     lease_until: datetime | None = None
+    marks: set[tuple[str, Mark]] = field(default_factory=set)
 
     def change(self, **fields: Any) -> Job:
+        """The job with other values, from now on."""
         self.job = dataclasses.replace(self.job, **fields)
         return self.job
 
@@ -34,7 +38,7 @@ class MemoryJobStore:
     """The :class:`sdrest.jobs.store.JobStore` of tests and of servers that keep nothing."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, _Entry] = {}
+        self.entries: dict[str, Entry] = {}
         self._sequence = 0
         self._served: dict[str, int] = {}
         self._values: dict[str, str] = {}
@@ -51,19 +55,19 @@ class MemoryJobStore:
             if max_pending_of_principal is not None and own >= max_pending_of_principal:
                 raise QueueFull(f"you have {own} jobs pending, as many as one user may have")
         self._sequence += 1
-        self._entries[job.id] = _Entry(job, self._sequence)
+        self.entries[job.id] = Entry(dataclasses.replace(job, sequence=self._sequence), self._sequence)
         return job
 
     # ------------------------------------------------------------------ look
 
     async def get(self, job_id: str) -> Job | None:
         """See :meth:`JobStore.get`."""
-        entry = self._entries.get(job_id)
+        entry = self.entries.get(job_id)
         return entry.job if entry else None
 
     async def known(self, job_ids: Collection[str]) -> set[str]:
         """See :meth:`JobStore.known`."""
-        return {*job_ids} & self._entries.keys()
+        return {*job_ids} & self.entries.keys()
 
     async def by_key(self, principal: str, key: str) -> Job | None:
         """See :meth:`JobStore.by_key`."""
@@ -79,14 +83,14 @@ class MemoryJobStore:
 
     async def find(self, wanted: JobFilter) -> Sequence[Job]:
         """See :meth:`JobStore.find`."""
-        found = [*self._jobs(lambda job: _matches(job, wanted))]
+        found = self._matching(wanted)
         if wanted.newest_first:
             found.reverse()
         return found[wanted.offset : wanted.offset + wanted.limit]
 
     async def count(self, wanted: JobFilter) -> int:
         """See :meth:`JobStore.count`."""
-        return sum(1 for _ in self._jobs(lambda job: _matches(job, wanted)))
+        return len(self._matching(wanted))
 
     async def counts(self, principal: str | None = None) -> dict[JobState, int]:
         """See :meth:`JobStore.counts`."""
@@ -95,7 +99,9 @@ class MemoryJobStore:
 
     async def output_bytes(self) -> int:
         """See :meth:`JobStore.output_bytes`."""
-        return sum(output.size_bytes for job in self._jobs() for output in job.outputs)
+        return sum(
+            output.size_bytes for job in self._jobs() for output in (*job.outputs, *(item.output for item in job.bin))
+        )
 
     async def position(self, job_id: str) -> int | None:
         """See :meth:`JobStore.position`."""
@@ -129,7 +135,7 @@ class MemoryJobStore:
             state=JobState.RUNNING, attempt=entry.job.attempt + 1, started_at=now, lease_id=new_lease_id()
         )
 
-    def _take_turn(self, types: Collection[JobType], loaded: Collection[str]) -> _Entry | None:
+    def _take_turn(self, types: Collection[JobType], loaded: Collection[str]) -> Entry | None:
         waiting = self._pending(lambda job: job.type in types)
         highest = max((entry.job.priority for entry in waiting), default=0)
         in_turn = sorted(
@@ -208,7 +214,7 @@ class MemoryJobStore:
 
     async def request_cancel(self, job_id: str, now: datetime) -> Job | None:
         """See :meth:`JobStore.request_cancel`."""
-        entry = self._entries.get(job_id)
+        entry = self.entries.get(job_id)
         if entry is None or entry.job.is_finished:
             return entry.job if entry else None
         asked_at = entry.job.cancel_requested_at or now
@@ -250,24 +256,32 @@ class MemoryJobStore:
 
     async def prioritise(self, job_id: str, priority: int) -> Job | None:
         """See :meth:`JobStore.prioritise`."""
-        entry = self._entries.get(job_id)
+        entry = self.entries.get(job_id)
         if entry is None or entry.job.state is not JobState.PENDING:
             return None
         return entry.change(priority=priority)
 
     async def forget_key(self, job_id: str) -> None:
         """See :meth:`JobStore.forget_key`."""
-        entry = self._entries.get(job_id)
+        entry = self.entries.get(job_id)
         if entry is not None and entry.job.is_finished:
             entry.change(idempotency_key="")
 
     async def remove(self, job_id: str) -> bool:
         """See :meth:`JobStore.remove`."""
-        entry = self._entries.get(job_id)
+        entry = self.entries.get(job_id)
         if entry is None or not entry.job.is_finished:
             return False
-        del self._entries[job_id]
+        del self.entries[job_id]
         return True
+
+    async def change_bin(self, job_id: str, change: Callable[[Job], Job]) -> Job | None:
+        """See :meth:`JobStore.change_bin`."""
+        entry = self.entries.get(job_id)
+        if entry is None or not entry.job.is_finished:
+            return None
+        after = change(entry.job)
+        return entry.change(outputs=after.outputs, bin=after.bin, result_key="")
 
     async def get_value(self, key: str) -> Any:
         """See :meth:`JobStore.get_value`."""
@@ -280,22 +294,25 @@ class MemoryJobStore:
     # ------------------------------------------------------------------
 
     def _jobs(self, wanted: Callable[[Job], bool] = lambda _job: True) -> Iterator[Job]:
-        return (entry.job for entry in self._entries.values() if wanted(entry.job))
+        return (entry.job for entry in self.entries.values() if wanted(entry.job))
 
-    def _pending(self, wanted: Callable[[Job], bool] = lambda _job: True) -> list[_Entry]:
-        return [entry for entry in self._entries.values() if entry.job.state is JobState.PENDING and wanted(entry.job)]
+    def _matching(self, wanted: JobFilter) -> list[Job]:
+        marked = [entry for entry in self.entries.values() if {*wanted.marks} <= {mark for _, mark in entry.marks}]
+        return [entry.job for entry in marked if _matches(entry.job, wanted)]
 
-    def _running(self) -> list[_Entry]:
-        return [entry for entry in self._entries.values() if entry.job.state is JobState.RUNNING]
+    def _pending(self, wanted: Callable[[Job], bool] = lambda _job: True) -> list[Entry]:
+        return [entry for entry in self.entries.values() if entry.job.state is JobState.PENDING and wanted(entry.job)]
 
-    def _held(self, job_id: str, lease_id: str) -> _Entry | None:
-        entry = self._entries.get(job_id)
+    def _running(self) -> list[Entry]:
+        return [entry for entry in self.entries.values() if entry.job.state is JobState.RUNNING]
+
+    def _held(self, job_id: str, lease_id: str) -> Entry | None:
+        entry = self.entries.get(job_id)
         return entry if entry and (entry.job.state, entry.job.lease_id) == (JobState.RUNNING, lease_id) else None
 
 
 def _matches(job: Job, wanted: JobFilter) -> bool:
     ended_before = wanted.finished_before is None or (job.finished_at and job.finished_at < wanted.finished_before)
-    text = f"{job.parameters.get('prompt', '')}\n{job.model_name}".lower()
     return bool(
         (not wanted.states or job.state in wanted.states)
         and (not wanted.types or job.type in wanted.types)
@@ -305,5 +322,22 @@ def _matches(job: Job, wanted: JobFilter) -> bool:
         and (wanted.created_before is None or job.created_at < wanted.created_before)
         and ended_before
         and (job.outputs or not wanted.with_outputs)
-        and all(word.lower() in text for word in wanted.search.split())
+        and (job.bin or not wanted.in_bin)
+        and (wanted.binned_before is None or any(item.at < wanted.binned_before for item in job.bin))
+        and (wanted.older_than is None or job.sequence < wanted.older_than)
+        and (wanted.newer_than is None or job.sequence > wanted.newer_than)
+        and all(_holds(job, term) != term.is_excluded for term in terms_of(wanted.search))
     )
+
+
+def _holds(job: Job, term: Term) -> bool:
+    """Whether the text of a term, be it excluded or not, is where it is looked for."""
+    prompt, loras = str(job.parameters.get("prompt", "")), job.parameters.get("loras", ())
+    if term.field == "seed":
+        return int(term.text) in {job.parameters.get("seed"), *(output.seed for output in job.outputs)}
+    places = {
+        "text": [prompt, job.model_name],
+        "model": [job.model_name],
+        "lora": [str(item["name"]) for item in loras],
+    }
+    return any(term.text.lower() in place.lower() for place in places[term.field])

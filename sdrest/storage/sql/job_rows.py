@@ -1,4 +1,4 @@
-"""How a job is a row of the table ``jobs``, and a filter a condition on such rows."""
+"""How a job is a row of the table ``jobs``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
-from sdrest.jobs.store import JobFilter
+from sdrest.core.job import Binned, Failure, Job, JobState, JobType, Output
 from sdrest.storage.sql.times import as_text, as_time
 
 
@@ -36,6 +35,8 @@ def row_of(job: Job) -> dict[str, Any]:
         "cancel_requested_at": as_text(job.cancel_requested_at),
         "seconds": job.seconds,
         "outputs": as_json(job.outputs),
+        "bin": as_json(job.bin),
+        "binned_at": binned_at(job),
         "failure": as_json(job.failure) if job.failure else None,
         "warnings": as_json(job.warnings),
         "idempotency_key": job.idempotency_key,
@@ -49,6 +50,7 @@ def row_of(job: Job) -> dict[str, Any]:
 
 
 _OUTPUTS: Final = msgspec.json.Decoder(tuple[Output, ...])
+_BIN: Final = msgspec.json.Decoder(tuple[Binned, ...])
 _FAILURE: Final = msgspec.json.Decoder(Failure)
 _WARNINGS: Final = msgspec.json.Decoder(tuple[str, ...])
 
@@ -71,6 +73,7 @@ def job_of(row: Any) -> Job:
         cancel_requested_at=as_time(row["cancel_requested_at"]),
         seconds=row["seconds"],
         outputs=outputs_of(row),
+        bin=_BIN.decode(row["bin"]),
         failure=_FAILURE.decode(row["failure"]) if row["failure"] else None,
         warnings=_WARNINGS.decode(row["warnings"]),
         idempotency_key=row["idempotency_key"],
@@ -80,6 +83,7 @@ def job_of(row: Any) -> Job:
         result_key=row["result_key"],
         reused_from=row["reused_from"],
         lease_id=row["lease_id"],
+        sequence=row["sequence"],
     )
 
 
@@ -88,34 +92,6 @@ def outputs_of(row: Any) -> tuple[Output, ...]:
     return _OUTPUTS.decode(row["outputs"])
 
 
-def where_of(wanted: JobFilter, search: str) -> tuple[str, list[Any]]:
-    """The condition (``WHERE`` and all, empty for all jobs) and its values; the filter's order and limit are not in it."""
-    terms: list[str] = []
-    values: list[Any] = []
-
-    def term(sql: str, *items: Any) -> None:
-        terms.append(sql)
-        values.extend(items)
-
-    if {*wanted.states} == TERMINAL_STATES:
-        term("finished_at IS NOT NULL")  # the same, but in one piece: so an index can give them in order
-    elif wanted.states:
-        term(f"state IN ({', '.join('?' * len(wanted.states))})", *wanted.states)
-    if wanted.types:
-        term(f"type IN ({', '.join('?' * len(wanted.types))})", *wanted.types)
-    if wanted.principal is not None:
-        term("principal = ?", wanted.principal)
-    if wanted.model_id:
-        term("model_id = ?", wanted.model_id)
-    if wanted.created_after:
-        term("created_at >= ?", as_text(wanted.created_after))
-    if wanted.created_before:
-        term("created_at < ?", as_text(wanted.created_before))
-    if wanted.finished_before:
-        term("finished_at < ?", as_text(wanted.finished_before))
-    if wanted.with_outputs:
-        term("outputs <> '[]'")
-    for word in wanted.search.split():
-        like = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        term(search, like, like)
-    return (f"WHERE {' AND '.join(terms)}" if terms else "", values)
+def binned_at(job: Job) -> str | None:
+    """The column ``binned_at``: since when something is in the bin."""
+    return as_text(min((item.at for item in job.bin), default=None))

@@ -11,9 +11,11 @@ from typing import Any
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
+from sdrest.jobs.search import SearchField
 from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, new_lease_id, server_died
 from sdrest.storage.sql.database import ADDING, CLAIMING, ONE_ROW, Connection, Database
-from sdrest.storage.sql.job_rows import as_json, job_of, outputs_of, row_of, where_of
+from sdrest.storage.sql.job_filters import where_of
+from sdrest.storage.sql.job_rows import as_json, binned_at, job_of, outputs_of, row_of
 from sdrest.storage.sql.times import as_text
 from sdrest.storage.sql.turns import Turns
 
@@ -29,7 +31,10 @@ class _Statements:
     by_result: str
     forget_key: str
     find: str
-    search: str
+    search_text: str
+    search_model: str
+    search_seed: str
+    search_lora: str
     count: str
     counts: str
     output_bytes: str
@@ -48,6 +53,8 @@ class _Statements:
     sum_up: str
     prioritise: str
     remove: str
+    ended: str
+    set_bin: str
     get_value: str
     set_value: str
 
@@ -58,6 +65,12 @@ class SqlJobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = _Statements(**database.statements("jobs"))
+        self._search: Mapping[SearchField, str] = {
+            "text": self._sql.search_text,
+            "model": self._sql.search_model,
+            "seed": self._sql.search_seed,
+            "lora": self._sql.search_lora,
+        }
         self._turns = Turns(database.statements("turns"))
 
     async def add(self, job: Job, *, max_pending: int, max_pending_of_principal: int | None = None) -> Job:
@@ -107,13 +120,13 @@ class SqlJobStore:
 
     async def find(self, wanted: JobFilter) -> Sequence[Job]:
         """See :meth:`JobStore.find`."""
-        where, values = where_of(wanted, self._sql.search)
+        where, values = where_of(wanted, self._search)
         query = self._sql.find.format(where=where, direction="DESC" if wanted.newest_first else "ASC")
         return await self._database.read(lambda db: _jobs(db, query, (*values, wanted.limit, wanted.offset)))
 
     async def count(self, wanted: JobFilter) -> int:
         """See :meth:`JobStore.count`."""
-        where, values = where_of(wanted, self._sql.search)
+        where, values = where_of(wanted, self._search)
         query = self._sql.count.format(where=where)
         return await self._database.read(lambda db: int(db.execute(query, values).fetchone()[0]))
 
@@ -271,6 +284,19 @@ class SqlJobStore:
         return await self._database.write(
             lambda db: db.execute(self._sql.remove, {"id": job_id}).rowcount == 1, alone=ONE_ROW
         )
+
+    async def change_bin(self, job_id: str, change: Callable[[Job], Job]) -> Job | None:
+        """See :meth:`JobStore.change_bin`."""
+
+        def rewrite(db: Connection) -> Job | None:
+            before = _job(db, self._sql.ended, {"id": job_id})
+            if before is None:
+                return None
+            after = change(before)
+            columns = {"outputs": as_json(after.outputs), "bin": as_json(after.bin), "binned_at": binned_at(after)}
+            return _job(db, self._sql.set_bin, {"id": job_id, **columns})
+
+        return await self._database.write(rewrite, alone=ONE_ROW)
 
     async def get_value(self, key: str) -> Any:
         """See :meth:`JobStore.get_value`."""

@@ -53,7 +53,11 @@ class QueueQuery(Body):
 
     status: list[JobState] = Field(default_factory=list, description="Only jobs in these states.")
     type: list[JobType] = Field(default_factory=list, description="Only jobs of these types.")
-    search: str = Field("", max_length=500, description="Words that occur in the prompt or the model's name.")
+    search: str = Field(
+        "",
+        max_length=500,
+        description='Words and "phrases" of the prompt or the model\'s name; model:, seed: or lora: before one; - for not.',
+    )
     model_id: str = Field("", max_length=500, description="Only jobs of this model.")
     before: datetime | None = Field(None, description="Only jobs submitted before this time.")
     after: datetime | None = Field(None, description="Only jobs submitted at or after this time.")

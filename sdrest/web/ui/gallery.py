@@ -21,7 +21,7 @@ from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.job_cards import parameter_rows, picture_of, pictures_of
 from sdrest.web.ui.job_contexts import ComparePage, GalleryPage, PicturePage
-from sdrest.web.ui.rendering import is_htmx, page, part, see
+from sdrest.web.ui.rendering import is_htmx, page, part, query_number, see
 from sdrest.web.ui.tabs import TABS
 
 GALLERY: Final = "/ui/gallery"
@@ -119,18 +119,16 @@ class _Sought:
     before: str
     query: Mapping[str, str]
 
-    def filter(self, *, newer: datetime | None = None, older: datetime | None = None, **how: Any) -> JobFilter:
-        """The jobs sought, of these only the ones made after ``newer`` and before ``older``."""
-        first, last = _day(self.after), _day(self.before)
-        until = last + timedelta(days=1) if last else None
-        since = newer + timedelta(microseconds=1) if newer else None
+    def filter(self, **how: Any) -> JobFilter:
+        """The jobs sought."""
+        last = _day(self.before)
         return JobFilter(
             states=TERMINAL_STATES,
             with_outputs=True,
             search=self.search,
             model_id=self.model,
-            created_after=max(filter(None, (first, since)), default=None),
-            created_before=min(filter(None, (until, older)), default=None),
+            created_after=_day(self.after),
+            created_before=last + timedelta(days=1) if last else None,
             **how,
         )
 
@@ -146,8 +144,8 @@ async def _neighbours(request: web.Request, job: Job) -> tuple[str, str]:
     """Addresses of the next newer and the next older job's first file among those sought; empty at the ends."""
     jobs, principal, sought = request.app[JOBS], request[PRINCIPAL], _sought(request)
     found = await asyncio.gather(
-        jobs.find(sought.filter(newer=job.created_at, newest_first=False, limit=1), principal),
-        jobs.find(sought.filter(older=job.created_at, limit=1), principal),
+        jobs.find(sought.filter(newer_than=job.sequence, newest_first=False, limit=1), principal),
+        jobs.find(sought.filter(older_than=job.sequence, limit=1), principal),
     )
     newer, older = (address(pictures_of(near[0])[0].detail, sought.query) if near else "" for near in found)
     return newer, older
@@ -155,12 +153,12 @@ async def _neighbours(request: web.Request, job: Job) -> tuple[str, str]:
 
 async def _page(request: web.Request) -> GalleryPage:
     jobs, principal, sought = request.app[JOBS], request[PRINCIPAL], _sought(request)
-    newer, older = _moment(request.query.get("newer", "")), _moment(request.query.get("older", ""))
-    wanted = sought.filter(newer=newer, older=older, limit=_PAGE_LENGTH + 1)
+    newer, older = query_number(request, "newer"), query_number(request, "older")
+    wanted = sought.filter(newer_than=newer, older_than=older, limit=_PAGE_LENGTH + 1)
     found, total = await asyncio.gather(jobs.find(wanted, principal), jobs.count(sought.filter(), principal))
     shown = found[:_PAGE_LENGTH]
-    more = {**sought.query, "older": shown[-1].created_at.isoformat()} if len(found) > _PAGE_LENGTH else {}
-    latest = shown[0].created_at if shown else newer
+    more = {**sought.query, "older": str(shown[-1].sequence)} if len(found) > _PAGE_LENGTH else {}
+    latest = shown[0].sequence if shown else newer
     mains = request.app[MODELS].catalogue.of_type(MAIN_TYPES)[:_LISTED_MODELS]
     return GalleryPage(
         pictures=tuple(picture for job in shown for picture in pictures_of(job)),
@@ -171,7 +169,7 @@ async def _page(request: web.Request) -> GalleryPage:
         after=sought.after,
         before=sought.before,
         next_href=address(GALLERY, more) if more else "",
-        newer_href=address(GALLERY, {**sought.query, "newer": latest.isoformat()}) if latest and not older else "",
+        newer_href=address(GALLERY, {**sought.query, "newer": str(latest)}) if latest and not older else "",
         query=address("", sought.query),
         is_filtered=bool(sought.query),
     )
@@ -186,12 +184,4 @@ def _day(text: str) -> datetime | None:
     """Midnight of an ISO date in UTC; None when it is none."""
     with contextlib.suppress(ValueError):
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    return None
-
-
-def _moment(text: str) -> datetime | None:
-    """An ISO time as the pages write it; None when it is none."""
-    with contextlib.suppress(ValueError):
-        moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else None
     return None

@@ -8,17 +8,21 @@ from typing import Any
 
 import pytest
 
+from sdrest.jobs.marks import MarkStore
 from sdrest.jobs.store import JobStore
 from sdrest.storage.memory import MemoryJobStore
+from sdrest.storage.memory_marks import MemoryMarkStore
 from sdrest.storage.sql.jobs import SqlJobStore
+from sdrest.storage.sql.marks import SqlMarkStore
 from sdrest.storage.sqlite.database import Database
 from tests.postgres import open_database
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[JobStore, MarkStore]]:
     if request.param == "memory":
-        yield MemoryJobStore()
+        memory = MemoryJobStore()
+        yield memory, MemoryMarkStore(memory)
         return
     database: Any = (
         Database(tmp_path / "jobs.sqlite3")
@@ -26,5 +30,16 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         else open_database(request.getfixturevalue("postgres").new_database())
     )
     await database.open()
-    yield SqlJobStore(database)
+    yield SqlJobStore(database), SqlMarkStore(database)
     await database.close()
+
+
+@pytest.fixture
+def store(stores: tuple[JobStore, MarkStore]) -> JobStore:
+    return stores[0]
+
+
+@pytest.fixture
+def marks(stores: tuple[JobStore, MarkStore]) -> MarkStore:
+    """The marks beside the jobs of ``store``."""
+    return stores[1]

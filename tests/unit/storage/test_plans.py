@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from sdrest.core.job import TERMINAL_STATES, Job, JobState, JobType
+from sdrest.jobs.marks import FAVOURITE
 from sdrest.jobs.store import JobFilter
 from sdrest.storage.sql.database import EVERYTHING
 from sdrest.storage.sql.jobs import SqlJobStore
@@ -139,6 +140,11 @@ async def test_numbers_by_state_are_kept_beside_the_jobs(store: SqlJobStore, dat
         (JobFilter(states=(JobState.RUNNING,)), "jobs_state"),
         (JobFilter(principal="a"), "jobs_principal"),
         (JobFilter(states=TERMINAL_STATES, with_outputs=True), "jobs_with_outputs"),
+        (JobFilter(states=TERMINAL_STATES, with_outputs=True, older_than=9), "jobs_with_outputs"),
+        (JobFilter(states=TERMINAL_STATES, with_outputs=True, newer_than=9, newest_first=False), "jobs_with_outputs"),
+        (JobFilter(in_bin=True), "jobs_binned"),
+        (JobFilter(in_bin=True, binned_before=NOW, newest_first=False), "jobs_binned"),
+        (JobFilter(states=TERMINAL_STATES, with_outputs=True, marks=[FAVOURITE]), "row"),
     ],
 )
 async def test_a_page_comes_from_an_index_in_order(

@@ -210,7 +210,7 @@ async def compare_with_postgres(url: str, todo: list[Step]) -> None:
     database = open_database(url)
     await database.open()
     try:
-        await database.write(lambda db: db.execute("TRUNCATE jobs, turns, job_counts, key_values").rowcount)
+        await database.write(lambda db: db.execute("TRUNCATE jobs, marks, turns, job_counts, key_values").rowcount)
         await compare(SqlJobStore(database), todo)
     finally:
         await database.close()

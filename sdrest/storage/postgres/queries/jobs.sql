@@ -9,15 +9,28 @@ FROM job_counts WHERE state = 'pending';
 -- Those of the ids that are ids of jobs.
 SELECT id FROM jobs WHERE id IN (SELECT json_array_elements_text(:ids::json));
 
--- name: search
--- The condition that a word is in the prompt or the model's name.
-(sdrest_prompt(parameters) ILIKE ? ESCAPE '\' OR model_name ILIKE ? ESCAPE '\')
+-- name: search_text
+-- The condition that a text is in the prompt or the model's name.
+sdrest_prompt(parameters) ILIKE ? ESCAPE '\' OR model_name ILIKE ? ESCAPE '\'
+
+-- name: search_model
+-- The condition that a text is in the model's name.
+model_name ILIKE ? ESCAPE '\'
+
+-- name: search_lora
+-- The condition that a text is in a LoRA's name.
+sdrest_loras(parameters) ILIKE ? ESCAPE '\'
 
 -- name: output_bytes
--- Size of all outputs. Not read as JSON: PostgreSQL refuses an escaped NUL, which a text of an output may hold; quotes in texts are escaped,
+-- Size of all outputs, and of what lies in bins. Not read as JSON: PostgreSQL refuses an escaped NUL, which a text of an output may hold; quotes in texts are escaped,
 -- so they cannot look like the name.
 SELECT coalesce(sum(size[1]::bigint), 0)::bigint
-FROM jobs, regexp_matches(jobs.outputs, '"size_bytes":([0-9]+)', 'g') AS size WHERE outputs <> '[]';
+FROM jobs, regexp_matches(jobs.outputs || jobs.bin, '"size_bytes":([0-9]+)', 'g') AS size
+WHERE outputs <> '[]' OR binned_at IS NOT NULL;
+
+-- name: ended
+-- An ended job; nobody else may change it until that is written anew.
+SELECT * FROM jobs WHERE id = :id AND finished_at IS NOT NULL FOR UPDATE;
 
 -- name: position
 -- Place of a pending job in the queue, from 1.

@@ -7,12 +7,12 @@ FROM job_counts WHERE state = 'pending';
 -- A new job.
 INSERT INTO jobs (
     id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at,
-    cancel_requested_at, seconds, outputs, failure, warnings, idempotency_key, webhook_url, origin, interruptions, result_key,
-    reused_from, lease_id
+    cancel_requested_at, seconds, outputs, bin, binned_at, failure, warnings, idempotency_key, webhook_url, origin, interruptions,
+    result_key, reused_from, lease_id
 ) VALUES (
     :id, :type, :state, :principal, :priority, :parameters, :model_id, :model_name, :attempt, :created_at, :started_at, :finished_at,
-    :cancel_requested_at, :seconds, :outputs, :failure, :warnings, :idempotency_key, :webhook_url, :origin, :interruptions, :result_key,
-    :reused_from, :lease_id
+    :cancel_requested_at, :seconds, :outputs, :bin, :binned_at, :failure, :warnings, :idempotency_key, :webhook_url, :origin,
+    :interruptions, :result_key, :reused_from, :lease_id
 );
 
 -- name: end_new
@@ -45,9 +45,21 @@ UPDATE jobs SET idempotency_key = '' WHERE id = :id AND state IN ('completed', '
 -- A page of the jobs that match; the condition is built, so that each kind of filter gets the index that suits it.
 SELECT * FROM jobs {where} ORDER BY sequence {direction} LIMIT ? OFFSET ?;
 
--- name: search
--- The condition that a word is in the prompt or the model's name.
-(json_extract(parameters, '$.prompt') LIKE ? ESCAPE '\' OR model_name LIKE ? ESCAPE '\')
+-- name: search_text
+-- The condition that a text is in the prompt or the model's name.
+json_extract(parameters, '$.prompt') LIKE ? ESCAPE '\' OR model_name LIKE ? ESCAPE '\'
+
+-- name: search_model
+-- The condition that a text is in the model's name.
+model_name LIKE ? ESCAPE '\'
+
+-- name: search_seed
+-- The condition that a picture has a seed, or was asked for with it; quotes in texts are escaped, so they cannot look like the name.
+outputs LIKE ? ESCAPE '\' OR parameters LIKE ? ESCAPE '\'
+
+-- name: search_lora
+-- The condition that a text is in a LoRA's name.
+EXISTS (SELECT 1 FROM json_each(jobs.parameters, '$.loras') AS lora WHERE json_extract(lora.value, '$.name') LIKE ? ESCAPE '\')
 
 -- name: count
 -- How many jobs match.
@@ -58,8 +70,12 @@ SELECT count(*) FROM jobs {where};
 SELECT state, sum(number) FROM job_counts WHERE :principal IS NULL OR principal = :principal GROUP BY state;
 
 -- name: output_bytes
--- Size of all outputs.
-SELECT coalesce(sum(json_extract(item.value, '$.size_bytes')), 0) FROM jobs, json_each(jobs.outputs) AS item;
+-- Size of all outputs, and of what lies in bins.
+SELECT coalesce(sum(size), 0) FROM (
+    SELECT json_extract(item.value, '$.size_bytes') AS size FROM jobs, json_each(jobs.outputs) AS item
+    UNION ALL
+    SELECT json_extract(item.value, '$.output.size_bytes') FROM jobs, json_each(jobs.bin) AS item WHERE binned_at IS NOT NULL
+);
 
 -- name: position
 -- Place of a pending job in the queue, from 1.
@@ -154,6 +170,14 @@ UPDATE jobs SET priority = :priority WHERE id = :id AND state = 'pending' RETURN
 -- name: remove
 -- Forget an ended job.
 DELETE FROM jobs WHERE id = :id AND state IN ('completed', 'failed', 'cancelled');
+
+-- name: ended
+-- An ended job; nobody else may change it until that is written anew.
+SELECT * FROM jobs WHERE id = :id AND finished_at IS NOT NULL;
+
+-- name: set_bin
+-- Which files an ended job has, and which lie in its bin. It may lack something, so it answers no later request.
+UPDATE jobs SET outputs = :outputs, bin = :bin, binned_at = :binned_at, result_key = '' WHERE id = :id RETURNING *;
 
 -- name: get_value
 -- A small value beside the jobs.

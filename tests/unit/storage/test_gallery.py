@@ -1,0 +1,160 @@
+"""What every store keeps for the gallery: pages, searches, bins and marks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from sdrest.core.job import Binned, Job, JobState
+from sdrest.jobs.marks import FAVOURITE, FileId, Mark, MarkStore
+from sdrest.jobs.store import Ending, JobFilter, JobStore
+from tests.unit.storage.test_job_store import COMPLETED, LATER, NOW, PICTURE, added, ended
+
+SECOND = replace(PICTURE, file="image_1.png", seed=8)
+TWO = replace(COMPLETED, outputs=(PICTURE, SECOND))
+
+
+async def ids(store: JobStore, **wanted: object) -> list[str]:
+    return [job.id for job in await store.find(JobFilter(**wanted))]  # type: ignore[arg-type]
+
+
+async def test_pages_of_jobs_of_the_same_moment_skip_none_and_repeat_none(store: JobStore) -> None:
+    for name in "abcde":
+        await added(store, name, created_at=NOW)
+    first = await store.find(JobFilter(limit=2))
+    await added(store, "f", created_at=NOW)
+    second = await store.find(JobFilter(limit=2, older_than=first[-1].sequence))
+    third = await store.find(JobFilter(limit=9, older_than=second[-1].sequence))
+    assert "".join(job.id for job in (*first, *second, *third)) == "edcba"
+    assert await ids(store, newer_than=first[0].sequence) == ["f"]
+    assert await ids(store, newer_than=third[-1].sequence, newest_first=False, limit=2) == ["b", "c"]
+    assert await store.count(JobFilter(older_than=second[-1].sequence)) == 1
+
+
+async def test_a_page_goes_on_where_a_removed_job_was(store: JobStore) -> None:
+    for name in "abc":
+        await ended(store, name)
+    last = (await store.find(JobFilter(limit=2)))[-1]
+    await store.remove(last.id)
+    assert await ids(store, older_than=last.sequence) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("fox", "cba"),
+        ("red fox", "ba"),
+        ('"red fox"', "a"),
+        ('fox -"red fox"', "cb"),
+        ("-fox", "d"),
+        ("model:flux", "b"),
+        ("-model:flux", "dca"),
+        ('MODEL:"flux one"', "b"),
+        ("lora:ink", "c"),
+        ("-lora:ink fox", "ba"),
+        ("lora:%", ""),
+        ("seed:7", "a"),
+        ("seed:70", "d"),
+        ("seed:07", "a"),
+        ("-seed:7 fox", "cb"),
+        ("seed:seven", ""),
+        ("sky:blue", "d"),
+        ("-", ""),
+        ('""', "dcba"),
+        ("model:", ""),
+    ],
+)
+async def test_searching(store: JobStore, search: str, found: str) -> None:
+    await ended(store, "a", model_name="SD 1.5", parameters={"prompt": "a red fox", "seed": 7, "steps": 7})
+    plain = Ending(state=JobState.COMPLETED, finished_at=LATER)
+    await ended(store, "b", plain, model_name="Flux one", parameters={"prompt": "a fox, red", "seed": 9, "steps": 7})
+    loras = [{"name": "wet", "multiplier": 7}, {"name": "Ink wash"}]
+    await ended(store, "c", plain, parameters={"prompt": "fox", "loras": loras, "seed": 71, "steps": 1})
+    await ended(store, "d", plain, parameters={"prompt": "sky:blue", "seed": 70, "steps": 1})
+    assert "".join(await ids(store, search=search)) == found
+    assert await store.count(JobFilter(search=search)) == len(found)
+
+
+def moved(*names: str) -> Callable[[Job], Job]:
+    """Throws outputs away."""
+
+    def change(job: Job) -> Job:
+        gone = [Binned(output=output, at=LATER) for output in job.outputs if output.file in names]
+        kept = tuple(output for output in job.outputs if output.file not in names)
+        return replace(job, outputs=kept, bin=(*job.bin, *gone))
+
+    return change
+
+
+async def test_what_was_thrown_away_lies_in_the_bin_and_counts_as_space(store: JobStore) -> None:
+    await ended(store, "a", TWO, result_key="r")
+    job = await store.change_bin("a", moved("image_0.png"))
+    assert job is not None
+    assert job == await store.get("a")
+    assert (job.outputs, job.bin) == ((SECOND,), (Binned(output=PICTURE, at=LATER),))
+    assert await store.output_bytes() == 200
+    assert await store.by_result("", "r") is None
+    assert await ids(store, in_bin=True) == await ids(store, with_outputs=True) == ["a"]
+    await store.change_bin("a", moved("image_1.png"))
+    assert await ids(store, with_outputs=True) == []
+    assert await ids(store, in_bin=True, binned_before=LATER) == []
+    assert await ids(store, in_bin=True, binned_before=LATER + timedelta(seconds=1)) == ["a"]
+    await store.change_bin("a", lambda job: replace(job, bin=()))
+    assert await ids(store, in_bin=True) == []
+    assert await store.output_bytes() == 0
+
+
+async def test_only_ended_jobs_have_bins(store: JobStore) -> None:
+    await added(store, "a")
+    assert await store.change_bin("a", moved()) is None
+    assert await store.change_bin("b", moved()) is None
+
+
+async def test_a_change_of_a_bin_that_fails_changes_nothing(store: JobStore) -> None:
+    before = await ended(store, "a")
+
+    def fail(_job: Job) -> Job:
+        raise OSError("no such file")
+
+    with pytest.raises(OSError, match="no such file"):
+        await store.change_bin("a", fail)
+    assert await store.get("a") == before
+
+
+async def test_marks_come_and_go_with_their_files(store: JobStore, marks: MarkStore) -> None:
+    await ended(store, "a", TWO)
+    await ended(store, "b")
+    first, second, other = FileId("a", "image_0.png"), FileId("a", "image_1.png"), FileId("b", "image_0.png")
+    sky, sea = Mark("tag", "sky"), Mark("tag", "sea")
+    await marks.change([first, other, FileId("nowhere", "x")], add=[FAVOURITE, sky], take=[])
+    await marks.change([first], add=[sky, sea], take=[])
+    await marks.change([other], add=[], take=[FAVOURITE, sea])
+    assert await marks.of(["a", "b", "c"]) == {first: [FAVOURITE, sea, sky], other: [sky]}
+    assert await marks.of([]) == {}
+    assert await ids(store, marks=[FAVOURITE]) == ["a"]
+    assert await ids(store, marks=[sky]) == ["b", "a"]
+    assert await ids(store, marks=[sky, sea]) == ["a"]
+    assert await store.count(JobFilter(marks=[Mark("album", "sky")])) == 0
+    await marks.change([second], add=[Mark("album", "best")], take=[])
+    await store.remove("a")
+    assert await marks.of(["a"]) == {}
+    assert await marks.names("tag", None) == ["sky"]
+    assert await marks.names("album", None) == []
+
+
+async def test_names_are_renamed_joined_and_removed_within_what_is_ones_own(store: JobStore, marks: MarkStore) -> None:
+    await ended(store, "a", principal="ann")
+    await ended(store, "b", principal="bob")
+    hers, his = FileId("a", "image_0.png"), FileId("b", "image_0.png")
+    old, new = Mark("tag", "old"), Mark("tag", "new")
+    await marks.change([hers, his], add=[old], take=[])
+    await marks.change([hers], add=[new], take=[])
+    assert await marks.names("tag", "bob") == ["old"]
+    assert await marks.rename("tag", "old", "new", "ann") == 1
+    assert await marks.of(["a", "b"]) == {hers: [new], his: [old]}
+    assert await marks.rename("tag", "new", "new", None) == 0
+    assert await marks.rename("tag", "old", "", None) == 1
+    assert await marks.names("tag", None) == ["new"]
