@@ -43,11 +43,11 @@ from sdrest.planning.loras_and_embeddings import AdapterFinder
 from sdrest.planning.memory import ComputeSizes, MemoryPlanner
 from sdrest.planning.preparation import ModelPreparer
 from sdrest.planning.result_keys import ResultKeys
-from sdrest.registry.builtin import EMBEDDED_NAME, builtin_models
-from sdrest.registry.folders import Folders
+from sdrest.registry.builtin import EMBEDDED_NAME
 from sdrest.registry.incoming import IncomingFiles
+from sdrest.registry.opening import registry_of
 from sdrest.registry.refreshing import Refresher
-from sdrest.registry.registry import Registry, Watcher
+from sdrest.registry.registry import Watcher
 from sdrest.settings import AuthMode, Settings
 from sdrest.storage.opening import database_of
 from sdrest.storage.sql.accounts import SqlAccountStore
@@ -77,7 +77,7 @@ from sdrest.web.ui.docs_page import add_documentation
 from sdrest.web.ui.offers import ADAPTERS
 from sdrest.web.ui.setup import add_ui
 from sdrest.work.downloads.executor import DownloadExecutor
-from sdrest.work.downloads.first_seen import FirstSeen
+from sdrest.work.downloads.first_seen import first_seen_in
 from sdrest.work.downloads.hubs import Hubs
 from sdrest.work.downloads.model_sets import ModelSets, catalogue_hosts
 from sdrest.work.downloads.parts import Parts
@@ -124,13 +124,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     backgrounds = app[keys.BACKGROUNDS] = Backgrounds()
     database = database_of(settings)
     access = app[keys.ACCESS] = build_access(settings, SqlAccountStore(database))
-    registry = app[keys.MODELS] = Registry(
-        Folders(settings.models_dir, settings.model_folders),
-        settings.data_dir,
-        follow_links=settings.follows_links,
-        aliases=settings.model_aliases,
-        builtin=builtin_models(),
-    )
+    registry = app[keys.MODELS] = registry_of(settings, settings.data_dir)
     engines = app[keys.ENGINES] = engines or engines_from(settings)
     files = JobFiles(settings.output_dir, settings.spool_dir)
     store = SqlJobStore(database)
@@ -278,7 +272,7 @@ def _transfers(
         settings.data_dir / "incoming", max_bytes=settings.max_model_bytes, min_free_bytes=settings.min_free_bytes
     )
     downloads = app[keys.DOWNLOADS] = Downloads(app[keys.INTAKE], jobs.store, registry.folders, hubs, streams)
-    seen = FirstSeen(settings.models_dir / ".first-seen-hashes.json")
+    seen = first_seen_in(settings.models_dir)
     app[keys.MODEL_SETS] = ModelSets(
         downloads, registry, seen, streams.open, catalogues=settings.model_sets, memory_bytes=memory_bytes
     )

@@ -17,7 +17,7 @@ from sdrest.core.errors import SdrestError
 from sdrest.engine.engines import Engines, engines_from
 from sdrest.engine.messages import Ready
 from sdrest.registry.builtin import builtin_models
-from sdrest.registry.folders import Folders
+from sdrest.registry.opening import folders_of
 from sdrest.registry.scan import skipped
 from sdrest.settings import MODEL_FOLDERS, LogLevel, Settings
 
@@ -79,7 +79,7 @@ async def _ask(engines: Engines) -> Ready:
 
 def _folder_problems(settings: Settings) -> list[str]:
     click.echo(f"embedded model        {builtin_models()[0].path}")
-    folders = Folders(settings.models_dir, settings.model_folders)
+    folders = folders_of(settings)
     for folder in folders.all():
         state = "" if folder.path.is_dir() else "  (not there)"
         click.echo(f"{folder.kind.key:<21} {folder.path}{state}")

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sdrest.cli.logging import configure_logging
+from sdrest.cli.local_models import console, faults_told, local_options, opened
 from sdrest.cli.model_reports import inspection_json, print_json, print_problems, print_tensors
-from sdrest.cli.options import settings_from, settings_options
 from sdrest.core.errors import ModelNotFound, SdrestError
 from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Component, Loading, Model, ModelType
-from sdrest.registry.builtin import builtin_models
-from sdrest.registry.folders import Folders
 from sdrest.registry.loading import resolve_loading
 from sdrest.registry.readers.header import Header
 from sdrest.registry.readers.reading import is_diffusers_folder, read_header
 from sdrest.registry.recognition.identify import Identity, identify
 from sdrest.registry.recognition.inspect import header_problems, inspect_model
 from sdrest.registry.registry import ComponentState, Registry
-from sdrest.settings import MODEL_FOLDERS, LogLevel
-
-_PIPE_WIDTH: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,34 +49,21 @@ class _Inspection:
 
 @click.command("inspect")
 @click.argument("what", metavar="FILE|NAME")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, every tensor included.")
 @click.option("--tensors", "with_tensors", is_flag=True, help="List every tensor.")
-@settings_options("models_dir", *MODEL_FOLDERS, "follow_links", "model_aliases")
+@local_options()
 def inspect(what: str, config: Path | None, *, as_json: bool, with_tensors: bool, **flags: Any) -> None:
     """Show what a model is: a FILE anywhere, or a registered model by any of its names. Needs no server.
 
     Format, type, architecture, tensors and their sizes by element type, problems; and for a model that makes pictures the
     parts that it needs, which of the registered files can be them, and which would be taken.
     """
-    # Whoever types this made the links, whatever the server that the configuration is for asks of its callers.
-    settings = settings_from(config, {**flags, "auth": "none"})
-    configure_logging(LogLevel.ERROR, as_json=False)
-    registry = Registry(
-        Folders(settings.models_dir, settings.model_folders),
-        follow_links=settings.follows_links,
-        aliases=settings.model_aliases,
-        builtin=builtin_models(),
-    )
-    try:
-        registry.refresh()
+    with faults_told():
+        _, registry = opened(config, flags)
         found = _inspected(registry, what)
-    except SdrestError as error:
-        raise click.ClickException(error.message) from None
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     if as_json:
-        print_json(console, _json(registry, found))
+        print_json(console(), _json(registry, found))
     else:
-        _print(console, registry, found, with_tensors=with_tensors)
+        _print(console(), registry, found, with_tensors=with_tensors)
 
 
 def _inspected(registry: Registry, what: str) -> _Inspection:

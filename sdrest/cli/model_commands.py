@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
 from sdrest.cli.connecting import connected, problems_told, server_options
+from sdrest.cli.local_models import console
 from sdrest.cli.logging import configure_logging
+from sdrest.cli.model_reports import print_json
 from sdrest.cli.options import settings_options
 from sdrest.client import AsyncClient, JobFailed, ModelSummary
 from sdrest.client import Progress as JobProgress
@@ -23,16 +25,16 @@ from sdrest.client.exchange import OnProgress
 from sdrest.settings import MODEL_FOLDERS, LogLevel
 
 _PAGE: Final = 1000
-_PIPE_WIDTH: Final = 2000
 
 
 @click.command("list")
 @click.option("--type", "kind", default="", help="Only these types: lora, vae, 'checkpoint|diffusion_model' …")
 @click.option("--search", default="", help="Only those whose name or description holds these words.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @server_options
 @settings_options("models_dir", *MODEL_FOLDERS)
 def list_models(
-    kind: str, search: str, url: str | None, api_key: str | None, config: Path | None, **flags: Any
+    kind: str, search: str, url: str | None, api_key: str | None, config: Path | None, *, as_json: bool, **flags: Any
 ) -> None:
     """List the models."""
     configure_logging(LogLevel.ERROR, as_json=False)
@@ -43,13 +45,15 @@ def list_models(
 
     with problems_told(url):
         found = asyncio.run(ask())
+    if as_json:
+        print_json(console(), {"models": msgspec.to_builtins(found)})
+        return
     table = Table("name", "type", "architecture", "quantization", "size", box=None, pad_edge=False)
     table.add_column("file", overflow="fold")
     for model in found:
         size = f"{model.size / 1e6:.1f} MB"
         table.add_row(model.name, model.type, model.architecture or "", model.quantization or "", size, model.path)
-    # Into a pipe: one line for each model, however long it is.
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+    console().print(table)
 
 
 async def _all(client: AsyncClient, kind: str, search: str) -> list[ModelSummary]:
@@ -126,7 +130,8 @@ def byte_bar() -> Iterator[OnProgress]:
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    terminal = Console(stderr=True)
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         shown = bar.add_task("", total=None)
 
         def show(progress: JobProgress) -> None:

@@ -6,7 +6,10 @@ import click
 
 from sdrest.cli.inspection import inspect
 from sdrest.cli.model_commands import download, list_models
+from sdrest.cli.pull import pull
+from sdrest.cli.removal import remove_models
 from sdrest.cli.upscalers import add_upscaler
+from sdrest.cli.verification import verify_models
 
 
 @click.group()
@@ -16,5 +19,8 @@ def models() -> None:
 
 models.add_command(list_models)
 models.add_command(inspect)
+models.add_command(pull)
 models.add_command(download)
+models.add_command(verify_models)
+models.add_command(remove_models)
 models.add_command(add_upscaler)

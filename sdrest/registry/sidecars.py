@@ -62,6 +62,12 @@ def read_notes(model: Path, stem: str, metadata: Mapping[str, object], beside: f
     )
 
 
+def sha256_beside(model: Path, stem: str) -> str | None:
+    """The hash that a download tool noted beside a model, if any did."""
+    noted = (_from_json(_load(model.with_name(stem + ending))).sha256 for ending in _JSON_ENDINGS)
+    return next(filter(None, noted), None)
+
+
 def _load(path: Path) -> dict[str, object]:
     try:
         if path.stat().st_size > _SIZE_LIMIT:

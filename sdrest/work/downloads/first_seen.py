@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from sdrest.core.files import atomic_file
+
+_FILE: Final = ".first-seen-hashes.json"
 
 
 class FirstSeen:
@@ -38,3 +41,8 @@ class FirstSeen:
             return msgspec.json.decode(self._file.read_bytes(), type=dict[str, str])
         except (OSError, msgspec.MsgspecError):
             return {}
+
+
+def first_seen_in(models_dir: Path) -> FirstSeen:
+    """The hashes noted among these models."""
+    return FirstSeen(models_dir / _FILE)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from sdrest.core.errors import Conflict, InvalidInput, NotFound, SdrestError
@@ -18,7 +17,9 @@ from sdrest.registry.model_sets import (
     Choice,
     ModelSet,
     SetFile,
+    is_address,
     read_catalogue,
+    read_catalogue_file,
     shipped_sets,
 )
 from sdrest.registry.registry import Registry
@@ -49,15 +50,7 @@ class Pulled:
 
 def catalogue_hosts(catalogues: Sequence[str]) -> tuple[str, ...]:
     """``host:port`` of the catalogues at addresses: whoever names one wants it reached."""
-    return tuple(urlsplit(item).netloc.rpartition("@")[2] for item in catalogues if _is_address(item))
-
-
-def _is_address(origin: str) -> bool:
-    return origin.startswith(("https://", "http://"))
-
-
-def _read(path: str) -> bytes:
-    return Path(path).expanduser().read_bytes()
+    return tuple(urlsplit(item).netloc.rpartition("@")[2] for item in catalogues if is_address(item))
 
 
 class ModelSets:
@@ -144,7 +137,7 @@ class ModelSets:
         return tuple(file for file in choice.files if not self._is_here(file))
 
     def _is_here(self, file: SetFile) -> bool:
-        path = self._registry.folders.primary(file.kind) / file.file_name
+        path = file.path_in(self._registry.folders)
         try:
             size = path.stat().st_size
         except OSError:
@@ -175,12 +168,8 @@ class ModelSets:
 
     async def _sets_at(self, origin: str, *, fetch: bool) -> tuple[ModelSet, ...]:
         """The sets of one catalogue: a file's as it is now, an address's as it was first read."""
-        if not _is_address(origin):
-            try:
-                data = await asyncio.to_thread(_read, origin)
-            except OSError as error:
-                raise InvalidInput(f"{origin} cannot be read: {error.strerror}", field="model_sets") from None
-            return await asyncio.to_thread(read_catalogue, data, origin)
+        if not is_address(origin):
+            return await asyncio.to_thread(read_catalogue_file, origin)
         if origin not in self._fetched and fetch:
             self._fetched[origin] = await asyncio.to_thread(read_catalogue, await self._body(origin), origin)
         return self._fetched.get(origin, ())
