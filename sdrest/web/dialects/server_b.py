@@ -10,14 +10,12 @@ import asyncio
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final, Literal, NotRequired
 
 import msgspec
 from aiohttp import web
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, NotFound
@@ -25,7 +23,8 @@ from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.parameters import GenerationParameters, to_json
-from sdrest.web.http.bodies import read_file, read_parts
+from sdrest.web.dialects.server_b_forms import KINDS, NAMES, Form, Kind, parameter_values
+from sdrest.web.http.bodies import read_file, read_parts, validate
 from sdrest.web.http.keys import DEFAULT_MODEL, INTAKE, JOBS, MODELS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
@@ -36,63 +35,10 @@ from sdrest.web.requests.submission import Mode, stored, submission
 from sdrest.work.progress import LOAD_SHARE
 
 _DIALECT: Final = "server_b"
-_SIZE_STEP_PX: Final = 32
-#: What the forms call parameters, where that is another name.
-_NAMES: Final = {"cfg_scale": "guidanceScale", "init_image": "image", "mask_image": "mask"}
-_BODY: Final = body_model("ServerB", GenerationParameters, rename=tuple(_NAMES.items()))
+_BODY: Final = body_model("ServerB", GenerationParameters, rename=tuple(NAMES.items()))
 _SUBMIT_ERRORS: Final = (404, 409, 422, 507)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One of the three endpoints; ``pictures`` are the parameters that its form brings."""
-
-    path: str
-    job_type: JobType
-    defaults: Mapping[str, str]
-    pictures: tuple[str, ...] = ()
-
-    @property
-    def mode(self) -> Mode:
-        """The way in."""
-        return Mode(dialect=_DIALECT, table=GenerationParameters, body=_BODY, names=_NAMES, job_type=self.job_type)
-
-
-#: More than any count of pictures has, fewer than Python refuses to read.
+#: More than any number of a picture has, fewer than Python refuses to read.
 _DIGITS: Final = 9
-_COMMON: Final = {"seed": "42", "iterations": "1", "batchSize": "1", "guidanceScale": "7.5"}
-KINDS: Final = (
-    Kind("/text-to-image", JobType.TXT2IMG, {**_COMMON, "steps": "8", "width": "512", "height": "512"}),
-    Kind(
-        "/image-to-image",
-        JobType.IMG2IMG,
-        {**_COMMON, "steps": "24", "strength": "0.75"},
-        ("init_image",),
-    ),
-    Kind(
-        "/inpaint-image",
-        JobType.INPAINT,
-        {"seed": "42", "steps": "32"},
-        ("init_image", "mask_image"),
-    ),
-)
-
-
-class Form(BaseModel):
-    """The fields that all three forms may have; others are ignored."""
-
-    model_config = ConfigDict(extra="allow")
-
-    prompt: str = Field("", description="What the picture should show; required but for /inpaint-image.")
-    steps: int = Field(0, description="Sampling steps; 8, 24 or 32 by endpoint.")
-    seed: int = Field(42, description="Seed of the first picture.")
-    iterations: int = Field(1, description="Times the batch is made.")
-    batchSize: int = Field(1, description="Pictures in a batch.")  # noqa: N815 - the form's name
-    guidanceScale: float = Field(7.5, description="Classifier-free guidance.")  # noqa: N815 - the form's name
-    eta: float = Field(0.0, description="Noise added by ancestral samplers.")
-    strength: float = Field(0.75, description="How much of the picture may change.")
-    width: int = Field(512, description="Width in pixels; that of the picture where there is one.")
-    height: int = Field(512, description="Height in pixels; that of the picture where there is one.")
 
 
 class ImageProgress(TypedDict):
@@ -118,33 +64,38 @@ class Endpoint:
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
+        self._mode = Mode(dialect=_DIALECT, table=GenerationParameters, body=_BODY, names=NAMES, job_type=kind.job_type)
 
     @property
     def routes(self) -> tuple[Route, ...]:
         """Its routes."""
         path = self._kind.path
+
+        @operation(
+            "server B",
+            body=self._kind.form,
+            body_type=FORM,
+            files=self._kind.files,
+            status=302,
+            reply=Reply(TaskStatus, description="Where the job is; with its status"),
+            errors=_SUBMIT_ERRORS,
+        )
+        async def submit(request: web.Request) -> web.Response:
+            """Queue the job of a form, or find the one that was posted before."""
+            return await self._submit(request)
+
         return (
-            ("POST", path, self.submit),
+            ("POST", path, submit),
             ("GET", path + "/{id}", self.status),
             ("GET", path + "/{id}/{file}", self.picture),
         )
 
-    @operation(
-        "server B",
-        body=Form,
-        body_type=FORM,
-        files=("image", "mask"),
-        status=302,
-        reply=Reply(TaskStatus, description="Where the job is; with its status"),
-        errors=_SUBMIT_ERRORS,
-    )
-    async def submit(self, request: web.Request) -> web.Response:
-        """Queue the job of a form, or find the one that was posted before."""
-        fields, pictures = await _read_form(request, self._kind)
-        settings, mode = request.app[SETTINGS], self._kind.mode
+    async def _submit(self, request: web.Request) -> web.Response:
+        form, pictures = await _read_form(request, self._kind)
+        settings, mode = request.app[SETTINGS], self._mode
         inpainting = self._kind.job_type is JobType.INPAINT
         model = _model(request, settings.inpaint_image_model if inpainting else settings.text_to_image_model)
-        values = {**parameter_values(self._kind, fields, pictures.get("init_image")), "model": model.id}
+        values = {**parameter_values(form, pictures.get("init_image")), "model": model.id}
         by_name = {name: [picture] for name, picture in pictures.items()}
         asked = await submission(request, mode, values, pictures=by_name)
         jobs = request.app[JOBS]
@@ -213,53 +164,38 @@ class Endpoint:
                 return {"status": "CANCELLED", "resultUrl": url}
 
 
-async def _read_form(request: web.Request, kind: Kind) -> tuple[dict[str, str], dict[str, Image.Image]]:
-    """The text fields of the form, and its pictures under the parameters' names."""
-    form = await read_parts(request)
-    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+async def _read_form(request: web.Request, kind: Kind) -> tuple[Form, dict[str, Image.Image]]:
+    """The form, and its pictures under the parameters' names.
+
+    Raises:
+        InvalidInput: with all that is wrong with the fields and the pictures.
+    """
+    parts = await read_parts(request)
+    form = kind.form()
     sent: dict[str, list[Sent]] = {}
     pictures: dict[str, Image.Image] = {}
     problems: list[FieldProblem] = []
-    for name in (_NAMES[parameter] for parameter in kind.pictures):
-        part = form.get(name)
-        if not isinstance(part, web.FileField):
-            problems.append(FieldProblem(name, "a picture file is required"))
-            continue
-        sent[name] = [await read_file(request, part)]
     try:
-        read = await read_pictures(request, sent)
-        pictures = {name: read[_NAMES[name]][0] for name in kind.pictures if _NAMES[name] in read}
+        form = validate(kind.form, {name: value for name, value in parts.items() if isinstance(value, str)})
     except InvalidInput as error:
         problems.extend(error.problems)
-    if kind.job_type is not JobType.INPAINT and not fields.get("prompt", "").strip():
-        problems.append(FieldProblem("prompt", "is required"))
-    for name, only in (("channels", "4"), ("downsamplingFactor", "8")):
-        if fields.get(name, only) != only:
-            problems.append(FieldProblem(name, f"only {only} has a meaning here"))
+    else:
+        if kind.job_type is not JobType.INPAINT and not form.prompt.strip():
+            problems.append(FieldProblem("prompt", "is required"))
+    for name in kind.files:
+        part = parts.get(name)
+        if isinstance(part, web.FileField):
+            sent[name] = [await read_file(request, part)]
+        else:
+            problems.append(FieldProblem(name, "a picture file is required"))
+    try:
+        read = await read_pictures(request, sent)
+        pictures = {name: read[NAMES[name]][0] for name in kind.pictures if NAMES[name] in read}
+    except InvalidInput as error:
+        problems.extend(error.problems)
     if problems:
         raise InvalidInput(problems)
-    return fields, pictures
-
-
-def parameter_values(kind: Kind, fields: Mapping[str, str], source: Image.Image | None = None) -> dict[str, Any]:
-    """The form's values, its defaults filled in; the size is that of the picture to start from.
-
-    Raises:
-        InvalidInput: iterations or batchSize are not numbers.
-    """
-    given = {**kind.defaults, **{name: text for name, text in fields.items() if text != ""}}
-    count = 1
-    for name in ("iterations", "batchSize"):
-        text = given.pop(name, "1")
-        if not _is_number(text) or not 1 <= int(text) <= 64:
-            raise InvalidInput("must be a whole number from 1 to 64", field=name)
-        count *= int(text)
-    wanted = ("prompt", "steps", "seed", "guidanceScale", "eta", "strength", "width", "height")
-    values: dict[str, Any] = {name: given[name] for name in wanted if name in given}
-    if source is not None:
-        values["width"] = max(_SIZE_STEP_PX, source.width - source.width % _SIZE_STEP_PX)
-        values["height"] = max(_SIZE_STEP_PX, source.height - source.height % _SIZE_STEP_PX)
-    return {**values, "batch_count": count}
+    return form, pictures
 
 
 def _is_number(text: str) -> bool:

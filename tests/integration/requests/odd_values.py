@@ -101,14 +101,15 @@ def _odd_json(method: str, path: str, fields: list[str]) -> Iterator[Odd]:
 
 
 def _odd_forms(method: str, path: str, fields: list[str]) -> Iterator[Odd]:
-    """The same values as texts of form fields, beside a good prompt and a good picture."""
+    """The same values as texts of form fields, beside a good prompt and good pictures."""
     for name in fields:
         for number, value in enumerate(ODD):
             # Half characters travel as the bytes that they would be.
             text = value if number % 2 else value.strip('"').encode().decode("unicode_escape", "surrogatepass")
             parts = {"prompt": b"a red apple", name: text.encode("utf-8", "surrogatepass")}
-            if "image" in fields and name != "image":
-                parts["image"] = base64.b64decode(PNG)
+            parts |= {
+                picture: base64.b64decode(PNG) for picture in ("image", "mask") if picture in fields and picture != name
+            }
             yield Odd(method, path, _form(parts), f"{name} = {value[:40]} ({number})", f"{FORM}; boundary=odd")
 
 

@@ -95,5 +95,10 @@ async def test_every_dialect_is_among_them(client: Client) -> None:
         "/text-to-image",
     ):
         assert any(path.startswith(beginning) for path in paths), beginning
-    fields = {odd.label.partition(" = ")[0] for odd in requests_of(client) if odd.path == "/sdapi/v1/txt2img"}
-    assert {"eta", "alwayson_scripts.controlnet.args.0.weight", "override_settings.sd_vae", "body"} <= fields
+
+    def fields(path: str) -> set[str]:
+        return {odd.label.partition(" = ")[0] for odd in requests_of(client) if odd.path == path}
+
+    deep = {"eta", "alwayson_scripts.controlnet.args.0.weight", "override_settings.sd_vae", "body"}
+    assert deep <= fields("/sdapi/v1/txt2img")
+    assert {"batchSize", "channels", "strength", "mask"} <= fields("/inpaint-image")
