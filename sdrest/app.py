@@ -35,6 +35,7 @@ from sdrest.jobs.worker import Executor, Worker
 from sdrest.net.fetching import Fetcher, Guard, WebhookGuard
 from sdrest.net.streaming import Streams
 from sdrest.outputs.data_dir import open_data_dir
+from sdrest.outputs.sent_files import SentFiles
 from sdrest.outputs.thumbnails import Thumbnails
 from sdrest.planning.context_specs import ContextBuilder
 from sdrest.planning.default_model import DefaultModel
@@ -59,6 +60,7 @@ from sdrest.web.api.outputs import THUMBNAILS
 from sdrest.web.api.register import add_api
 from sdrest.web.api.validation import TIMINGS, WORKSHOP
 from sdrest.web.dialects.a1111.request import ALLOWANCES
+from sdrest.web.dialects.openai.files import SENT_FILES
 from sdrest.web.dialects.register import add_dialects
 from sdrest.web.http import keys
 from sdrest.web.http.access import check_permission
@@ -251,10 +253,15 @@ def _operation(app: web.Application, database: Database) -> Callable[[web.Applic
     )
     keep = Keep(days=settings.retention_days, jobs=settings.retention_jobs, size_bytes=settings.retention_bytes)
     retention = Retention(jobs, keep)
+    sent_files = app[SENT_FILES] = SentFiles(
+        settings.data_dir / "files", max_bytes=settings.max_file_bytes_per_user, keep_days=settings.retention_days
+    )
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
         await webhooks.report_all_to(settings.webhook_url)
-        async with app[keys.BACKGROUNDS].running(metrics.listener.loop, *webhooks.loops, retention.loop):
+        async with app[keys.BACKGROUNDS].running(
+            metrics.listener.loop, *webhooks.loops, retention.loop, sent_files.loop
+        ):
             yield
 
     return run

@@ -261,6 +261,9 @@ class Settings(BaseSettings):
     max_streams_per_user: int = Field(
         256, ge=1, description="Event streams and WebSockets that one user or guest may have open."
     )
+    max_file_bytes_per_user: int = Field(
+        1024**3, ge=0, description="Bytes of pictures that one user may keep by POST /v1/files; 0: none."
+    )
     fetch_allowed_hosts: Names = Field(
         (),
         description="Hosts (or host:port) in private networks that pictures and models may come from and webhooks go to.",
@@ -296,7 +299,9 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr = Field(SecretStr(""), description="Key of the HMAC-SHA256 signature of webhooks.")
     webhook_hosts: Names = Field((), description="Hosts that jobs may name as webhooks; empty: any public host.")
     webhook_retry_seconds: float = Field(5.0, gt=0, description="First pause before a webhook is sent again.")
-    retention_days: float = Field(0.0, ge=0, description="Age at which ended jobs and their files go; 0: never.")
+    retention_days: float = Field(
+        0.0, ge=0, description="Age at which ended jobs, their files, and files of /v1/files go; 0: never."
+    )
     retention_bytes: int = Field(0, ge=0, description="Size that all outputs may have before the oldest go; 0: any.")
     retention_jobs: int = Field(0, ge=0, description="Ended jobs that are kept; 0: all.")
     min_free_bytes: int = Field(

@@ -192,3 +192,27 @@ def test_a_finished_picture_is_a_file_that_later_requests_may_name(client: Any, 
     assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "images")
     with pytest.raises(openai.NotFoundError):
         client.files.retrieve("file-0")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_not_to_be_stored_is_gone_when_it_is_answered(client: Any, server: Server, stream: bool) -> None:
+    asked = {"model": "gpt-5", "input": "a red apple", "tools": [TOOL], "store": False}
+    answer = client.responses.create(**asked, stream=stream)
+    made = list(answer)[-1].response if stream else answer
+    assert base64.b64decode(made.output[0].result) == server.native_picture()
+    assert made.store is False
+    assert httpx.get(f"{server.url}/api/queue/job/{made.job_id}").status_code == 404
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(made.id)
+    with pytest.raises(openai.BadRequestError, match="previous_response_id"):
+        client.responses.create(model="gpt-5", input="p", previous_response_id=made.id, tools=[EDIT])
+    named = [{"type": "image_generation_call", "id": made.output[0].id}, said("make it green")]
+    with pytest.raises(openai.BadRequestError, match="there is no picture"):
+        client.responses.create(model="gpt-5", input=named, tools=[EDIT])
+
+
+def test_what_is_asked_for_later_must_be_stored(client: Any, server: Server) -> None:
+    before = httpx.get(f"{server.url}/api/queue/status").json()["total_count"]
+    with pytest.raises(openai.BadRequestError, match="must be stored"):
+        client.responses.create(model="gpt-5", input="p", tools=[TOOL], store=False, background=True)
+    assert httpx.get(f"{server.url}/api/queue/status").json()["total_count"] == before

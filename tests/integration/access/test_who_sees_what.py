@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import FormData
 from aiohttp.test_utils import TestClient
 
 from tests.integration.access.test_authentication import bearer, key_of
 from tests.integration.conftest import SMALL, ClientFactory
+from tests.integration.pictures.generation_modes import base64_png, picture
 
 Client = TestClient[Any, Any]
 
@@ -84,3 +87,25 @@ async def test_the_running_job_is_named_to_its_owner_only(
     for headers, named in ((keys["root"], job_id), (keys["bob"], None), ({}, None)):
         assert (await told(client, "/api/status", headers))["queue"]["current"] == named
     await client.post("/api/queue/cancel", json={"job_id": job_id}, headers=keys["ann"])
+
+
+async def test_uploaded_pictures_are_their_owners_alone(shared: tuple[Client, dict[str, dict[str, str]]]) -> None:
+    client, keys = shared
+
+    def form() -> FormData:
+        data = FormData({"purpose": "vision"})
+        data.add_field("file", base64.b64decode(base64_png(picture())), filename="a.png")
+        return data
+
+    assert (await client.post("/v1/files", data=form())).status == 401
+    file_id = (await (await client.post("/v1/files", data=form(), headers=keys["ann"])).json())["id"]
+    for who, status in (("ann", 200), ("bob", 404), ("root", 404)):
+        listed = await told(client, "/v1/files", keys[who])
+        assert [item["id"] for item in listed["data"]] == ([file_id] if who == "ann" else [])
+        assert (await client.get(f"/v1/files/{file_id}", headers=keys[who])).status == status
+        assert (await client.get(f"/v1/files/{file_id}/content", headers=keys[who])).status == status
+    named = {"prompt": "p", "images": [{"file_id": file_id}]}
+    refused = await client.post("/v1/images/edits", json=named, headers=keys["bob"])
+    assert (refused.status, (await refused.json())["error"]["message"]) == (400, f"images: no file {file_id}")
+    assert (await client.delete(f"/v1/files/{file_id}", headers=keys["bob"])).status == 404
+    assert (await client.delete(f"/v1/files/{file_id}", headers=keys["ann"])).status == 200

@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from sdrest.core import bounds
 from sdrest.web.http.bodies import LooseBody
 
+_FILE_LIFE_SECONDS: Final = (3600, 30 * 24 * 3600)
 _SIZE: Final = re.compile(r"(\d{1,5})\s*[xX×]\s*(\d{1,5})")
 
 
@@ -118,6 +119,31 @@ class ImageTool(PictureOptions):
     input_image_mask: dict[str, Any] | None = Field(None, description="image_url or file_id of a mask.")
 
 
+class FileForm(SentBody):
+    """The form that brings a file."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    purpose: Annotated[Literal["vision", "user_data", "assistants"], BeforeValidator(_lower)] = Field(
+        description="Told again by the lists; all of them mean: to be named as an input picture."
+    )
+    anchor: Literal["created_at"] = Field("created_at", alias="expires_after[anchor]")
+    expires_seconds: Annotated[int, _whole(*_FILE_LIFE_SECONDS)] = Field(
+        0, alias="expires_after[seconds]", description="How long the file is kept; not sent: until it is deleted."
+    )
+
+
+class FileQuery(SentBody):
+    """Which files to list."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    purpose: str = Field("", description="Only those of this purpose.")
+    limit: Annotated[int, _whole(1, 10_000)] = Field(10_000, description="How many at most.")
+    order: Annotated[Literal["asc", "desc"], BeforeValidator(_lower)] = Field("desc", description="By time of upload.")
+    after: str = Field("", description="Id of the file before the first one.")
+
+
 class ResponseBody(SentBody):
     """A request for a response. It must ask for a picture: there is no text model here."""
 
@@ -131,3 +157,4 @@ class ResponseBody(SentBody):
     )
     stream: bool = Field(False, description="Answer with events.")
     background: bool = Field(False, description="Answer at once; the response is to be asked for.")
+    store: bool = Field(True, description="Keep the response; false: its job is deleted when it is answered.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sdrest.core.errors import InvalidInput, NotFound
+from sdrest.core.errors import Conflict, InvalidInput, NotFound
 from sdrest.core.job import Job, JobState
 from sdrest.web.dialects.openai.bodies import ResponseBody
 from sdrest.web.http.keys import JOBS, PRINCIPAL
@@ -40,7 +41,7 @@ def call_id(job: Job, index: int) -> str:
 
 
 async def job_of_response(request: web.Request, name: str) -> Job:
-    """The job behind a response.
+    """The job behind a stored response.
 
     Raises:
         NotFound: there is none that the caller may see.
@@ -48,9 +49,25 @@ async def job_of_response(request: web.Request, name: str) -> Job:
     match = _RESPONSE_ID.fullmatch(name)
     if match is not None:
         job = await request.app[JOBS].get(str(uuid.UUID(match[1])), request[PRINCIPAL])
-        if ORIGIN in job.origin:
+        if ORIGIN in job.origin and is_stored(job):
             return job
     raise NotFound(f"no response {name}")
+
+
+def is_stored(job: Job) -> bool:
+    """Whether later requests may name what a job has made: not so when it answers a response that said ``store: false``."""
+    return bool(job.origin.get(ORIGIN, {}).get("store", True))
+
+
+async def let_go(request: web.Request, job: Job) -> None:
+    """Delete the ended job of a response that is not to be stored, once what is answered has been read.
+
+    One whose client has hung up is left to the client that repeats the request, if any, and to retention.
+    """
+    is_there = request.transport is not None and not request.transport.is_closing()
+    if is_there and not is_stored(job):
+        with contextlib.suppress(Conflict, NotFound):  # it goes on, or somebody else has deleted it
+            await request.app[JOBS].remove(job.id, request[PRINCIPAL])
 
 
 @dataclass(slots=True)
@@ -113,7 +130,7 @@ async def _picture_of_call(request: web.Request, item: Mapping[str, Any], where:
         job = await request.app[JOBS].get(str(uuid.UUID(match[1])), request[PRINCIPAL]) if match else None
     except NotFound:
         job = None
-    pictures = pictures_of(job) if job else []
+    pictures = pictures_of(job) if job and is_stored(job) else []
     if job is None or match is None or int(match[2]) >= len(pictures):
         raise InvalidInput(f"there is no picture {item.get('id')!r}", field=f"{where}.id")
     return f"job:{job.id}/{pictures[int(match[2])].file}"

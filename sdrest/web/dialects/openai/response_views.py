@@ -12,7 +12,7 @@ from aiohttp import web
 from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job, JobState
 from sdrest.jobs.events import Subscription
-from sdrest.web.dialects.openai.conversation import ORIGIN, call_id, response_id
+from sdrest.web.dialects.openai.conversation import ORIGIN, call_id, is_stored, let_go, response_id
 from sdrest.web.dialects.openai.replies import BACKGROUND, Format, error_body, read_encoded, size_of, size_text, usage
 from sdrest.web.dialects.openai.streams import EventStream, followed, problem_of, streamed
 from sdrest.web.http.errors import status_of
@@ -56,7 +56,7 @@ async def response_view(request: web.Request, job: Job) -> dict[str, Any]:
         "output": output,
         "parallel_tool_calls": False,
         "previous_response_id": kept["previous_response_id"],
-        "store": True,
+        "store": is_stored(job),
         "temperature": None,
         "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
@@ -147,6 +147,7 @@ class _Telling:
                 await self._finish(stream, news)
             else:
                 failed = {**await response_view(self._request, news), "status": "failed", "error": _error(news)}
+                await let_go(self._request, news)
                 await self._send(stream, "response.failed", response=failed)
 
     async def _begin(self, stream: EventStream, index: int) -> None:
@@ -157,6 +158,7 @@ class _Telling:
 
     async def _finish(self, stream: EventStream, job: Job) -> None:
         view = await response_view(self._request, job)
+        await let_go(self._request, job)
         for index, item in enumerate(view["output"]):
             if index:
                 await self._begin(stream, index)

@@ -9,10 +9,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from sdrest.core.errors import Conflict, FieldProblem, InvalidInput
-from sdrest.core.job import Job
+from sdrest.core.job import Job, JobState
 from sdrest.web.dialects.openai import replies
 from sdrest.web.dialects.openai.bodies import ImageBody, ImageTool, ResponseBody
-from sdrest.web.dialects.openai.conversation import ORIGIN, job_of_response, picture_text, read_conversation
+from sdrest.web.dialects.openai.conversation import ORIGIN, job_of_response, let_go, picture_text, read_conversation
 from sdrest.web.dialects.openai.editing import edited, edits_by_reference
 from sdrest.web.dialects.openai.files import with_files
 from sdrest.web.dialects.openai.images import MODE
@@ -27,7 +27,7 @@ from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.replies import big_reply, json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.pictures import read_pictures
-from sdrest.web.requests.results import wait_until_completed
+from sdrest.web.requests.results import ending_as_error, wait_until_ended
 from sdrest.web.requests.submission import Pictures, chosen_model
 
 _TOOL: Final = "image_generation"
@@ -49,6 +49,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     digest = await asyncio.to_thread(digest_of, request.path, fields)
     body = validate(ResponseBody, fields)
     tool = _tool(body)
+    if body.background and not body.store:
+        raise InvalidInput("a response in the background must be stored: it is asked for later", field="store")
     asked = validate(
         ImageBody,
         {
@@ -75,6 +77,7 @@ async def create(request: web.Request) -> web.StreamResponse:
         "previous_response_id": body.previous_response_id or None,
         "metadata": body.metadata,
         "background": body.background,
+        "store": body.store,
         "action": "edit" if sources else "generate",
         "output_format": form.output_format,
         "compression": form.compression,
@@ -101,8 +104,14 @@ async def create(request: web.Request) -> web.StreamResponse:
             broadcast.unsubscribe(events)
     job = await submit()
     if not body.background:
-        job = await wait_until_completed(request, job)
-    return await big_reply(await response_view(request, job), headers={"X-Job-Id": job.id})
+        job = await wait_until_ended(request, job)
+    try:
+        if not body.background and job.state is not JobState.COMPLETED:
+            raise ending_as_error(job)
+        view = await response_view(request, job)
+    finally:
+        await let_go(request, job)
+    return await big_reply(view, headers={"X-Job-Id": job.id})
 
 
 def _tool(body: ResponseBody) -> ImageTool:
