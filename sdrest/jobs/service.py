@@ -137,7 +137,8 @@ class JobService:
 
     def preview(self, job: Job) -> JobPreviewed | None:
         """The newest preview of a running job, or None."""
-        attempt = self.running.of(job.id)
+        # An attempt stays known for a moment after its ending is stored.
+        attempt = self.running.of(job.id) if job.state is JobState.RUNNING else None
         return attempt.preview if attempt else None
 
     def watch(self, job: Job) -> JobPreviewed | None:

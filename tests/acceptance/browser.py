@@ -58,7 +58,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def serious_findings(page: Page) -> list[str]:
     """What axe-core finds on the page that is serious or critical, as rule and first element."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{item['id']}: {item['nodes'][0]['html']} ({item['nodes'][0].get('failureSummary', '')})"

@@ -32,7 +32,7 @@ def _shown(text: str) -> list[str]:
 
 
 async def test_pages_do_not_overlap_when_pictures_are_made_meanwhile(client: Client) -> None:
-    await _make(client, "a fox", 60)
+    await _make(client, "a fox", 50)
     first = await (await client.get("/ui/gallery")).text()
     more = re.search(r'class="more" hx-get="([^"]+)"', first)
     newer = re.search(r'id="newer" hx-get="([^"]+)"', first)
@@ -41,7 +41,7 @@ async def test_pages_do_not_overlap_when_pictures_are_made_meanwhile(client: Cli
     await _make(client, "a fox", 3)
     second = await (await client.get(more[1].replace("&amp;", "&"), headers=HTMX)).text()
     assert len(_shown(first)) == 48
-    assert len(_shown(second)) == 12
+    assert len(_shown(second)) == 2
     assert not set(_shown(first)) & set(_shown(second))
     assert "hx-get" not in second
     since = await (await client.get(newer[1].replace("&amp;", "&"), headers=HTMX)).text()

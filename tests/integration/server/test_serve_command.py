@@ -17,7 +17,7 @@ from tests.integration.conftest import SMALL
 def test_a_restart_keeps_the_socket_the_process_id_and_the_running_job(tmp_path: Path) -> None:
     with serve_tiny(tmp_path) as server:
         with httpx.Client(base_url=server.url, timeout=None) as client:
-            job = client.post("/api/generate/text2img", json={**SMALL, "steps": 200}).json()["job_id"]
+            job = client.post("/api/generate/text2img", json={**SMALL, "steps": 100}).json()["job_id"]
             while client.get(f"/api/queue/job/{job}").json()["progress"]["stage"] != "sample":
                 time.sleep(0.02)
             assert client.post("/api/system/restart").json() == {"status": "restarting"}

@@ -304,7 +304,7 @@ COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck))
 # Some five seconds on an idle machine.
 @pytest.mark.timeout(300)
 class TestQueue(QueueMachine.TestCase):  # type: ignore[misc,valid-type]
-    settings = settings(COMMON, max_examples=25, stateful_step_count=30)
+    settings = settings(COMMON, max_examples=10, stateful_step_count=30)
 
 
 @pytest.mark.nightly

@@ -218,7 +218,7 @@ COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 @pytest.mark.timeout(300)  # some five seconds on an idle machine
 class TestTwoServers(TwoServers.TestCase):  # type: ignore[misc,valid-type]
-    settings = settings(COMMON, max_examples=30, stateful_step_count=25)
+    settings = settings(COMMON, max_examples=12, stateful_step_count=25)
 
 
 @pytest.mark.nightly
