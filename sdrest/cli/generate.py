@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -15,9 +15,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from sdrest.cli.connecting import connected, problems_told, server_options
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_options
-from sdrest.client import JobFailed
+from sdrest.client import AsyncClient, JobFailed
 from sdrest.client import Progress as JobProgress
 from sdrest.settings import MODEL_FOLDERS, LogLevel
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
     "negative_prompt",
@@ -35,47 +37,76 @@ _OPTIONS = (
 )
 
 
+def picture_options(command: F) -> F:
+    """Decorate a command that makes a picture with its argument PROMPT and the options that say which one."""
+    target = click.Path(path_type=Path, dir_okay=False)
+    for option in reversed(
+        (
+            click.argument("prompt"),
+            click.option("-o", "--output-file", type=target, default="out.png", show_default=True),
+            click.option("-n", "--negative-prompt"),
+            click.option("-m", "--model"),
+            click.option("-W", "--width", type=int),
+            click.option("-H", "--height", type=int),
+            click.option("--steps", type=int),
+            click.option("--cfg-scale", type=float),
+            click.option("--sampler"),
+            click.option("--scheduler"),
+            click.option("-s", "--seed", type=int),
+            click.option(
+                "-b",
+                "--batch-size",
+                type=int,
+                help="Number of pictures; further ones get -1, -2 … before the ending.",
+            ),
+            click.option("--preset", help="Name of a preset; the options given here go before it."),
+            click.option("--prompt-template", help="Name of a template that the prompt is put into."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def parameters_from(prompt: str, flags: dict[str, Any]) -> dict[str, Any]:
+    """The request that the options of :func:`picture_options` make; they are taken out of ``flags``."""
+    given = {name: flags.pop(name) for name in _OPTIONS}
+    return {"prompt": prompt, **{name: value for name, value in given.items() if value is not None}}
+
+
 @click.command()
-@click.argument("prompt")
-@click.option(
-    "-o", "--output-file", type=click.Path(path_type=Path, dir_okay=False), default="out.png", show_default=True
-)
+@picture_options
 @server_options
-@click.option("-n", "--negative-prompt")
-@click.option("-m", "--model")
-@click.option("-W", "--width", type=int)
-@click.option("-H", "--height", type=int)
-@click.option("--steps", type=int)
-@click.option("--cfg-scale", type=float)
-@click.option("--sampler")
-@click.option("--scheduler")
-@click.option("-s", "--seed", type=int)
-@click.option("-b", "--batch-size", type=int, help="Number of pictures; further ones get -1, -2 … before the ending.")
-@click.option("--preset", help="Name of a preset; the options given here go before it.")
-@click.option("--prompt-template", help="Name of a template that the prompt is put into.")
 @settings_options("models_dir", *MODEL_FOLDERS, "threads")
 def generate(
     prompt: str, output_file: Path, url: str | None, api_key: str | None, config: Path | None, **flags: Any
 ) -> None:
     """Make a picture from PROMPT."""
-    body = {name: value for name in _OPTIONS if (value := flags.pop(name)) is not None}
+    body = parameters_from(prompt, flags)
     configure_logging(LogLevel.ERROR, as_json=False)
+
+    async def work() -> list[Path]:
+        async with connected(url, api_key, config, flags, needs_engine=True) as client:
+            return await paint(client, body, output_file)
+
     with problems_told(url):
-        files = asyncio.run(_generate({"prompt": prompt, **body}, output_file, url, api_key, config, flags))
+        files = asyncio.run(work())
     for file in files:
         click.echo(file)
 
 
-async def _generate(
-    body: dict[str, Any], target: Path, url: str | None, api_key: str | None, config: Path | None, flags: dict[str, Any]
-) -> list[Path]:
-    async with connected(url, api_key, config, flags, needs_engine=True) as client:
-        job = await client.submit("text2img", batch_count=body.pop("batch_size", None), **body)
-        with _progress_bar() as show:
-            job = await client.wait(job, on_progress=show)
-        if job.status != "completed":
-            raise JobFailed(job)
-        return await client.save(job, target)
+async def paint(client: AsyncClient, body: dict[str, Any], target: Path) -> list[Path]:
+    """Make the pictures of a request, with a bar on the terminal, and write them; their files.
+
+    Raises:
+        ServerError: the request is wrong.
+        JobFailed: the job failed or was cancelled.
+    """
+    job = await client.submit("text2img", batch_count=body.get("batch_size"), **{**body, "batch_size": None})
+    with _progress_bar() as show:
+        job = await client.wait(job, on_progress=show)
+    if job.status != "completed":
+        raise JobFailed(job)
+    return await client.save(job, target)
 
 
 @contextmanager

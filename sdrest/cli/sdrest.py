@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "models": "Model files on this machine.",
     "openapi": "Write the OpenAPI 3.1 document to standard output.",
     "pull": "Get a model set: a model and all the parts that it needs.",
+    "run": "Make a picture from PROMPT, with a model that is fetched first where it is not here.",
     "serve": "Start the server.",
     "token": "API keys for programs.",
     "user": "Accounts for the modes jwt and optional.",

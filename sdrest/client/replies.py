@@ -91,6 +91,14 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
 
 
+class SetFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a model set, and which part of it it is: checkpoint, diffusion_model, vae, t5xxl …"""
+
+    name: str
+    part: str = ""
+    type: str = ""
+
+
 class SetChoice(msgspec.Struct, frozen=True, kw_only=True):
     """One way to get a model set; sizes in bytes, partly rounded, None where one is unknown."""
 
@@ -98,6 +106,7 @@ class SetChoice(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int | None = None
     memory_bytes: int | None = None
     here: bool = False
+    files: tuple[SetFile, ...] = ()
 
 
 class ModelSet(msgspec.Struct, frozen=True, kw_only=True):
