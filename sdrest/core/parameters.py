@@ -16,7 +16,16 @@ from typing import Any, Final
 
 import msgspec
 
-from sdrest.core.names import CacheMode, HiresUpscaler, InpaintFill, LoraApplyMode, PreviewMode, Sampler, Scheduler
+from sdrest.core.names import (
+    CacheMode,
+    HiresUpscaler,
+    InpaintFill,
+    LoraApplyMode,
+    PictureFormat,
+    PreviewMode,
+    Sampler,
+    Scheduler,
+)
 
 #: Longest prompt in characters. The library's tokenizer recurses per character; the child's 64 MB stack carries 20,000 safely.
 MAX_PROMPT_CHARACTERS: Final = 20_000
@@ -258,6 +267,10 @@ class GenerationParameters(Components):
     )
     upscale_factor: float = param(4.0, "Enlargement of the upscaling step.", ge=1, le=16)
     preview: PreviewMode = param(PreviewMode.NONE, "Previews while sampling.")
+    output_format: PictureFormat = param(PictureFormat.PNG, "File format of the finished pictures.")
+    output_quality: int = param(
+        90, "Quality of WebP, AVIF and JPEG files in percent; 100 is lossless in WebP. PNG always is.", ge=1, le=100
+    )
     embed_metadata: bool = param(True, "Write the parameters into the picture file.")
 
 
@@ -271,6 +284,10 @@ class UpscaleParameters:
     )
     upscale_factor: float = param(4.0, "Enlargement; reached by repeating the model and scaling down.", ge=1, le=16)
     tile_size: int = param(128, "Tile in pixels; smaller tiles need less memory.", ge=32, le=2048)
+    output_format: PictureFormat = param(PictureFormat.PNG, "File format of the finished pictures.")
+    output_quality: int = param(
+        90, "Quality of WebP, AVIF and JPEG files in percent; 100 is lossless in WebP. PNG always is.", ge=1, le=100
+    )
     embed_metadata: bool = param(True, "Write the parameters into the picture file.")
 
 

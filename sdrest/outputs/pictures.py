@@ -8,25 +8,23 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import structlog
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sdrest.core.errors import InvalidInput
-from sdrest.core.files import atomic_file
-from sdrest.outputs import png
+from sdrest.core.names import PictureFormat
+from sdrest.outputs.encoding import Encoding, Pixels, encoded
 from sdrest.outputs.video import VIDEO_SUFFIXES, first_frame
 
 log = structlog.get_logger(__name__)
 
 #: Formats taken from clients; vector and multi-file formats are not decoded.
-ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 THUMBNAIL_DEFAULT_PX: Final = 200
 THUMBNAIL_MAX_PX: Final = 1024
-
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def picture_size(data: bytes, *, field: str, max_pixels: int, max_side_px: int = 16_384) -> tuple[int, int]:
@@ -86,21 +84,7 @@ def _reading(field: str) -> Iterator[None]:
 
 def png_bytes(picture: Image.Image, infotext: str = "") -> bytes:
     """``picture`` as PNG, with ``infotext`` in the ``parameters`` text chunk that A1111 and its clients read."""
-    if picture.mode not in {"L", "LA", "RGB", "RGBA"}:
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    return png.encoded(np.asarray(picture).reshape(picture.height, picture.width, -1), infotext)
-
-
-def write_png(target: Path, pixels: Pixels, infotext: str = "") -> int:
-    """Write height × width × 3 bytes as a PNG file, atomically; its size in bytes.
-
-    Raises:
-        InsufficientStorage: the disk is full.
-    """
-    data = png.encoded(pixels, infotext)
-    with atomic_file(target) as stream:
-        stream.write(data)
-    return len(data)
+    return encoded(picture, Encoding(PictureFormat.PNG), infotext)
 
 
 def read_rgb(path: Path, width: int, height: int) -> Pixels:
@@ -140,24 +124,23 @@ def thumbnail_jpeg(path: Path, size_px: int) -> bytes:
     return stream.getvalue()
 
 
-def reencoded(data: bytes, file_format: str, quality: int = 100, size: tuple[int, int] | None = None) -> bytes:
-    """A picture file as PNG, JPEG or WebP (``quality`` 0–100 for the latter two), scaled to ``size`` (width, height) if given.
+def reencoded(data: bytes, encoding: Encoding, size: tuple[int, int] | None = None) -> bytes:
+    """A picture file in another format, scaled to ``size`` (width, height) if given.
 
-    The ``parameters`` text of the original goes along: as a text chunk in PNG, as an EXIF user comment in the others.
+    Its parameters and its XMP packet go along.
     """
     with Image.open(io.BytesIO(data)) as original:
-        text = str(original.info.get("parameters", ""))
-        picture = original.convert("RGB" if file_format == "jpeg" else original.mode)
+        text, xmp = written_parameters(data), xmp_of(original)
+        picture = original.convert("RGB" if encoding.format is PictureFormat.JPEG else original.mode)
     if size is not None and size != picture.size:
         picture = picture.resize(size, Image.Resampling.BILINEAR)
-    if file_format == "png":
-        return png_bytes(picture, text)
-    exif = Image.Exif()
-    if text:
-        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"UNICODE\0" + text.encode("utf-16-be")
-    stream = io.BytesIO()
-    picture.save(stream, file_format.upper(), quality=max(1, min(100, quality)), exif=exif)
-    return stream.getvalue()
+    return encoded(picture, encoding, text, xmp)
+
+
+def xmp_of(picture: Image.Image) -> str:
+    """The XMP packet of an opened picture file; empty when there is none."""
+    found = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or ""
+    return found.decode(errors="replace") if isinstance(found, bytes) else str(found)
 
 
 def written_parameters(data: bytes) -> str:

@@ -19,18 +19,23 @@ _COLOUR_TYPES: Final = {1: 0, 2: 4, 3: 2, 4: 6}
 _FILTER_UP: Final = 2
 _COMPRESSION: Final = 1
 _KEYWORD: Final = b"parameters"
+_XMP_KEYWORD: Final = b"XML:com.adobe.xmp"
+#: After the keyword of an iTXt chunk: not compressed, no language, no translated keyword.
+_PLAIN_TEXT: Final = b"\0\0\0\0\0"
 
 
-def encoded(pixels: np.ndarray[Any, np.dtype[np.uint8]], infotext: str = "") -> bytes:
+def encoded(pixels: np.ndarray[Any, np.dtype[np.uint8]], infotext: str = "", xmp: str = "") -> bytes:
     """``pixels`` (height, width, channels) as a PNG file: grey, grey and alpha, RGB or RGBA, eight bits a channel.
 
-    ``infotext`` goes into the ``parameters`` text chunk that A1111 and its clients read.
+    ``infotext`` goes into the ``parameters`` text chunk that A1111 and its clients read, ``xmp`` into the one that XMP has.
     """
     height, width, channels = pixels.shape
     head = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
     parts = [_SIGNATURE, _chunk(b"IHDR", head)]
     if infotext:
-        parts.append(_text_chunk(infotext))
+        parts.append(_text_chunk(_KEYWORD, infotext))
+    if xmp:
+        parts.append(_chunk(b"iTXt", _XMP_KEYWORD + _PLAIN_TEXT + xmp.encode()))
     parts += [_chunk(b"IDAT", isal_zlib.compress(_filtered(pixels), _COMPRESSION)), _chunk(b"IEND", b"")]
     return b"".join(parts)
 
@@ -45,11 +50,10 @@ def _filtered(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np
     return filtered
 
 
-def _text_chunk(text: str) -> bytes:
+def _text_chunk(keyword: bytes, text: str) -> bytes:
     if text.isascii():
-        return _chunk(b"tEXt", _KEYWORD + b"\0" + text.encode("ascii"))
-    # Not compressed, no language, no translated keyword.
-    return _chunk(b"iTXt", _KEYWORD + b"\0\0\0\0\0" + text.encode())
+        return _chunk(b"tEXt", keyword + b"\0" + text.encode("ascii"))
+    return _chunk(b"iTXt", keyword + _PLAIN_TEXT + text.encode())
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

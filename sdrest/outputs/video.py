@@ -44,7 +44,7 @@ def check_format(video_format: VideoFormat) -> None:
 
 
 def write_video(
-    target: Path, frames: Sequence[Pixels], *, fps: int, video_format: VideoFormat, comment: str = ""
+    target: Path, frames: Sequence[Pixels], *, fps: int, video_format: VideoFormat, comment: str = "", xmp: str = ""
 ) -> int:
     """Write ``frames`` (height × width × 3 bytes each) as one file, atomically; its size in bytes.
 
@@ -54,6 +54,7 @@ def write_video(
         fps: Frames a second.
         video_format: Anything but ``frames``.
         comment: Text put into the file's metadata (GIF and containers).
+        xmp: An XMP packet for animated WebP, the one of these formats that Pillow or PyAV can write it into.
 
     Raises:
         InsufficientStorage: the disk is full.
@@ -64,7 +65,7 @@ def write_video(
     if video_format in _CODECS:
         _encode(stream, frames, fps, video_format, comment)
     else:
-        _animate(stream, frames, fps, video_format, comment)
+        _animate(stream, frames, fps, video_format, comment, xmp)
     data = stream.getvalue()
     with atomic_file(target) as file:
         file.write(data)
@@ -107,11 +108,13 @@ def _encode(stream: io.BytesIO, frames: Sequence[Pixels], fps: int, video_format
         container.mux(track.encode(None))
 
 
-def _animate(stream: io.BytesIO, frames: Sequence[Pixels], fps: int, video_format: VideoFormat, comment: str) -> None:
+def _animate(
+    stream: io.BytesIO, frames: Sequence[Pixels], fps: int, video_format: VideoFormat, comment: str, xmp: str
+) -> None:
     first, *others = [Image.fromarray(frame) for frame in frames]
     options: dict[str, Any] = {"save_all": True, "append_images": others, "duration": round(1000 / fps), "loop": 0}
     if video_format is VideoFormat.GIF and comment:
         options["comment"] = comment.encode()
     if video_format is VideoFormat.WEBP:
-        options |= {"quality": 90, "method": 2}
+        options |= {"quality": 90, "method": 2, **({"xmp": xmp.encode()} if xmp else {})}
     first.save(stream, video_format.value, **options)

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from PIL import Image
 
@@ -20,7 +20,9 @@ from sdrest.core.model import MAIN_TYPES, Model, Need
 from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.core.principal import Principal
 from sdrest.core.space import FreeSpace
-from sdrest.jobs.submission import Prepared, Submission
+from sdrest.jobs.submission import Parameters, Prepared, Submission
+from sdrest.outputs.encoding import Encoding
+from sdrest.outputs.picture_files import encoding_of
 from sdrest.outputs.video import check_format
 from sdrest.planning.checks import encoder_problems, mode_problems, number_problems
 from sdrest.planning.context_specs import ContextBuilder, chosen_components
@@ -48,6 +50,7 @@ class ModelPreparer:
         memory: MemoryPlanner,
         space: FreeSpace,
         result_keys: ResultKeys,
+        encoding: Encoding,
     ) -> None:
         self._registry = registry
         self._default_model = default_model
@@ -56,10 +59,11 @@ class ModelPreparer:
         self._space = space
         self._result_keys = result_keys
         self._adapters = adapters
+        self._encoding = encoding
 
     async def prepare(self, submission: Submission) -> Prepared:
         """See :data:`sdrest.jobs.submission.Prepare`."""
-        parameters = submission.parameters
+        parameters = self._with_encoding(submission)
         if isinstance(parameters, UpscaleParameters):
             return await asyncio.to_thread(self._prepare_upscaling, parameters, submission)
         return await asyncio.to_thread(self._prepare, parameters, submission)
@@ -71,6 +75,18 @@ class ModelPreparer:
             ModelNotFound: there is none; near names are given.
         """
         return self._registry.catalogue.resolve(name, MAIN_TYPES) if name else self._default_model.model(principal)
+
+    def _with_encoding(self, submission: Submission) -> Parameters:
+        """The parameters with the server's own file format and quality where the request leaves them open.
+
+        Raises:
+            Unsupported: such files cannot be written here.
+        """
+        default = {"output_format": self._encoding.format, "output_quality": self._encoding.quality}
+        missing: dict[str, Any] = {name: value for name, value in default.items() if name not in submission.given}
+        parameters = dataclasses.replace(submission.parameters, **missing)
+        encoding_of(parameters).check()
+        return parameters
 
     def _prepare(self, parameters: GenerationParameters, submission: Submission) -> Prepared:
         model, given = self.model(parameters.model, submission.principal), submission.given

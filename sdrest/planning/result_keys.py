@@ -8,7 +8,7 @@ either job leaves the other's alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,10 +23,19 @@ from sdrest.registry.contents import Contents
 
 
 class ResultKeys:
-    """Makes the keys; ``engine`` tells what the native library is, ``enabled`` whether there are keys at all."""
+    """Makes the keys.
 
-    def __init__(self, engine: Callable[[], messages.Ready | None], *, enabled: bool) -> None:
+    Args:
+        engine: Tells what the native library is.
+        enabled: Whether there are keys at all.
+        written_by: What shapes files beside their jobs' parameters.
+    """
+
+    def __init__(
+        self, engine: Callable[[], messages.Ready | None], *, enabled: bool, written_by: Sequence[str] = ()
+    ) -> None:
         self._engine = engine
+        self._written_by = tuple(written_by)
         self._enabled = enabled
         self._contents = Contents()
 
@@ -60,6 +69,6 @@ class ResultKeys:
                 (field, [(picture.mode, picture.size, hashlib.sha256(picture.tobytes()).digest()) for picture in items])
                 for field, items in sorted(submission.pictures.items())
             ],
-            "made_by": (__version__, ready.version, ready.commit, ready.system_info),
+            "made_by": (__version__, ready.version, ready.commit, ready.system_info, *self._written_by),
         }
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

@@ -18,8 +18,10 @@ from sdrest.core.job import Output, Phase
 from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
 from sdrest.jobs.running import Attempt
+from sdrest.outputs.encoding import MEDIA_TYPES, Pixels
 from sdrest.outputs.infotext import infotext
-from sdrest.outputs.pictures import Pixels, is_flat, jpeg_bytes, read_rgb, write_png
+from sdrest.outputs.picture_files import PictureFiles
+from sdrest.outputs.pictures import is_flat, jpeg_bytes, read_rgb
 from sdrest.work.progress import ProgressTracker
 
 #: A picture smaller than this may be flat by chance or on purpose.
@@ -110,9 +112,10 @@ class Follower:
 
 
 class PictureWriter:
-    """Writes the pictures of a generation as PNG files with their parameters.
+    """Writes the pictures of a generation with their parameters.
 
     Args:
+        files: How pictures are written.
         attempt: The attempt at the job.
         parameters: Its parameters.
         folder: Where the files go.
@@ -121,11 +124,13 @@ class PictureWriter:
 
     def __init__(
         self,
+        files: PictureFiles,
         attempt: Attempt,
         parameters: GenerationParameters,
         folder: Path,
         finish: Callable[[Pixels], Pixels] | None = None,
     ) -> None:
+        self._files = files
         self._attempt = attempt
         self._parameters = parameters
         self._folder = folder
@@ -146,12 +151,12 @@ class PictureWriter:
         height, width = pixels.shape[:2]
         made = msgspec.structs.replace(made, width=width, height=height)
         text = infotext_of(self._attempt, self._parameters, made)
-        file = f"image_{made.index}.png"
-        size = write_png(self._folder / file, pixels, text if self._parameters.embed_metadata else "")
+        file = f"image_{made.index}.{self._parameters.output_format}"
+        size = self._files.write(self._folder / file, pixels, self._parameters, text)
         Path(made.path).unlink(missing_ok=True)
         return Output(
             file=file,
-            media_type="image/png",
+            media_type=MEDIA_TYPES[self._parameters.output_format],
             size_bytes=size,
             width=width,
             height=height,

@@ -40,6 +40,7 @@ def picture_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
         task=task,
         images=parameters.batch_count,
         write=PictureWriter(
+            workshop.pictures,
             attempt,
             parameters,
             files.staging_folder(job),

@@ -14,7 +14,9 @@ from sdrest.core.job import Output
 from sdrest.core.parameters import UpscaleParameters
 from sdrest.engine import messages
 from sdrest.jobs.running import Attempt
-from sdrest.outputs.pictures import read_rgb, write_png
+from sdrest.outputs.encoding import MEDIA_TYPES
+from sdrest.outputs.picture_files import PictureFiles
+from sdrest.outputs.pictures import read_rgb
 from sdrest.planning.upscaler_models import find_upscaler
 from sdrest.work.engine_executor import Order
 from sdrest.work.input_pictures import flattened
@@ -39,11 +41,12 @@ def upscaling_order(workshop: Workshop, attempt: Attempt, folder: Path, *, threa
         threads=threads,
         tile_size=parameters.tile_size,
     )
-    return Order(task=task, write=_Writer(parameters, model.name, files.staging_folder(job)))
+    return Order(task=task, write=_Writer(workshop.pictures, parameters, model.name, files.staging_folder(job)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Writer:
+    files: PictureFiles
     parameters: UpscaleParameters
     model_name: str
     folder: Path
@@ -58,10 +61,11 @@ class _Writer:
             )
         )
         pixels = read_rgb(Path(made.path), made.width, made.height)
-        size = write_png(self.folder / "image_0.png", pixels, text if self.parameters.embed_metadata else "")
+        file = f"image_0.{self.parameters.output_format}"
+        size = self.files.write(self.folder / file, pixels, self.parameters, text)
         return Output(
-            file="image_0.png",
-            media_type="image/png",
+            file=file,
+            media_type=MEDIA_TYPES[self.parameters.output_format],
             size_bytes=size,
             width=made.width,
             height=made.height,

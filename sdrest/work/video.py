@@ -14,6 +14,7 @@ from sdrest.core.job import Output
 from sdrest.core.parameters import VideoFormat, VideoParameters
 from sdrest.engine import messages
 from sdrest.jobs.running import Attempt
+from sdrest.outputs.picture_files import PictureFiles
 from sdrest.outputs.pictures import is_flat, read_rgb
 from sdrest.outputs.video import MEDIA_TYPES, write_video
 from sdrest.work.engine_executor import Order
@@ -39,8 +40,8 @@ def video_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
     as_frames, output_folder = parameters.video_format is VideoFormat.FRAMES, files.staging_folder(job)
     return Order(
         task=task,
-        write=PictureWriter(attempt, parameters, output_folder) if as_frames else None,
-        join=None if as_frames else VideoWriter(attempt, parameters, output_folder),
+        write=PictureWriter(workshop.pictures, attempt, parameters, output_folder) if as_frames else None,
+        join=None if as_frames else VideoWriter(workshop.pictures, attempt, parameters, output_folder),
         learn=partial(workshop.memory.learn, planned.context, parameters),
     )
 
@@ -48,7 +49,8 @@ def video_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
 class VideoWriter:
     """Turns raw frames into one video file."""
 
-    def __init__(self, attempt: Attempt, parameters: VideoParameters, folder: Path) -> None:
+    def __init__(self, files: PictureFiles, attempt: Attempt, parameters: VideoParameters, folder: Path) -> None:
+        self._files = files
         self._attempt = attempt
         self._parameters = parameters
         self._folder = folder
@@ -75,6 +77,7 @@ class VideoWriter:
             fps=self._parameters.fps,
             video_format=video_format,
             comment=text if self._parameters.embed_metadata else "",
+            xmp=self._files.xmp(self._parameters),
         )
         return Output(
             file=file,

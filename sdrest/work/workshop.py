@@ -11,6 +11,7 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
 from sdrest.engine.client import Engine
 from sdrest.jobs.files import JobFiles
+from sdrest.outputs.picture_files import PictureFiles
 from sdrest.planning.context_specs import ContextBuilder, ContextPlan
 from sdrest.planning.loras_and_embeddings import AdapterFinder, Adapters
 from sdrest.planning.memory import MemoryPlanner
@@ -37,10 +38,12 @@ class Workshop:
         contexts: ContextBuilder,
         memory: MemoryPlanner,
         adapters: AdapterFinder,
+        pictures: PictureFiles,
     ) -> None:
         self.engine = engine
         self.files = files
         self.registry = registry
+        self.pictures = pictures
         self.memory = memory
         self._contexts = contexts
         self._adapters = adapters

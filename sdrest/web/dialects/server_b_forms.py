@@ -10,6 +10,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from sdrest.core.job import JobType
+from sdrest.core.names import PictureFormat
 from sdrest.web.http.loose import Loose, Number, Prose, Whole
 
 #: What the forms call parameters, where that is another name.
@@ -90,4 +91,5 @@ def parameter_values(form: Form, source: Image.Image | None = None) -> dict[str,
     if source is not None:
         values["width"] = max(_SIZE_STEP_PX, source.width - source.width % _SIZE_STEP_PX)
         values["height"] = max(_SIZE_STEP_PX, source.height - source.height % _SIZE_STEP_PX)
-    return {**values, "batch_count": form.iterations * form.batchSize}
+    # Its paths and its clients know PNG only.
+    return {**values, "batch_count": form.iterations * form.batchSize, "output_format": str(PictureFormat.PNG)}

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS, PreviewMode, Sampler, Scheduler
+from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS, PictureFormat, PreviewMode, Sampler, Scheduler
 from sdrest.core.parameters import limits_of
-from sdrest.web.ui.labels import AUTOMATIC, FIELD_HELP, FIELD_UNITS, PREVIEW_LABELS, field_label
+from sdrest.web.ui.labels import AUTOMATIC, FIELD_HELP, FIELD_UNITS, FORMAT_LABELS, PREVIEW_LABELS, field_label
 
 
 class Kind(StrEnum):
@@ -186,6 +186,8 @@ def choice_label(value: StrEnum) -> str:
             return SCHEDULER_LABELS[value]
         case PreviewMode():
             return PREVIEW_LABELS[value]
+        case PictureFormat():
+            return FORMAT_LABELS[value]
         case _:
             return value.replace("_", " ").replace("-", " ").capitalize()
 

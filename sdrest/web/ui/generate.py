@@ -24,7 +24,7 @@ from sdrest.registry.defaults import defaults_of
 from sdrest.registry.loading import missing_components
 from sdrest.web.http.bodies import read_bytes
 from sdrest.web.http.errors import status_of
-from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, WORKERS
+from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS, WORKERS
 from sdrest.web.requests.engine_views import engine_problem
 from sdrest.web.requests.infotexts import FormTexts, form_texts_of_infotext
 from sdrest.web.requests.submission import Pictures, stored, submission
@@ -179,7 +179,7 @@ async def _page(
     fields = form_fields(
         tab.table,
         values=texts,
-        defaults={**note.defaults, **_PAGE_DEFAULTS},
+        defaults={**note.defaults, **_file_defaults(request.app), **_PAGE_DEFAULTS},
         errors=errors,
         model_options=offers.parts,
     )
@@ -212,6 +212,12 @@ async def _page(
         film=await film_of(request),
         engine_problem=engine_problem(request.app),
     )
+
+
+def _file_defaults(app: web.Application) -> dict[str, str]:
+    """How this server writes pictures where nothing else is said."""
+    names = ("output_format", "output_quality")
+    return {name: field_text(getattr(app[SETTINGS], name)) for name in names}
 
 
 def _group(group: Group, fields: Mapping[str, Field]) -> FieldGroup:

@@ -107,8 +107,8 @@ def picture_of(job: Job, output: Output) -> Picture:
 
 
 def _is_large_still(output: Output) -> bool:
-    """Whether a page is better served with a smaller JPEG; animations have one file only."""
-    return output.media_type == "image/png" and output.width * output.height > _LARGE_PIXELS
+    """Whether a page is better served with a smaller JPEG; animations (``video_…``) have one file only."""
+    return output.file.startswith("image_") and output.width * output.height > _LARGE_PIXELS
 
 
 async def card_of(request: web.Request, job: Job) -> JobCard:

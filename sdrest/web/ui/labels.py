@@ -74,6 +74,8 @@ FIELD_LABELS: Final[Mapping[str, str]] = {
     "upscale_model": "Upscaler",
     "upscale_factor": "Enlargement",
     "preview": "Preview while sampling",
+    "output_format": "File format",
+    "output_quality": "Quality",
     "embed_metadata": "Write parameters into the file",
     "image": "Picture",
     "tile_size": "Tile size",
@@ -105,7 +107,13 @@ FIELD_HELP: Final[Mapping[str, str]] = {
 }
 
 #: Units written behind a field.
-FIELD_UNITS: Final[Mapping[str, str]] = {"width": "px", "height": "px", "upscale_factor": "×", "hires.scale": "×"}
+FIELD_UNITS: Final[Mapping[str, str]] = {
+    "width": "px",
+    "height": "px",
+    "output_quality": "%",
+    "upscale_factor": "×",
+    "hires.scale": "×",
+}
 
 STATE_LABELS: Final[Mapping[JobState, str]] = {
     JobState.PENDING: "Waiting",
@@ -217,6 +225,8 @@ PREVIEW_LABELS: Final[Mapping[str, str]] = {
     "tae": "Tiny autoencoder",
     "vae": "Full VAE (slow)",
 }
+
+FORMAT_LABELS: Final[Mapping[str, str]] = {"png": "PNG", "webp": "WebP", "avif": "AVIF", "jpeg": "JPEG"}
 
 #: Words for what the automatic choice of a component or model is called in a picker.
 AUTOMATIC: Final = "Automatic"

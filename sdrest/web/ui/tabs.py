@@ -124,7 +124,9 @@ _MEMORY: Final = Group(
         "cache.end_percent",
     ),
 )
-_OUTPUT: Final = Group("Output", ("preview", "embed_metadata", "circular_x", "circular_y"))
+_OUTPUT: Final = Group(
+    "Output", ("output_format", "output_quality", "preview", "embed_metadata", "circular_x", "circular_y")
+)
 _PHOTOMAKER: Final = Group(
     "PhotoMaker", ("photo_maker_model", "pm_id_images", "pm_style_strength"), needs="photo_maker_model"
 )
@@ -188,7 +190,7 @@ _ALL: Final = (
         pictures=("image",),
         required=frozenset({"image"}),
         main=("upscale_model", "upscale_factor"),
-        groups=(Group("Memory and output", ("tile_size", "embed_metadata")),),
+        groups=(Group("Memory and output", ("tile_size", "output_format", "output_quality", "embed_metadata")),),
         has_prompt=False,
         has_loras=False,
     ),

@@ -64,9 +64,11 @@ def test_an_error_goes_as_soon_as_its_field_is_mended(page: Page, server: Server
 
 
 def test_a_restored_picture_leaves_nothing_of_what_was_typed_and_can_be_undone(page: Page, server: Server) -> None:
+    from sdrest.core.names import PictureFormat
+    from sdrest.outputs.encoding import Encoding
     from sdrest.outputs.pictures import reencoded
 
-    data = reencoded(server.native_picture(prompt="a blue fox", seed=77), "jpeg", quality=90)
+    data = reencoded(server.native_picture(prompt="a blue fox", seed=77), Encoding(PictureFormat.JPEG, 90))
     page.goto(f"{server.url}/ui/")
     fill_small(page, "a red apple")
     page.get_by_label("Negative prompt", exact=True).fill("ugly")

@@ -7,6 +7,8 @@ import io
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
+from sdrest.core.names import PictureFormat
+from sdrest.outputs.encoding import Encoding
 from sdrest.outputs.pictures import reencoded, written_parameters
 
 TEXT = "a blue fox, naïve style\nSteps: 8, Sampler: Euler, CFG scale: 2, Seed: 77, Size: 64x64"
@@ -20,9 +22,9 @@ def _png() -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("file_format", ["png", "jpeg", "webp"])
-def test_what_sdrest_writes_is_read_from_every_format(file_format: str) -> None:
-    assert written_parameters(reencoded(_png(), file_format)) == TEXT
+@pytest.mark.parametrize("file_format", PictureFormat)
+def test_what_sdrest_writes_is_read_from_every_format(file_format: PictureFormat) -> None:
+    assert written_parameters(reencoded(_png(), Encoding(file_format))) == TEXT
 
 
 @pytest.mark.parametrize("comment", [b"UNICODE\0" + TEXT.encode("utf-16-le"), b"ASCII\0\0\0" + TEXT.encode()])

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
 from sdrest.core import bounds
+from sdrest.core.names import PictureFormat
 from sdrest.core.parameters import RANDOM_SEED
 from sdrest.web.http.loose import Loose, Name, Number, Prose, Text, Texts, Whole, as_text
 
@@ -22,6 +23,8 @@ def _several(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+_FORMATS: Final = {"jpg": PictureFormat.JPEG, **{str(item): item for item in PictureFormat}}
+
 #: The name of a job that its client chose.
 TaskId = Annotated[str, Field(max_length=bounds.TASK_ID), BeforeValidator(as_text, json_schema_input_type=str | float)]
 
@@ -32,10 +35,17 @@ class OptionValues(Loose):
     sd_model_checkpoint: Name = Field("", description="Title, name, file name or hash of a model.")
     sd_vae: Name = Field("", description="Name of a VAE; Automatic: the model's own.")
     CLIP_stop_at_last_layers: Whole | None = Field(None, description="Clip skip; 1 is the model's own.")
-    samples_format: Text = Field("", description="Pictures are PNG, whatever is chosen.")
+    samples_format: Text = Field("", description="png, jpg, webp or avif; empty: the server's own.")
+    jpeg_quality: Whole | None = Field(None, description="Quality of jpg, webp and avif in percent.")
     forge_additional_modules: Annotated[Texts | None, Field(max_length=16)] = Field(
         None, description="Forge: files of a VAE and text encoders."
     )
+
+    @property
+    def picture_format(self) -> PictureFormat | None:
+        """The file format that is asked for; None when none is, or one that is not written here."""
+        name = self.samples_format.strip().lower().removeprefix(".")
+        return _FORMATS.get(name)
 
 
 class PictureWithMask(Loose):

@@ -13,8 +13,10 @@ from PIL import Image, ImageOps
 
 from sdrest.core.errors import InvalidInput, Unsupported
 from sdrest.core.model import UPSCALER_TYPES
+from sdrest.core.names import PictureFormat
 from sdrest.core.parameters import UpscaleParameters
-from sdrest.outputs.pictures import png_bytes
+from sdrest.outputs.encoding import Encoding, encoded
+from sdrest.outputs.pictures import xmp_of
 from sdrest.web.dialects.a1111.bodies import Enlarging, OneEnlarged, SeveralEnlarged
 from sdrest.web.dialects.a1111.names import upscaler_named
 from sdrest.web.dialects.a1111.owners import DIALECT, origin_of
@@ -99,15 +101,18 @@ async def _enlarged(request: web.Request, body: Enlarging, field: str, sent: str
         if larger.size != (width, height):
             crops = body.resize_mode == _BY_SIZE and body.upscaling_crop
             fit = ImageOps.fit if crops else Image.Image.resize
-            larger = fit(larger, (width, height), method or Image.Resampling.LANCZOS)
-        return base64.b64encode(png_bytes(larger, _with_note(infotext, body))).decode()
+            fitted = fit(larger, (width, height), method or Image.Resampling.LANCZOS)
+            fitted.info = larger.info
+            larger = fitted
+        data = encoded(larger, Encoding(), _with_note(infotext, body), xmp_of(larger))
+        return base64.b64encode(data).decode()
 
     if method is not None:
         text = await asyncio.to_thread(finished, picture)
         request[HELD].done_with_pictures()
         return text
     factor = min(float(_MAX_FACTOR), max(1.0, width / picture.width, height / picture.height))
-    values = {"upscale_model": upscaler, "upscale_factor": factor}
+    values = {"upscale_model": upscaler, "upscale_factor": factor, "output_format": str(PictureFormat.PNG)}
     pictures = {"image": [await asyncio.to_thread(picture.convert, "RGB")]}
     job = await submitted(request, _UPSCALING, values, pictures=pictures, origin=origin_of(request))
     job = await wait_until_completed(request, job)

@@ -7,12 +7,13 @@ from typing import Any, Final
 from aiohttp import web
 
 from sdrest.core.model import MAIN_TYPES, Model
+from sdrest.core.names import PictureFormat
 from sdrest.core.principal import Permission
 from sdrest.web.dialects.a1111.bodies import OptionValues
 from sdrest.web.dialects.a1111.replies import model_hash
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import LooseBody, read_body
-from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, RESIDENCY
+from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, RESIDENCY, SETTINGS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -21,10 +22,9 @@ from sdrest.web.requests.submission import chosen_model
 #: What is there before anybody sets anything.
 _DEFAULTS: Final = {"sd_vae": "Automatic", "CLIP_stop_at_last_layers": 1, "forge_additional_modules": []}
 #: What is kept for a caller.
-_KEPT: Final = frozenset(_DEFAULTS)
+_KEPT: Final = frozenset({*_DEFAULTS, "samples_format", "jpeg_quality"})
 #: What clients read and that is so whatever they set.
 _FIXED: Final = {
-    "samples_format": "png",
     "samples_save": True,
     "grid_save": False,
     "enable_pnginfo": True,
@@ -59,11 +59,13 @@ def title_of(model: Model) -> str:
 @operation("A1111", reply=dict[str, Any], error_schema=dict[str, Any])
 async def options(request: web.Request) -> web.Response:
     """The options, among them the model in use."""
-    model = chosen_model(request, "")
+    model, settings = chosen_model(request, ""), request.app[SETTINGS]
     body = {
         "sd_model_checkpoint": title_of(model),
         "sd_checkpoint_hash": model.sha256 or "",
         **_DEFAULTS,
+        "samples_format": "jpg" if settings.output_format is PictureFormat.JPEG else str(settings.output_format),
+        "jpeg_quality": settings.output_quality,
         **await _stored(request),
         **_FIXED,
     }

@@ -197,7 +197,7 @@ def _written(infotext: str, catalogue: Catalogue, warnings: list[str]) -> dict[s
 
 
 def _chosen(body: Making, options: OptionValues, catalogue: Catalogue) -> dict[str, Any]:
-    """Model, components and clip skip, by the body's options, or else by those that were set before."""
+    """Model, components, clip skip and file format, by the body's options, or else by those that were set before."""
     now, before = body.override_settings, options
     values: dict[str, Any] = {}
     if model := now.sd_model_checkpoint or before.sd_model_checkpoint or body.model:
@@ -211,6 +211,11 @@ def _chosen(body: Making, options: OptionValues, catalogue: Catalogue) -> dict[s
             clip_skip = now.CLIP_stop_at_last_layers
         if clip_skip is not None:
             values["clip_skip"] = clip_skip
+    if (form := now.picture_format or before.picture_format) is not None:
+        values["output_format"] = str(form)
+    quality = before.jpeg_quality if now.jpeg_quality is None else now.jpeg_quality
+    if quality is not None:
+        values["output_quality"] = max(1, min(100, quality))
     modules = before.forge_additional_modules if now.forge_additional_modules is None else now.forge_additional_modules
     for name in modules or ():
         if name.lower() in _NO_NAME:

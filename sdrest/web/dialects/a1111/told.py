@@ -45,5 +45,6 @@ def ignored_fields(body: Making) -> Iterator[str]:
     for name, (neutral, why) in (item for table in tables for item in table.items()):
         if name in body.model_fields_set and getattr(body, name) not in neutral:
             yield f"{name} has no effect: {why}"
-    if body.override_settings.samples_format.lower() not in {"", "png"}:
-        yield f"samples_format {body.override_settings.samples_format!r} has no effect: pictures are PNG"
+    asked = body.override_settings
+    if asked.samples_format and asked.picture_format is None:
+        yield f"samples_format {asked.samples_format!r} has no effect: png, jpg, webp and avif are written"

@@ -171,7 +171,8 @@ def plain_values(request: web.Request, body: OpenAIBody) -> dict[str, Any]:
 
 
 def picture_values(request: web.Request, body: ImageBody) -> dict[str, Any]:
-    """The parameters of a request for pictures: :func:`plain_values`, their number, and the steps that its quality means.
+    """The parameters of a request for pictures: :func:`plain_values`, their number, their file format, and the steps that its
+    quality means.
 
     Raises:
         InvalidInput, ModelNotFound: as :func:`plain_values`.
@@ -182,6 +183,7 @@ def picture_values(request: web.Request, body: ImageBody) -> dict[str, Any]:
         values["batch_count"] = whole_number(count, 1, bounds.OPENAI_PICTURES)
     except ValueError as error:
         raise InvalidInput(str(error), field="n") from None
+    values |= {"output_format": body.output_format, "output_quality": max(1, body.output_compression)}
     factor = _STEPS_FACTOR.get(body.quality)
     if factor is not None and "steps" not in values:
         values["steps"] = max(1, round(defaults_of(chosen_model(request, values["model"])).steps * factor))

@@ -15,7 +15,9 @@ from aiohttp import web
 from sdrest.core.errors import InvalidInput, ModelNotFound, SdrestError
 from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job, JobState, Output
+from sdrest.core.names import PictureFormat
 from sdrest.jobs.events import Subscription
+from sdrest.outputs.encoding import Encoding
 from sdrest.outputs.pictures import reencoded
 from sdrest.web.dialects.openai.bodies import ImageBody, PictureOptions
 from sdrest.web.dialects.openai.files import file_id
@@ -48,10 +50,11 @@ class Format:
     response_format: str = ""
     quality: str = "medium"
 
-    def encoded(self, data: bytes, size: tuple[int, int] | None = None) -> str:
-        """Base64 of a picture file in this format, scaled to ``size`` when given; blocks."""
-        if self.output_format != "png" or size is not None:
-            data = reencoded(data, self.output_format, self.compression, size)
+    def encoded(self, data: bytes, media_type: str, size: tuple[int, int] | None = None) -> str:
+        """Base64 of a picture file of this type in this format, scaled to ``size`` when given; blocks."""
+        encoding = Encoding(PictureFormat(self.output_format), max(1, self.compression))
+        if media_type != encoding.media_type or size is not None:
+            data = reencoded(data, encoding, size)
         return base64.b64encode(data).decode()
 
 
@@ -108,7 +111,7 @@ async def _item(request: web.Request, job: Job, number: int, form: Format) -> di
 
 def read_encoded(request: web.Request, job: Job, output: Output, form: Format) -> str:
     """Base64 of a finished picture as the client wants it; blocks."""
-    return form.encoded(read_output(request, job, output))
+    return form.encoded(read_output(request, job, output), output.media_type)
 
 
 def usage(job: Job) -> dict[str, Any]:
@@ -151,7 +154,7 @@ async def stream_reply(
         sent = 0
         async for news in followed(request, job, partial_images, events):
             if isinstance(news, JobPreviewed):
-                data = await asyncio.to_thread(form.encoded, news.jpeg, size_of(job))
+                data = await asyncio.to_thread(form.encoded, news.jpeg, "image/jpeg", size_of(job))
                 await stream.send({**_event(f"{kind}.partial_image", data, job, form), "partial_image_index": sent})
                 sent += 1
             elif news.state is JobState.COMPLETED:

@@ -139,7 +139,7 @@ class _Telling:
         sent = 0
         async for news in followed(self._request, job, partial_images, events):
             if isinstance(news, JobPreviewed):
-                data = await asyncio.to_thread(form.encoded, news.jpeg, size_of(job))
+                data = await asyncio.to_thread(form.encoded, news.jpeg, "image/jpeg", size_of(job))
                 more = {**_options(job), "partial_image_index": sent, "partial_image_b64": data}
                 await self._send(stream, "response.image_generation_call.partial_image", 0, **more)
                 sent += 1

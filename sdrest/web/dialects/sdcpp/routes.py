@@ -13,7 +13,9 @@ from PIL import Image
 
 from sdrest.core.errors import InvalidInput
 from sdrest.core.job import Job, JobState, JobType
+from sdrest.core.names import PictureFormat
 from sdrest.core.parameters import GenerationParameters, VideoParameters
+from sdrest.outputs.encoding import MEDIA_TYPES, Encoding
 from sdrest.outputs.pictures import reencoded
 from sdrest.web.dialects.sdcpp.bodies import ImageBody, VideoBody
 from sdrest.web.dialects.sdcpp.capabilities import capabilities
@@ -58,6 +60,8 @@ async def _queued(request: web.Request, kind: str, form: type[ImageBody | VideoB
     values = parameters_from(sent)
     if isinstance(body, VideoBody):
         values["video_format"] = body.output_format
+    else:
+        values |= {"output_format": body.output_format, "output_quality": max(1, body.output_compression)}
     origin = {"kind": kind, "output_format": body.output_format, "compression": body.output_compression}
     job = await submitted(request, _MODES[kind], values, pictures=await _pictures(request, sent), origin=origin)
     view = {"id": job.id, "kind": kind, "status": "queued", "created": _seconds(job.created_at)}
@@ -138,8 +142,8 @@ def _result(request: web.Request, job: Job) -> dict[str, Any]:
     images = []
     for index, output in enumerate(pictures_of(job)):
         data = read_output(request, job, output)
-        if output_format != "png":
-            data = reencoded(data, output_format, int(job.origin.get("compression", 100)))
+        if output.media_type != MEDIA_TYPES[PictureFormat(output_format)]:  # the job came in by another way
+            data = reencoded(data, Encoding(PictureFormat(output_format), int(job.origin.get("compression", 100))))
         images.append({"index": index, "b64_json": base64.b64encode(data).decode()})
     return {"output_format": output_format, "images": images}
 
