@@ -1,5 +1,5 @@
 # The two commands: `make run` makes the first picture, `make test` runs every test and check. Both set everything up themselves.
-.PHONY: lock run test test-tools check nightly mutants bench soak setup clean
+.PHONY: lock run test test-tools check slow nightly mutants bench soak setup clean
 PYTHON ?= python3
 VENV := .venv
 # Where this is set, each of hundreds of test processes compiles the package anew.
@@ -21,7 +21,11 @@ check: setup
 	$(VENV)/bin/lint-imports
 
 test: check
-	$(VENV)/bin/python -m pytest -m "not nightly" -n $(WORKERS) --dist worksteal $(ARGS)
+	$(VENV)/bin/python -m pytest -m "not slow and not nightly" -n $(WORKERS) --dist worksteal $(ARGS)
+
+# What takes most of the time and guards little that the others do not; CI runs these before every change too.
+slow: setup
+	$(VENV)/bin/python -m pytest -m "slow and not nightly" -n $(WORKERS) --dist worksteal $(ARGS)
 
 # What some tests need of the machine (a browser, programs from npm); the end of a test run says what is missing.
 test-tools:

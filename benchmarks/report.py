@@ -34,7 +34,7 @@ DOCUMENTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "reliability": (
         "Reliability",
         "Measured by `make soak` (and `python -m benchmarks NAME` for one of them), which writes this page. The faults are "
-        "tests too: `make test` runs them, and `make nightly` those that take long.",
+        "tests too: `make test` runs them, `make slow` and `make nightly` those that take longer.",
         ("cancel", "durability", "random_faults", "faults", "soak", "lifecycle"),
     ),
 }

@@ -50,10 +50,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = Counter(
         report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())
     )
-    if not skipped:
+    partly = "not slow" in terminalreporter.config.option.markexpr
+    if not skipped and not partly:
         return
     terminalreporter.section("not tested here")
     for reason, number in sorted(skipped.items()):
         terminalreporter.line(f"{number:4} × {reason}")
     if any(need.installable and need.missing in skipped for need in NEEDS.values()):
         terminalreporter.line(f"`{INSTALL_COMMAND}` installs what is missing.")
+    if partly:
+        terminalreporter.line("The slow tests, which CI runs too: `make slow`; the long ones: `make nightly`.")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from sdrest.web.http.keys import JOBS, WORKERS
 from tests.faults.jobs import Client, ended, submitted, until_running
 
 
+@pytest.mark.slow
 async def test_jobs_end_when_the_clock_jumps_back_and_forth(client: Client) -> None:
     assert client.app is not None
     jobs, (worker, *_) = client.app[JOBS], client.app[WORKERS]

@@ -50,6 +50,7 @@ async def _survives(client: Client, jobs: int, kills: int, longest: float, signa
     await works(client)
 
 
+@pytest.mark.slow
 async def test_random_kills_of_the_child_lose_no_job(client: Client) -> None:
     await _survives(client, 8, 4, 1.5, [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
 
@@ -61,7 +62,7 @@ async def test_many_random_kills_of_the_child_lose_no_job(client: Client) -> Non
     )
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 async def test_a_child_stopped_in_the_middle_of_a_job_is_replaced_and_the_job_repeated(client_factory: Any) -> None:
     client = await client_factory(engine_hang_seconds=2.5)
     await works(client)

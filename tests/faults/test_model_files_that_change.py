@@ -94,6 +94,7 @@ async def _feeds(client_factory: Any, folder: Path, number: int) -> None:
     await works(client)
 
 
+@pytest.mark.slow
 async def test_damaged_model_files_never_end_the_server(client_factory: Any, tmp_path: Path) -> None:
     await _feeds(client_factory, tmp_path, 8)
 

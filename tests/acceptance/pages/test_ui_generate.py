@@ -149,6 +149,7 @@ def test_a_painted_mask_reaches_the_server(page: Page, server: Server) -> None:
     wait_for(page, "document.getElementById('f-mask_image').files.length === 1")
 
 
+@pytest.mark.slow
 def test_a_picture_is_inpainted_and_then_enlarged(
     page: Page, tmp_path: Path, start_server: StartServer, tiny_models: Callable[[str], Path]
 ) -> None:

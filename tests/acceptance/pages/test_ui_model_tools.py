@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import httpx
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.browser import serious_findings
@@ -12,6 +13,7 @@ from tests.acceptance.conftest import SMALL, StartServer
 from tests.tiny.embedded import NAME
 
 
+@pytest.mark.slow
 def test_a_model_is_checked_hashed_and_converted_from_its_page(page: Page, start_server: StartServer) -> None:
     server = start_server()
     page.goto(f"{server.url}/ui/models?search={NAME}")

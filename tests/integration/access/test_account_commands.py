@@ -27,6 +27,7 @@ def typed(*arguments: str, said: str = "") -> Result:
     return CliRunner().invoke(main, arguments, input=said)
 
 
+@pytest.mark.slow
 def test_accounts_are_kept_beside_a_running_server(tmp_path: Path) -> None:
     added = sdrest("user", "add", "ann", "--role", "admin", "--password-stdin", cwd=tmp_path, said="first password\n")
     assert (added.returncode, added.stdout) == (0, "added ann (admin)\n"), added.stderr

@@ -230,7 +230,7 @@ def generated(model: str) -> dict[str, Any]:
         return {"pixels": context.generate(params)[0].reshape(-1).tolist()}
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_converted_models_paint_nearly_the_same_picture(tmp_path: Path) -> None:
     """Mean difference of a grey value: under 2 of 255 at eight bits, under 0.5 at sixteen."""
     source = SOURCE

@@ -68,6 +68,7 @@ def test_a_model_is_told_with_what_it_needs_and_what_would_be_taken(folder: Path
     assert same == here
 
 
+@pytest.mark.slow
 def test_people_get_tables(folder: Path) -> None:
     lines = sdrest("models", "inspect", "demo", cwd=folder).stdout.splitlines()
     assert lines[0].endswith("demo.gguf: gguf, checkpoint, Ovis Image")

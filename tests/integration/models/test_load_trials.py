@@ -69,6 +69,7 @@ async def validated(client: Client, name: str, **fields: Any) -> tuple[int, dict
     return reply.status, await reply.json()
 
 
+@pytest.mark.slow
 async def test_what_the_library_does_to_the_trial_is_not_the_servers_business(client: Client, tmp_path: Path) -> None:
     engine = client.app[ENGINES].first.supervisor
     good = (await validated(client, "embedded", load_test=True))[1]

@@ -45,6 +45,7 @@ async def test_a_model_is_downloaded_here_and_then_listed(elsewhere: Elsewhere, 
     assert (again.returncode, "exists already" in again.stderr) == (1, True)
 
 
+@pytest.mark.slow
 async def test_a_server_downloads_and_lists_when_its_address_is_given(elsewhere: Elsewhere, tmp_path: Path) -> None:
     def run() -> None:
         place_embedded(tmp_path / "models")

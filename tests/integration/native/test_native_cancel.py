@@ -156,6 +156,7 @@ def _many(model: str) -> dict[str, Any]:
         return {"first": memory[0], "last": memory[-1], "peak": max(memory), "intact": same(context, reference)}
 
 
+@pytest.mark.slow
 def test_fifty_cancels_do_not_grow_memory() -> None:
     result = in_child(_many, cached("ernie"))
     grown = (result["last"] - result["first"]) / 2**20
@@ -179,6 +180,7 @@ def _lora_merge(model: str, lora: str) -> dict[str, Any]:
         return {"same": bool((after == reference).all()), "styled": not bool((plain == reference).all())}
 
 
+@pytest.mark.slow
 def test_cancel_while_lora_weights_are_merged_leaves_the_model_whole() -> None:
     assert in_child(_lora_merge, cached("ernie"), cached("ernie_lora")) == {"same": True, "styled": True}
 

@@ -153,6 +153,7 @@ def _other_kind(picture_model: str, video_model: str, tae: str) -> dict[str, Any
     return {"pictures": pictures["text"], "videos": videos["text"]}
 
 
+@pytest.mark.slow
 def test_what_a_model_does_not_make_is_refused() -> None:
     assert in_child(_other_kind, cached("ernie"), cached("wan"), cached("taehv")) == {
         "pictures": "this model makes pictures, not videos",

@@ -142,6 +142,7 @@ def _results(model: str) -> dict[str, Any]:
         return {"grown": grown, "kept": before == digest(np.asarray(view.base))}
 
 
+@pytest.mark.slow
 def test_results_live_as_long_as_an_array_and_no_longer() -> None:
     result = in_child(_results, cached("ernie"))
     print(f"12 × 4 pictures of 512×512 dropped: memory grew by {result['grown'] / 2**20:.1f} MiB (pictures: 36 MiB)")
@@ -156,6 +157,7 @@ def _path(model: str) -> dict[str, Any]:
         return {"sha256": digest(context.generate(PARAMS)[0])}
 
 
+@pytest.mark.slow
 def test_paths_with_spaces_and_accents(tmp_path: Path) -> None:
     odd = tmp_path / "mes modèles – 模型" / "cercle à 50 %.gguf"
     odd.parent.mkdir()

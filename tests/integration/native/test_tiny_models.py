@@ -69,6 +69,7 @@ def test_heavy_one_loads_and_paints(name: str, tiny_models: Models) -> None:
     check(name, tiny_models)
 
 
+@pytest.mark.slow
 def test_prompt_and_seed_change_the_picture(tiny_models: Models) -> None:
     reports = [
         probe("ernie", tiny_models),

@@ -1,7 +1,7 @@
 """The embedded demo model draws what the prompt names: pictures made by the real library are looked at, not only made.
 
 The reference pictures are 32×32 renderings of the Noto emoji. The files change when a model is trained, and hardly ever otherwise:
-most is looked at nightly, with more objects and the model's own defaults."""
+most is among the slow tests, nightly more is looked at with more objects and the model's own defaults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLORS = {"white": (255, 255, 255), "black": (16, 16, 20), "red": (214, 40, 40),
 NAMES: list[str] = json.loads((FOLDER / "objects.json").read_text())
 ALL = [(name, list(COLORS)[number % len(COLORS)]) for number, name in enumerate(NAMES)]
 #: Each part is drawn by one process.
-TESTED = (ALL[:3], pytest.param(ALL[3:8], marks=pytest.mark.nightly))
+TESTED = (ALL[:3], pytest.param(ALL[3:8], marks=pytest.mark.slow))
 NIGHTLY = ALL[8:94]
 
 Pixels = NDArray[np.uint8]
@@ -133,7 +133,7 @@ def test_pictures_resemble_what_the_prompts_name_on_the_ground_asked_for(
     assert {name: ground_of(drawing[name]) for name, _ in things} == dict(things)
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_plurals_synonyms_and_capitals_draw_what_the_word_does(drawing: Drawing) -> None:
     """Prompts of as many tokens, so that the pictures are the same."""
     ground = "on a white background"
@@ -147,7 +147,7 @@ def test_plurals_synonyms_and_capitals_draw_what_the_word_does(drawing: Drawing)
     assert difference(drawing["other"], drawing["usual"]) > 10
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_one_seed_repeats_and_another_does_not(drawing: Drawing) -> None:
     for name, seed in (("one", 0), ("again", 0), ("other", 77)):
         drawing.ask(name, prompt=PROMPT, seed=seed, steps=1)
@@ -156,7 +156,7 @@ def test_one_seed_repeats_and_another_does_not(drawing: Drawing) -> None:
     assert difference(drawing["other"], drawing["one"]) > 0.5
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_guidance_and_the_negative_prompt_strengthen_what_was_asked_for(drawing: Drawing) -> None:
     drawing.ask("no guidance", prompt=PROMPT, seed=0, cfg_scale=1.0)
     drawing.ask("guided", prompt=PROMPT, seed=0, cfg_scale=5.0)
@@ -166,7 +166,7 @@ def test_guidance_and_the_negative_prompt_strengthen_what_was_asked_for(drawing:
     assert difference(drawing["negative"], drawing["guided"]) > 2
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_strength_and_mask_say_what_of_the_initial_picture_stays(drawing: Drawing) -> None:
     mask = np.zeros((128, 128), np.uint8)
     mask[:, 64:] = 255
@@ -184,7 +184,7 @@ def test_strength_and_mask_say_what_of_the_initial_picture_stays(drawing: Drawin
     assert difference(inpainted[:, 72:], first[:, 72:]) > 30
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_lora_takes_the_colours_out(drawing: Drawing) -> None:
     for name, multiplier in (("plain", 0.0), ("half", 0.5), ("full", 1.0)):
         loras = {str(LORA): multiplier} if multiplier else {}

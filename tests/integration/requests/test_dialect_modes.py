@@ -44,6 +44,7 @@ async def read(client: Client, url: str) -> bytes:
     return await reply.read()
 
 
+@pytest.mark.slow
 async def test_a_video_through_the_librarys_own_api(client: Client) -> None:
     body = {**VIDEO, "sample_params": {"sample_method": "euler", "sample_steps": 1, "guidance": {"txt_cfg": 1.0}}}
     reply = await client.post("/sdcpp/v1/vid_gen", json=body)
@@ -57,6 +58,7 @@ async def test_a_video_through_the_librarys_own_api(client: Client) -> None:
     assert base64.b64decode(job["result"]["b64_json"]).startswith(b"\x1a\x45\xdf\xa3")
 
 
+@pytest.mark.slow
 async def test_a_video_through_the_openai_api(client: Client) -> None:
     reply = await client.post("/v1/videos", json={**VIDEO, "size": "32x32", "steps": 1, "cfg_scale": 1})
     video = await reply.json()

@@ -160,6 +160,7 @@ async def mixed(client: Client, ways: tuple[Way, ...], rounds: Callable[[], Iter
     return done
 
 
+@pytest.mark.slow
 async def test_each_client_gets_its_own_pictures(client: Client) -> None:
     assert await mixed(client, WAYS, lambda: iter(range(ROUNDS))) == [ROUNDS] * len(WAYS)
 

@@ -22,6 +22,7 @@ def test_generate_in_process(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
+@pytest.mark.slow
 def test_generate_by_a_server_gives_the_same_picture(tmp_path: Path) -> None:
     arguments = ("generate", "a red apple", "-m", NAME, "-W", "64", "-H", "64", "--steps", "2", "-s", "5")
     place_embedded(tmp_path / "models")

@@ -140,6 +140,7 @@ async def test_javascript(client: Client, tmp_path: Path) -> None:
     assert (tmp_path / "img.txt").read_text().startswith("data:image/png;base64,iVBOR")
 
 
+@pytest.mark.slow
 @needs("curl")
 async def test_command_lines(client: Client, tmp_path: Path) -> None:
     (tmp_path / ".curlrc").write_text(f'connect-to = "localhost:8080:127.0.0.1:{client.port}"\nsilent\n')

@@ -33,7 +33,7 @@ from sdrest.web.http.bodies import INLINE_BYTES
 from tests.integration.pictures.generation_modes import Client, place
 from tests.tiny.fixtures import cached
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 SMALL: dict[str, Any] = {"prompt": "a boat", "model": "ovis", "steps": 1, "cfg_scale": 1, "seed": 3}
 SIZE: dict[str, Any] = {"width": 64, "height": 64}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from sdrest.app import build_app
@@ -38,7 +39,7 @@ async def test_a_picture_is_made_and_is_there_after_a_restart(
         assert (await (await client.get("/api/queue/status")).json())["completed_count"] == 1
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 async def test_a_database_that_was_killed_and_is_back_is_used_again(
     settings_factory: SettingsFactory, postgres_url: str, postgres: PostgresServer
 ) -> None:

@@ -14,6 +14,7 @@ from tests.commands import Server, sdrest, serve_tiny
 from tests.integration.conftest import SMALL
 
 
+@pytest.mark.slow
 def test_a_restart_keeps_the_socket_the_process_id_and_the_running_job(tmp_path: Path) -> None:
     with serve_tiny(tmp_path) as server:
         with httpx.Client(base_url=server.url, timeout=None) as client:
@@ -33,6 +34,7 @@ def test_a_restart_keeps_the_socket_the_process_id_and_the_running_job(tmp_path:
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_tls_and_the_older_spellings_of_options(certificate: tuple[Path, Path], tmp_path: Path) -> None:
     cert, key = certificate
     with Server(

@@ -93,6 +93,7 @@ async def test_text_that_the_database_cannot_hold_is_refused_or_kept(fronts: lis
         await fronts[0].add(job("b", principal="nul \0"), max_pending=5)
 
 
+@pytest.mark.slow
 async def test_a_database_that_goes_away_is_told_as_that_and_used_again_when_it_is_back(
     fronts: list[SqlJobStore], postgres: PostgresServer
 ) -> None:
