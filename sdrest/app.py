@@ -23,8 +23,10 @@ from sdrest.engine.client import Engine
 from sdrest.engine.cores import share_of, usable_cores
 from sdrest.engine.engines import Engines, engines_from
 from sdrest.jobs.allowance import Allowance, Allowances
+from sdrest.jobs.bin import Bin
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.gallery import Gallery
 from sdrest.jobs.intake import Intake
 from sdrest.jobs.leases import Leases
 from sdrest.jobs.retention import Keep, Retention
@@ -56,6 +58,7 @@ from sdrest.storage.opening import database_of
 from sdrest.storage.sql.accounts import SqlAccountStore
 from sdrest.storage.sql.database import Database
 from sdrest.storage.sql.jobs import SqlJobStore
+from sdrest.storage.sql.marks import SqlMarkStore
 from sdrest.storage.sql.timings import SqlTimings
 from sdrest.storage.sql.webhooks import SqlOutbox
 from sdrest.web.api.outputs import THUMBNAILS
@@ -73,6 +76,7 @@ from sdrest.web.http.metrics import Metrics
 from sdrest.web.http.middleware import answer_preflight, known_host, request_context, set_up_headers
 from sdrest.web.http.room import AtOnce, Room, Rooms
 from sdrest.web.requests.audience import AUDIENCES, Audiences
+from sdrest.web.requests.gallery import BIN, GALLERY
 from sdrest.web.requests.job_views import webhook_body
 from sdrest.web.requests.pictures import FETCHER
 from sdrest.web.requests.submission import WEBHOOK_GUARD
@@ -245,8 +249,10 @@ async def _models(app: web.Application) -> AsyncIterator[None]:
 
 
 def _operation(app: web.Application, database: Database) -> Callable[[web.Application], AsyncIterator[None]]:
-    """What goes on beside the jobs: numbers for Prometheus, webhooks, and deleting what is old."""
+    """What goes on beside the jobs: numbers for Prometheus, webhooks, what is kept of their files, and deleting what is old."""
     settings, jobs = app[keys.SETTINGS], app[keys.JOBS]
+    app[GALLERY] = Gallery(jobs, SqlMarkStore(database))
+    app[BIN] = Bin(jobs, days=settings.bin_days)
     metrics = Metrics(jobs, app[keys.ENGINES], app[keys.BACKGROUNDS])
     app.middlewares.insert(0, metrics.middleware())
     app.router.add_get("/metrics", metrics.handle)
@@ -262,7 +268,7 @@ def _operation(app: web.Application, database: Database) -> Callable[[web.Applic
         retry_seconds=settings.webhook_retry_seconds,
     )
     keep = Keep(days=settings.retention_days, jobs=settings.retention_jobs, size_bytes=settings.retention_bytes)
-    retention = Retention(jobs, keep)
+    retention = Retention(jobs, keep, app[BIN])
     sent_files = app[SENT_FILES] = SentFiles(
         settings.data_dir / "files", max_bytes=settings.max_file_bytes_per_user, keep_days=settings.retention_days
     )

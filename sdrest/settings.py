@@ -305,6 +305,12 @@ class Settings(BaseSettings):
     )
     retention_bytes: int = Field(0, ge=0, description="Size that all outputs may have before the oldest go; 0: any.")
     retention_jobs: int = Field(0, ge=0, description="Ended jobs that are kept; 0: all.")
+    bin_days: float = Field(
+        30.0,
+        ge=0,
+        le=36_500,
+        description="Days for which deleted pictures can be put back; 0: they are removed at once.",
+    )
     min_free_bytes: int = Field(
         256 * 1024 * 1024, ge=0, description="Free space on the output disk below which no job is accepted."
     )

@@ -27,6 +27,10 @@ WEBHOOK_URL: Final[Annotated[int, "Characters of a webhook's URL."]] = 2000
 PICTURE_URL: Final[Annotated[int, "Characters of a picture's URL."]] = 2000
 TASK_ID: Final[Annotated[int, "Characters of `force_task_id` of the A1111 API."]] = 200
 JOB_IDS: Final[Annotated[int, "Jobs that one request deletes."]] = 1000
+GALLERY_FILES: Final[Annotated[int, "Pictures that one request of the gallery deletes, restores, marks or sends."]] = (
+    1000
+)
+MARK_NAME: Final[Annotated[int, "Characters of the name of a tag or an album."]] = 60
 MODELS: Final[Annotated[int, "Models that one request hashes, loads or validates."]] = 1000
 INFOTEXT: Final[Annotated[int, "Length of a picture's text whose parameters are read out of it."]] = 200_000
 MODEL_UPLOADS: Final[Annotated[int, "Model files that are uploaded at the same time, by all callers together."]] = 8

@@ -144,6 +144,15 @@ class JobFiles:
             return False
         return True
 
+    def remove_outputs(self, job_id: str, names: Collection[str]) -> None:
+        """Remove finished files; those that are not there are passed over."""
+        folder = self.output_folder(job_id)
+        for name in names:
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # where there is nothing else
+
     def trim(self, job: Job) -> None:
         """Remove from the output folder what is not an output of the job: what a dead server had not finished, or not noted."""
         folder, listed = self.output_folder(job.id), {output.file for output in job.outputs}

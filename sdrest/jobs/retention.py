@@ -1,4 +1,4 @@
-"""Deleting ended jobs and their files by age, number and size, the oldest first."""
+"""Deleting ended jobs and their files by age, number and size, the oldest first; and emptying the bin."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sdrest.core.background import Background
 from sdrest.core.errors import NotFound, SdrestError
 from sdrest.core.job import TERMINAL_STATES, Job
 from sdrest.core.principal import ANYONE
+from sdrest.jobs.bin import Bin
 from sdrest.jobs.service import JobService
 from sdrest.jobs.store import JobFilter
 
@@ -33,27 +34,26 @@ class Keep:
     jobs: int = 0
     size_bytes: int = 0
 
-    def __bool__(self) -> bool:
-        return bool(self.days or self.jobs or self.size_bytes)
-
 
 class Retention:
-    """Looks once a minute for what is to go; never without a limit."""
+    """Looks once a minute for what is to go: what has lain in the bin long enough, and of the jobs only what is beyond a limit."""
 
     def __init__(
         self,
         jobs: JobService,
         keep: Keep,
+        bin_: Bin,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._jobs = jobs
         self._keep = keep
+        self._bin = bin_
         self._clock = clock
         self.loop = Background("retention", self._run)
 
     async def _run(self) -> None:
-        while self._keep:
+        while True:
             try:
                 removed = await self.sweep()
                 if removed:
@@ -68,6 +68,9 @@ class Retention:
         Raises:
             SdrestError: the store refuses at the moment; what was not deleted keeps its files.
         """
+        await self._bin.expire()
+        if self._keep.size_bytes:
+            await self._bin.shrink(await self._jobs.store.output_bytes() - self._keep.size_bytes)
         removed = 0
         while jobs := await self._to_go():
             for job in jobs:

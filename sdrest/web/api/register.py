@@ -16,6 +16,7 @@ _MODULES: Final = (
     "auth",
     "discovery",
     "events",
+    "gallery",
     "generate",
     "images",
     "machine",

@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
+from sdrest.jobs.bin import Bin
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.web.http.keys import ENGINES, JOBS
 from tests.engine import EngineOnDemand
@@ -172,14 +173,14 @@ async def test_old_jobs_go_by_number_size_and_age(client: Client, tmp_path: Path
     async def left() -> set[str]:
         return {job["job_id"] for job in (await (await client.get("/api/queue")).json())["items"]}
 
-    assert await Retention(jobs, Keep(jobs=3)).sweep() == 1
+    assert await Retention(jobs, Keep(jobs=3), Bin(jobs, days=30)).sweep() == 1
     assert await left() == {*ids[1:], pending}
     assert not (output / ids[0]).exists()
     size = sum(file.stat().st_size for file in (output / ids[3]).iterdir())
-    assert await Retention(jobs, Keep(size_bytes=int(size * 2.5))).sweep() == 1
+    assert await Retention(jobs, Keep(size_bytes=int(size * 2.5)), Bin(jobs, days=30)).sweep() == 1
     assert await left() == {*ids[2:], pending}
-    later = Retention(jobs, Keep(days=1), clock=lambda: datetime.now(UTC) + timedelta(days=2))
-    assert await Retention(jobs, Keep(days=1)).sweep() == 0
+    later = Retention(jobs, Keep(days=1), Bin(jobs, days=30), clock=lambda: datetime.now(UTC) + timedelta(days=2))
+    assert await Retention(jobs, Keep(days=1), Bin(jobs, days=30)).sweep() == 0
     assert await later.sweep() == 2
     assert await left() == {pending}
 

@@ -30,6 +30,7 @@ from sdrest.core.errors import (
 from sdrest.core.job import Job, JobState, JobType, Progress
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters
 from sdrest.core.principal import ANYONE, Principal, Role, principal_of
+from sdrest.jobs.bin import Bin
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.submission import Submission
@@ -213,7 +214,9 @@ class QueueMachine(WatchedQueue):
     @rule(jobs=st.integers(0, 4), size=st.integers(0, 40), hours=st.integers(0, 6), fuse=FUSE, refused=st.booleans())
     def delete_what_is_old(self, jobs: int, size: int, hours: int, fuse: int | None, refused: bool) -> None:
         keep = Keep(days=hours / 24, jobs=jobs, size_bytes=size)
-        retention = Retention(self.server.service, keep, clock=self.clock)
+        retention = Retention(
+            self.server.service, keep, Bin(self.server.service, days=30, clock=self.clock), clock=self.clock
+        )
         self.going = {job.id for job in self.known.values() if job.is_finished}
         self.server.database.refuses = refused
         with contextlib.suppress(Unavailable):

@@ -8,6 +8,7 @@ import pytest
 
 from sdrest.core.errors import NotFound, Unavailable
 from sdrest.core.job import Job, JobState, JobType, Output
+from sdrest.jobs.bin import Bin
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.store import Ending, JobFilter
 from tests.unit.jobs.conftest import Queue
@@ -31,7 +32,7 @@ async def left(queue: Queue) -> list[str]:
 
 
 def retention(queue: Queue, **keep: float) -> Retention:
-    return Retention(queue.service, Keep(**keep), clock=queue.clock)  # type: ignore[arg-type]
+    return Retention(queue.service, Keep(**keep), Bin(queue.service, days=2, clock=queue.clock), clock=queue.clock)  # type: ignore[arg-type]
 
 
 async def test_without_a_bound_all_stays(queue: Queue) -> None:
