@@ -191,7 +191,13 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
             await jobs.clear_pending(ANYONE)
         for engine in engines:
             backgrounds.add(engine.supervisor.loop)
-        loops = (recorder.listener.loop, Leases(jobs).loop, *(worker.loop for worker in workers), residency.loop)
+        loops = (
+            recorder.listener.loop,
+            jobs.followers.loop,
+            Leases(jobs).loop,
+            *(worker.loop for worker in workers),
+            residency.loop,
+        )
         async with backgrounds.running(*loops):
             yield
         await engines.stop()

@@ -97,6 +97,11 @@ def with_output(outputs: Iterable[Output], output: Output) -> tuple[Output, ...]
     return tuple(by_name[name] for name in sorted(by_name, key=lambda name: (len(name), name)))
 
 
+def numbered(outputs: Iterable[Output], number: int) -> Output | None:
+    """The output that was made as number ``number``, counted from 0; None when it is not there (yet, or any more)."""
+    return next((item for item in outputs if item.file.partition(".")[0].rpartition("_")[2] == str(number)), None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why a job failed: a stable slug, a sentence, and the last words of the native library."""
@@ -147,6 +152,10 @@ class Job:
     result_key: str = ""
     #: Id of the job that made the outputs, when this one was answered with an earlier result.
     reused_from: str = ""
+    #: Input pictures that are outputs of other jobs: ``<id>/<number of the output>`` by the file that it becomes here.
+    sources: dict[str, str] = field(default_factory=dict)
+    #: Ids of the jobs whose pictures it still waits for: as long as there are any, nobody takes it from the queue.
+    waits_for: tuple[str, ...] = ()
     #: Which dialect it came through and what that dialect needs to answer again (a stable id of its own, for example).
     origin: dict[str, Any] = field(default_factory=dict)
     #: Its place in the order of arrival, which lists are in; the store gives it, and no two jobs ever have the same.

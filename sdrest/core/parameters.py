@@ -273,6 +273,23 @@ class GenerationParameters(Components):
     )
     embed_metadata: bool = param(True, "Write the parameters into the picture file.")
 
+    @property
+    def sampled_size(self) -> tuple[int, int]:
+        """Width and height of what comes out of the sampler, second pass included, in pixels."""
+        if not self.hires.enabled:
+            return self.width, self.height
+        return (
+            self.hires.target_width or round(self.width * self.hires.scale),
+            self.hires.target_height or round(self.height * self.hires.scale),
+        )
+
+    @property
+    def final_size(self) -> tuple[int, int]:
+        """Width and height of the finished picture in pixels, unless it is put back into another one."""
+        width, height = self.sampled_size
+        factor = self.upscale_factor if self.upscale_model else 1
+        return round(width * factor), round(height * factor)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpscaleParameters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -90,12 +91,6 @@ def _refuse(problems: list[FieldProblem]) -> NoReturn:
 
 
 def _pixels(parameters: GenerationParameters) -> int:
-    pixels = parameters.width * parameters.height
-    hires = parameters.hires
-    if hires.enabled:
-        width = hires.target_width or round(parameters.width * hires.scale)
-        height = hires.target_height or round(parameters.height * hires.scale)
-        pixels = max(pixels, width * height)
-    if parameters.upscale_model:
-        pixels = round(pixels * parameters.upscale_factor**2)
-    return pixels
+    return max(
+        parameters.width * parameters.height, math.prod(parameters.sampled_size), math.prod(parameters.final_size)
+    )

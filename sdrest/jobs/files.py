@@ -23,7 +23,8 @@ from PIL import Image
 
 from sdrest.core.errors import InsufficientStorage
 from sdrest.core.files import atomic_file
-from sdrest.core.job import Job
+from sdrest.core.job import Job, Output
+from sdrest.jobs.submission import Picture, Promised
 from sdrest.outputs.pictures import png_bytes
 
 _INPUT: Final = "input"
@@ -47,8 +48,8 @@ class JobFiles:
 
     # ------------------------------------------------------------------ input pictures
 
-    def store_inputs(self, job_id: str, pictures: Mapping[str, Sequence[Image.Image]]) -> dict[str, tuple[str, ...]]:
-        """Write input pictures as PNG files; their names by parameter name.
+    def store_inputs(self, job_id: str, pictures: Mapping[str, Sequence[Picture]]) -> dict[str, tuple[str, ...]]:
+        """Write input pictures as PNG files; the names by parameter name, also of those that are only promised.
 
         Raises:
             InsufficientStorage: the disk is full; nothing of the job is left.
@@ -58,13 +59,31 @@ class JobFiles:
             for field, items in pictures.items():
                 files = [f"{field}_{index}.png" for index in range(len(items))]
                 for name, picture in zip(files, items, strict=True):
-                    with atomic_file(self.input_folder(job_id) / name) as stream:
-                        stream.write(png_bytes(picture))
+                    if not isinstance(picture, Promised):
+                        self._store_input(job_id, name, picture)
                 names[field] = tuple(files)
         except BaseException:
             self.remove(job_id)
             raise
         return names
+
+    def _store_input(self, job_id: str, name: str, picture: Image.Image) -> None:
+        with atomic_file(self.input_folder(job_id) / name) as stream:
+            stream.write(png_bytes(picture))
+
+    def has_input(self, job_id: str, name: str) -> bool:
+        """Whether an input picture is there; one that was promised may not be."""
+        return (self.input_folder(job_id) / name).is_file()
+
+    def bring_input(self, job_id: str, name: str, source_id: str, output: Output) -> None:
+        """Make an output of another job an input picture.
+
+        Raises:
+            InsufficientStorage: the disk is full.
+            OSError: it is not there, or is no picture.
+        """
+        with Image.open(self.output_folder(source_id) / output.file) as picture:
+            self._store_input(job_id, name, picture)
 
     def share_inputs(self, old_id: str, new_id: str) -> None:
         """Give a new job the input pictures of an old one; nothing to do when it had none.

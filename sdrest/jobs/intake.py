@@ -19,7 +19,7 @@ from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.service import JobService
-from sdrest.jobs.submission import TABLES, Prepare, Submission, with_files
+from sdrest.jobs.submission import TABLES, Prepare, Submission, promised_files, with_files
 
 log = structlog.get_logger(__name__)
 
@@ -71,9 +71,11 @@ class Intake:
         if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
             parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
         job_id = str(uuid.uuid4())
+        sources: dict[str, str] = {}
         if submission.pictures:
             names = await asyncio.to_thread(self._jobs.files.store_inputs, job_id, submission.pictures)
             parameters = with_files(parameters, names)
+            sources = promised_files(submission.pictures, names)
         job = Job(
             id=job_id,
             type=submission.type,
@@ -88,6 +90,8 @@ class Intake:
             origin=dict(submission.origin),
             warnings=(*submission.warnings, *prepared.warnings),
             result_key=prepared.result_key,
+            sources=sources,
+            waits_for=tuple(dict.fromkeys(source.partition("/")[0] for source in sources.values())),
         )
         async with self._files_until_stored(job_id):
             stored = await self._add(await self._with_earlier_result(job), principal)
@@ -120,9 +124,11 @@ class Intake:
     async def retry(self, job_id: str, principal: Principal) -> Job:
         """Queue an ended job again as a new job with the same parameters, seed and input pictures.
 
+        Where it was to be made from the picture of a job that made none, that one is tried again as well.
+
         Raises:
             NotFound: as :meth:`sdrest.jobs.service.JobService.get`.
-            Conflict: it has not ended.
+            Conflict: it has not ended, or was to be made from a picture that is not there any more.
             Forbidden, QueueFull, InsufficientStorage: as :meth:`submit`.
         """
         old = await self._jobs.get(job_id, principal)
@@ -131,6 +137,7 @@ class Intake:
         _demand_permission(principal, old.type)
         if (table := TABLES.get(old.type)) is not None:
             self._allowances.of(principal).check(msgspec.convert(old.parameters, table))
+        sources, waits_for = await self._sources_again(old, principal)
         new_id = str(uuid.uuid4())
         await asyncio.to_thread(self._jobs.files.share_inputs, old.id, new_id)
         job = dataclasses.replace(
@@ -151,9 +158,29 @@ class Intake:
             failure=None,
             idempotency_key="",
             reused_from="",
+            sources=sources,
+            waits_for=waits_for,
         )
         async with self._files_until_stored(new_id):
             return await self._add(job, principal)
+
+    async def _sources_again(self, old: Job, principal: Principal) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Where the pictures come from that an ended job was promised, now, and the jobs to wait for."""
+        again: dict[str, Job] = {}
+        sources: dict[str, str] = {}
+        for file, source in old.sources.items():
+            source_id, slash, index = source.partition("/")
+            if await asyncio.to_thread(self._jobs.files.has_input, old.id, file):
+                sources[file] = source
+                continue
+            if source_id not in again:
+                made_by = await self._jobs.store.get(source_id)
+                if made_by is None:
+                    raise Conflict(f"the job {source_id}, whose picture it was to be made from, is not there any more")
+                is_lost = made_by.state in {JobState.FAILED, JobState.CANCELLED}
+                again[source_id] = await self.retry(source_id, principal) if is_lost else made_by
+            sources[file] = again[source_id].id + slash + index
+        return sources, tuple(job.id for job in again.values() if not job.is_finished)
 
     async def _with_earlier_result(self, job: Job) -> Job:
         """``job``, complete, with the outputs of an earlier one of its principal; as it is when there is none, or no file of it.
@@ -195,6 +222,8 @@ class Intake:
         if stored.id == job.id:
             log.info("job accepted", job_id=job.id, type=job.type, model=job.model_name)
             self._jobs.running.changed(stored, None)
+            if stored.waits_for:  # what it waits for may have ended meanwhile
+                await self._jobs.follow()
         return stored
 
 

@@ -11,11 +11,11 @@ from typing import Final
 import structlog
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound, SdrestError
-from sdrest.core.events import JobChanged, JobPreviewed, JobRemoved
+from sdrest.core.events import Event, JobChanged, JobPreviewed, JobRemoved
 from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, Progress
 from sdrest.core.principal import Permission, Principal
-from sdrest.jobs.events import Broadcast
+from sdrest.jobs.events import Broadcast, Listener
 from sdrest.jobs.files import JobFiles
 from sdrest.jobs.running import RunningJobs
 from sdrest.jobs.store import PAUSED_KEY, JobFilter, JobStore
@@ -53,6 +53,8 @@ class JobService:
         #: Where the files of jobs are.
         self.files = files
         self.server = server
+        #: Lets jobs go on whenever one has ended that they waited for.
+        self.followers = Listener("followers", broadcast, self._after, _is_ending)
         #: The time.
         self.clock = clock
 
@@ -76,6 +78,15 @@ class JobService:
         for job in await self.store.recover(self.clock(), _MAX_INTERRUPTIONS, server=server, tidy=self.files.trim):
             log.warning("a running job was nobody's any more", job_id=job.id, state=job.state)
             self.running.changed(job, JobState.RUNNING)
+        await self.follow()
+
+    async def _after(self, _event: Event) -> None:
+        await self.follow()
+
+    async def follow(self) -> None:
+        """Let jobs go on, or end, that waited for others which have ended."""
+        for job in await self.store.follow(self.clock()):
+            self.running.changed(job, JobState.PENDING)
 
     # ------------------------------------------------------------------ look
 
@@ -94,7 +105,7 @@ class JobService:
         """An input picture of a job, as a PNG file; the job's parameters name it.
 
         Raises:
-            NotFound: as :meth:`get`, or the job has no such picture.
+            NotFound: as :meth:`get`, or the job has no such picture, or not yet.
         """
         job = await self.get(job_id, principal)
         return await asyncio.to_thread(lambda: existing(self.files.input_folder(job.id), file).read_bytes())
@@ -252,3 +263,7 @@ class JobService:
             raise NotFound(f"no job {job_id}")  # somebody else was quicker
         self.broadcast.publish(JobRemoved(job_id, job.principal))
         return job
+
+
+def _is_ending(event: Event) -> bool:
+    return isinstance(event, JobChanged) and event.job.is_finished

@@ -71,6 +71,22 @@ def server_died(times: int) -> Failure:
     return Failure(slug="server_died", message=message)
 
 
+def lost_source(source_id: str, source: JobState | None, reason: str = "") -> tuple[JobState, Failure]:
+    """How a job ends that waited for a picture of another one that will not come.
+
+    Args:
+        source_id: Id of the other job.
+        source: How that one ended; None: it is not there any more.
+        reason: Why it failed, where that is known.
+    """
+    whose = f"the job {source_id}, whose picture it waited for,"
+    if source is JobState.CANCELLED:
+        return JobState.CANCELLED, Failure(slug="source_cancelled", message=f"{whose} was cancelled")
+    if source is None:
+        return JobState.FAILED, Failure(slug="source_gone", message=f"{whose} is not there any more")
+    return JobState.FAILED, Failure(slug="source_failed", message=f"{whose} failed" + (f": {reason}" if reason else ""))
+
+
 class JobStore(Protocol):
     """Durable jobs. Every method is atomic, and returns when the change is on disk.
 
@@ -147,7 +163,8 @@ class JobStore(Protocol):
         server: str = "",
         preferred_models: Collection[str] = (),
     ) -> Job | None:
-        """Take the next pending job of ``types``: highest priority first, then principals in turn, then oldest first.
+        """Take the next pending job of ``types``: highest priority first, then principals in turn, then oldest first; none that
+        waits for others.
 
         None as well while the queue is paused (:data:`PAUSED_KEY`). The job becomes running with its attempt counted up and a new
         lease, which is ``worker``'s of ``server`` (empty where there is one server only). Jobs for ``preferred_models`` may
@@ -212,6 +229,14 @@ class JobStore(Protocol):
         These are the ones whose lease is over, and at the start of a ``server`` also those that it had. A job that was running at
         ``max_interruptions`` abrupt ends fails: it may be what ends the server. ``tidy`` is called with each, as it was: its files
         go with the change.
+        """
+        ...
+
+    async def follow(self, now: datetime) -> Sequence[Job]:
+        """See to the pending jobs that wait for pictures of others: the changed jobs.
+
+        Of what a job waits for, that is taken away which is completed. A job is cancelled, or fails, when one that it waits for was
+        cancelled, failed, or is not there any more (:func:`lost_source`); and so do those that wait for it in turn.
         """
         ...
 

@@ -16,6 +16,25 @@ from sdrest.core.principal import ANYONE, Principal
 
 Parameters = GenerationParameters | UpscaleParameters
 
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """A picture that another job is to make: its output number ``index``, in pixels of the size that is to be expected."""
+
+    job_id: str
+    index: int
+    width: int
+    height: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width, self.height
+
+
+#: An input picture: there already, or on its way.
+Picture = Image.Image | Promised
+
 #: What the parameters of a stored job are, by its type; types that make no pictures have none.
 TABLES: Final[Mapping[JobType, type[Parameters]]] = {
     JobType.TXT2IMG: GenerationParameters,
@@ -32,13 +51,13 @@ class Submission:
     """A request for a job, checked field by field, not yet against a model.
 
     ``given`` names the parameters that the client set itself: the others take the model's own defaults. ``pictures`` holds the
-    decoded input pictures by parameter name; the parameter itself is empty until the service has stored them.
+    input pictures by parameter name, decoded or promised; the parameter itself is empty until the service has stored them.
     """
 
     type: JobType
     parameters: Parameters
     given: frozenset[str] = frozenset()
-    pictures: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
+    pictures: Mapping[str, Sequence[Picture]] = field(default_factory=dict)
     principal: Principal = ANYONE
     priority: int = 0
     idempotency_key: str = ""
@@ -62,6 +81,16 @@ class Prepared:
 #: Checks a submission against the models that are here, and fills in what the client left open. Raises InvalidInput with all that
 #: is wrong, one problem for each field; or ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported.
 Prepare = Callable[[Submission], Awaitable[Prepared]]
+
+
+def promised_files(pictures: Mapping[str, Sequence[Picture]], names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Which files are promised pictures: ``<job id>/<number>`` by file name."""
+    return {
+        file: f"{picture.job_id}/{picture.index}"
+        for parameter, files in names.items()
+        for file, picture in zip(files, pictures[parameter], strict=True)
+        if isinstance(picture, Promised)
+    }
 
 
 def with_files(parameters: Parameters, names: Mapping[str, tuple[str, ...]]) -> Parameters:

@@ -15,6 +15,7 @@ import structlog
 from sdrest.core.background import Background
 from sdrest.core.errors import DISK_FULL, Cancelled, EngineDied, EngineUnavailable, InsufficientStorage, SdrestError
 from sdrest.core.job import Failure, Job, JobState, JobType
+from sdrest.jobs.chains import Chains
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.store import LEASE_SECONDS, Ending
@@ -98,6 +99,7 @@ class Worker:
         self._lease_seconds = lease_seconds
         self._retry_seconds = retry_seconds
         self._clock = clock
+        self._chains = Chains(service.store, service.files)
         self._waker = service.running.new_waker(executors.keys(), preferred_models)
         #: Takes jobs. Stopped, it gives a running job back to the queue with its attempt not counted.
         self.loop = Background(f"worker-{name}", self._run)
@@ -169,6 +171,7 @@ class Worker:
         job = attempt.job
         started_at = self._clock()
         try:
+            await self._chains.bring(job)
             result = await self._executors[job.type].execute(attempt)
         except Cancelled:
             return self._cancelled(job)

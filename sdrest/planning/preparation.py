@@ -12,15 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from PIL import Image
-
 from sdrest.core.architecture import Family
 from sdrest.core.errors import FieldProblem, InvalidInput
 from sdrest.core.model import MAIN_TYPES, Model, Need
 from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, UpscaleParameters, VideoParameters
 from sdrest.core.principal import Principal
 from sdrest.core.space import FreeSpace
-from sdrest.jobs.submission import Parameters, Prepared, Submission
+from sdrest.jobs.submission import Parameters, Picture, Prepared, Submission
 from sdrest.outputs.encoding import Encoding
 from sdrest.outputs.picture_files import encoding_of
 from sdrest.outputs.video import check_format
@@ -183,7 +181,7 @@ P = TypeVar("P", bound=GenerationParameters)
 
 
 def with_picture_size(
-    parameters: P, given: frozenset[str], pictures: Mapping[str, Sequence[Image.Image]], defaults: Defaults
+    parameters: P, given: frozenset[str], pictures: Mapping[str, Sequence[Picture]], defaults: Defaults
 ) -> tuple[P, tuple[str, ...]]:
     """``parameters`` with width and height from the first input picture, where the request left them open; and warnings.
 

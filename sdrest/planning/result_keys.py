@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+from PIL import Image
 
 from sdrest import __version__
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
@@ -52,6 +53,11 @@ class ResultKeys:
         Looks at files: not for the event loop.
         """
         ready = self._engine()
+        pictures: dict[str, list[Image.Image]] = {}
+        for field, items in submission.pictures.items():
+            pictures[field] = [item for item in items if isinstance(item, Image.Image)]
+            if len(pictures[field]) < len(items):  # one is only promised
+                return ""
         if not self._enabled or not submission.reuse or parameters.seed == RANDOM_SEED or ready is None:
             return ""
         files = [*plan.spec.files, *adapters.embeddings, *(("lora", item.path) for item in adapters.loras)]
@@ -67,7 +73,7 @@ class ResultKeys:
             "options": plan.spec.options,
             "pictures": [
                 (field, [(picture.mode, picture.size, hashlib.sha256(picture.tobytes()).digest()) for picture in items])
-                for field, items in sorted(submission.pictures.items())
+                for field, items in sorted(pictures.items())
             ],
             "made_by": (__version__, ready.version, ready.commit, ready.system_info, *self._written_by),
         }

@@ -13,7 +13,7 @@ from sdrest.core.errors import QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.marks import Mark
 from sdrest.jobs.search import Term, terms_of
-from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, new_lease_id, server_died
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, lost_source, new_lease_id, server_died
 from sdrest.storage.sql.turns import MAX_PASSED_OVER
 
 
@@ -136,7 +136,7 @@ class MemoryJobStore:
         )
 
     def _take_turn(self, types: Collection[JobType], loaded: Collection[str]) -> Entry | None:
-        waiting = self._pending(lambda job: job.type in types)
+        waiting = self._pending(lambda job: job.type in types and not job.waits_for)
         highest = max((entry.job.priority for entry in waiting), default=0)
         in_turn = sorted(
             (entry for entry in waiting if entry.job.priority == highest),
@@ -254,6 +254,26 @@ class MemoryJobStore:
             changed.append(entry.job)
         return changed
 
+    async def follow(self, now: datetime) -> Sequence[Job]:
+        """See :meth:`JobStore.follow`."""
+        changed: dict[str, Job] = {}
+        while True:
+            waiting = self._pending(lambda job: bool(job.waits_for))
+            before = len(changed)
+            for entry in waiting:
+                sources = {source_id: self.entries.get(source_id) for source_id in entry.job.waits_for}
+                left = tuple(name for name, item in sources.items() if not _is_completed(item))
+                lost = next((name for name in left if (item := sources[name]) is None or item.job.is_finished), None)
+                if lost is not None:
+                    item = sources[lost]
+                    reason = item.job.failure.message if item and item.job.failure else ""
+                    state, failure = lost_source(lost, item.job.state if item else None, reason)
+                    changed[entry.job.id] = entry.change(state=state, failure=failure, finished_at=now)
+                elif left != entry.job.waits_for:
+                    changed[entry.job.id] = entry.change(waits_for=left)
+            if len(changed) == before:
+                return [*changed.values()]
+
     async def prioritise(self, job_id: str, priority: int) -> Job | None:
         """See :meth:`JobStore.prioritise`."""
         entry = self.entries.get(job_id)
@@ -309,6 +329,10 @@ class MemoryJobStore:
     def _held(self, job_id: str, lease_id: str) -> Entry | None:
         entry = self.entries.get(job_id)
         return entry if entry and (entry.job.state, entry.job.lease_id) == (JobState.RUNNING, lease_id) else None
+
+
+def _is_completed(entry: Entry | None) -> bool:
+    return entry is not None and entry.job.state is JobState.COMPLETED
 
 
 def _matches(job: Job, wanted: JobFilter) -> bool:

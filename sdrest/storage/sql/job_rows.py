@@ -46,12 +46,15 @@ def row_of(job: Job) -> dict[str, Any]:
         "result_key": job.result_key,
         "reused_from": job.reused_from,
         "lease_id": job.lease_id,
+        "sources": as_json(job.sources),
+        "waits_for": as_json(job.waits_for),
     }
 
 
 _OUTPUTS: Final = msgspec.json.Decoder(tuple[Output, ...])
 _BIN: Final = msgspec.json.Decoder(tuple[Binned, ...])
 _FAILURE: Final = msgspec.json.Decoder(Failure)
+_IDS: Final = msgspec.json.Decoder(tuple[str, ...])
 _WARNINGS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -83,6 +86,8 @@ def job_of(row: Any) -> Job:
         result_key=row["result_key"],
         reused_from=row["reused_from"],
         lease_id=row["lease_id"],
+        sources=json.loads(row["sources"]),
+        waits_for=_IDS.decode(row["waits_for"]),
         sequence=row["sequence"],
     )
 

@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.search import SearchField
-from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, new_lease_id, server_died
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, lost_source, new_lease_id, server_died
 from sdrest.storage.sql.database import ADDING, CLAIMING, ONE_ROW, Connection, Database
 from sdrest.storage.sql.job_filters import where_of
 from sdrest.storage.sql.job_rows import as_json, binned_at, job_of, outputs_of, row_of
@@ -51,6 +53,9 @@ class _Statements:
     lost: str
     recover: str
     sum_up: str
+    settled_sources: str
+    wait_on: str
+    end_waiting: str
     prioritise: str
     remove: str
     ended: str
@@ -273,6 +278,35 @@ class SqlJobStore:
 
         return await self._database.write(change)
 
+    async def follow(self, now: datetime) -> Sequence[Job]:
+        """See :meth:`JobStore.follow`."""
+
+        def change(db: Connection) -> Sequence[Job]:
+            changed: dict[str, Job] = {}
+            while settled := db.execute(self._sql.settled_sources).fetchall():
+                for rows in _by_job(settled):
+                    job = self._without(db, rows, now)
+                    if job is not None:
+                        changed[job.id] = job
+            return [*changed.values()]
+
+        settled = await self._database.read(lambda db: db.execute(self._sql.settled_sources).fetchone())
+        return await self._database.write(change) if settled else []
+
+    def _without(self, db: Connection, settled: Sequence[Any], now: datetime) -> Job | None:
+        """A job that need not wait for some sources any more: it goes on, or ends because one of them will not come."""
+        job_id = settled[0]["id"]
+        for row in settled:
+            state = JobState(row["state"]) if row["state"] else None
+            if state is not JobState.COMPLETED:
+                reason = json.loads(row["failure"])["message"] if row["failure"] else ""
+                ending, failure = lost_source(row["source_id"], state, reason)
+                values = {"id": job_id, "now": as_text(now), "state": ending, "failure": as_json(failure)}
+                return _job(db, self._sql.end_waiting, values)
+        done = {row["source_id"] for row in settled}
+        left = [source_id for source_id in json.loads(settled[0]["waits_for"]) if source_id not in done]
+        return _job(db, self._sql.wait_on, {"id": job_id, "waits_for": json.dumps(left)})
+
     async def prioritise(self, job_id: str, priority: int) -> Job | None:
         """See :meth:`JobStore.prioritise`."""
         return await self._database.write(
@@ -306,6 +340,11 @@ class SqlJobStore:
         """See :meth:`JobStore.set_value`."""
         values = {"key": key, "value": json.dumps(value)}
         await self._database.write(lambda db: db.execute(self._sql.set_value, values).rowcount, alone=ONE_ROW)
+
+
+def _by_job(rows: Sequence[Any]) -> list[list[Any]]:
+    """Rows in order, those of each job together."""
+    return [[*items] for _, items in groupby(rows, key=itemgetter("id"))]
 
 
 def _value(db: Connection, statement: str, key: str) -> Any:

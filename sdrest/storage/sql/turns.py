@@ -28,7 +28,9 @@ class _Statements:
     serve: str
 
 
-_IN_LANE: Final = "jobs.state = 'pending' AND jobs.priority = :priority AND jobs.type = lanes.type"
+_IN_LANE: Final = (
+    "jobs.state = 'pending' AND jobs.waits_for = '[]' AND jobs.priority = :priority AND jobs.type = lanes.type"
+)
 
 
 class Turns:

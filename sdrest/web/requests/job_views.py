@@ -83,6 +83,7 @@ class JobView(TypedDict):
     started_at: str | None
     completed_at: str | None
     cancel_requested: bool
+    waits_for: list[str]
     params: dict[str, Any]
     model: ModelName
     outputs: list[str]
@@ -165,6 +166,7 @@ def job_view(job: Job, progress: Progress, position: int | None = None) -> JobVi
         "started_at": timestamp(job.started_at),
         "completed_at": timestamp(job.finished_at),
         "cancel_requested": job.cancel_requested_at is not None,
+        "waits_for": list(job.waits_for),
         "params": job.parameters,
         "model": {"id": job.model_id, "name": job.model_name},
         "outputs": [output.file for output in outputs],

@@ -121,7 +121,10 @@ def _field(item: dataclasses.Field[Any], hint: Any, *, required: bool) -> tuple[
 
 
 def _picture(hint: Any, limits: Limits, default: Any, arguments: dict[str, Any]) -> tuple[Any, Any]:
-    arguments["description"] += " Base64, a data: URL, an http(s) URL, or job:<id>/<file>."
+    arguments["description"] += (
+        " Base64, a data: URL, an http(s) URL, or job:<id>/<file>. job:<id>/<number> is a picture of a job by its number, from 0:"
+        " where that job has not made it yet, this one waits for it."
+    )
     if typing.get_origin(hint) is tuple:
         return list[str], Field(
             default_factory=list, max_length=limits.max_length, description=arguments["description"]

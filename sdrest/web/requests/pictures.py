@@ -1,6 +1,7 @@
 """Pictures in requests: base64 text, ``data:`` URLs, http(s) URLs, ``job:<id>/<file>`` references to earlier outputs, and files.
 
-``job:<id>/input/<file>`` is a picture that an earlier job was given.
+``job:<id>/<number>`` is the file of that number, counted from 0; ``job:<id>/input/<file>`` is a picture that an earlier job was
+given.
 
 All pictures of a request are read together: first their headers, so that a picture or a result that is too large is refused before
 any memory is spent on it, then the pixels, as soon as the server has room for them (:mod:`sdrest.web.http.room`). All of it on
@@ -23,6 +24,7 @@ from PIL import Image
 from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput, NotFound
 from sdrest.core.files import existing
+from sdrest.core.job import numbered
 from sdrest.net.fetching import Fetcher
 from sdrest.outputs.pictures import decode_picture, picture_size
 from sdrest.web.http.keys import HELD, JOBS, PRINCIPAL, SETTINGS
@@ -182,6 +184,8 @@ async def _job_output(request: web.Request, reference: str, field: str) -> bytes
         if file.startswith(INPUT_PREFIX):
             return await request.app[JOBS].read_input(job_id, file.removeprefix(INPUT_PREFIX), request[PRINCIPAL])
         job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
+        if file.isdecimal() and (output := numbered(job.outputs, int(file))) is not None:
+            file = output.file
         if file not in {output.file for output in job.outputs}:
             raise NotFound(f"job {job_id} has no output {file!r}")
         return await asyncio.to_thread(lambda: existing(request.app[SETTINGS].output_dir, job_id, file).read_bytes())

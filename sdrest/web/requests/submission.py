@@ -23,18 +23,18 @@ from sdrest.core.job import Job, JobType
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.names import parse_sampler, parse_scheduler
 from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, UpscaleParameters, VideoParameters, limits_of
-from sdrest.jobs.submission import Parameters, Submission
+from sdrest.jobs.submission import Parameters, Picture, Submission
 from sdrest.net.fetching import WebhookGuard
 from sdrest.registry.defaults import defaults_of
 from sdrest.web.http.bodies import INLINE_BYTES, Body, idempotency_key, understandable, validate
 from sdrest.web.http.keys import DEFAULT_MODEL, HELD, INTAKE, MODELS, PRINCIPAL
 from sdrest.web.requests.parameter_bodies import body_model
-from sdrest.web.requests.pictures import read_pictures
 from sdrest.web.requests.presets import names_saved, with_saved
+from sdrest.web.requests.promises import pictures_or_promises
 
 WEBHOOK_GUARD: Final = web.AppKey("webhook_guard", WebhookGuard)
 
-Pictures = Mapping[str, Sequence[Image.Image]]
+Pictures = Mapping[str, Sequence[Picture]]
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 #: Words by which clients leave the choice to the server.
@@ -129,7 +129,7 @@ async def submission(
     parameters, given, texts = _parameters_of(body, mode)
     if texts:
         with mode.naming():
-            pictures = await read_pictures(request, texts)
+            pictures = await pictures_or_promises(request, texts)
     return Submission(
         type=mode.job_type or _told_by(pictures),
         parameters=parameters,
@@ -169,7 +169,8 @@ async def stored(request: web.Request, mode: Mode, asked: Submission) -> Job:
     with mode.naming():
         job = await request.app[INTAKE].submit(asked)
     # Those that were made of the sent ones go too.
-    request[HELD].keep([picture for items in asked.pictures.values() for picture in items])
+    decoded = [item for items in asked.pictures.values() for item in items if isinstance(item, Image.Image)]
+    request[HELD].keep(decoded)
     request[HELD].done_with_pictures()
     return job
 

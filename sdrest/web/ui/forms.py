@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
-from PIL import Image
 
 from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, ModelUnusable, SdrestError
+from sdrest.jobs.submission import Picture
 from sdrest.web.http.bodies import read_file, read_parts
-from sdrest.web.requests.pictures import Sent, read_pictures
+from sdrest.web.requests.pictures import Sent
+from sdrest.web.requests.promises import pictures_or_promises
 from sdrest.web.ui.fields import Kind, drawn_as, leaf_fields
 from sdrest.web.ui.tabs import Tab
 
@@ -91,7 +92,7 @@ def body_values(tab: Tab, posted: Posted, stale_defaults: Mapping[str, str]) -> 
     return values
 
 
-async def read_form_pictures(request: web.Request, tab: Tab, posted: Posted) -> dict[str, list[Image.Image]]:
+async def read_form_pictures(request: web.Request, tab: Tab, posted: Posted) -> dict[str, list[Picture]]:
     """The pictures of a form, uploaded or referred to, decoded off the loop.
 
     Raises:
@@ -102,9 +103,9 @@ async def read_form_pictures(request: web.Request, tab: Tab, posted: Posted) -> 
         name: posted.files.get(name) or posted.references.get(name) or () for name in names
     }
     problems: list[FieldProblem] = []
-    found: dict[str, list[Image.Image]] = {}
+    found: dict[str, list[Picture]] = {}
     try:
-        found = await read_pictures(request, {name: items for name, items in sent.items() if items})
+        found = await pictures_or_promises(request, {name: items for name, items in sent.items() if items})
     except InvalidInput as error:
         problems.extend(error.problems)
     problems += [

@@ -8,10 +8,11 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from sdrest.core.job import Job, JobState, Output
+from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.names import Sampler, Scheduler
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
+from sdrest.jobs.submission import Promised
 from sdrest.web.http.keys import JOBS, PRINCIPAL
 from sdrest.web.requests.job_views import preview_view
 from sdrest.web.requests.pictures import INPUT_PREFIX
@@ -84,6 +85,30 @@ def input_picture(job: Job, file: str) -> Picture:
     )
 
 
+def promised_picture(promise: Promised) -> Picture:
+    """A picture that a job is still to make: an empty frame of its size."""
+    frame = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {promise.width} {promise.height}">'
+        '<rect width="100%" height="100%" fill="#8884"/></svg>'
+    )
+    page = f"/ui/jobs/{promise.job_id}"
+    return Picture(
+        job_id=promise.job_id,
+        file=str(promise.index),
+        url=page,
+        thumb=f"data:image/svg+xml,{quote(frame)}",
+        shown=page,
+        detail=page,
+        reference=f"job:{promise.job_id}/{promise.index}",
+        media_type="image/png",
+        width=promise.width,
+        height=promise.height,
+        seed=None,
+        alt="The picture of a job that has not made it yet",
+        reuse="",
+    )
+
+
 def picture_of(job: Job, output: Output) -> Picture:
     """One finished file of a job."""
     url = output_url(job.id, output.file)
@@ -133,6 +158,7 @@ async def card_of(request: web.Request, job: Job) -> JobCard:
         height=job.parameters.get("height") or 0,
         paused=job.state is JobState.PENDING and await jobs.is_paused(),
         reuse=reuse_url(job),
+        promises=bool(tab_slug_of(job)) and not job.is_finished and job.type is not JobType.VIDEO,
         can_generate=principal.may(Permission.GENERATE),
         can_reorder=principal.may(Permission.MANAGE_QUEUE),
     )

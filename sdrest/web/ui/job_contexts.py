@@ -65,6 +65,8 @@ class JobCard:
     paused: bool
     #: Where the form is filled with its parameters; empty where there is no form.
     reuse: str
+    #: Whether it is going to make pictures that other jobs can wait for.
+    promises: bool
     #: Whether this caller may have jobs made.
     can_generate: bool
     can_reorder: bool

@@ -10,12 +10,13 @@ from typing import Any, Final
 from aiohttp import web
 
 from sdrest.core.errors import NotFound
-from sdrest.core.job import Job
+from sdrest.core.job import Job, numbered
 from sdrest.core.model import MAIN_TYPES
+from sdrest.jobs.chains import Chains
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.requests.pictures import INPUT_PREFIX
 from sdrest.web.ui.fields import texts_of
-from sdrest.web.ui.job_cards import input_picture, picture_of, tab_slug_of
+from sdrest.web.ui.job_cards import input_picture, picture_of, promised_picture, tab_slug_of
 from sdrest.web.ui.job_contexts import Picture
 from sdrest.web.ui.preset_choices import preset_texts
 from sdrest.web.ui.tabs import Tab
@@ -58,7 +59,11 @@ async def filling(request: web.Request, tab: Tab) -> Filling:
 
 
 async def pictures_named(request: web.Request, names: Sequence[str]) -> tuple[Picture, ...]:
-    """The outputs ``<job id>/<file>`` and inputs ``<job id>/input/<file>`` that there are."""
+    """The outputs ``<job id>/<file>`` and inputs ``<job id>/input/<file>`` that there are, and ``<job id>/<number>``, made or not.
+
+    Raises:
+        InvalidInput: that job will make no such picture.
+    """
     found: list[Picture] = []
     for name in names:
         job_id, _, file = name.partition("/")
@@ -66,9 +71,14 @@ async def pictures_named(request: web.Request, names: Sequence[str]) -> tuple[Pi
             job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
         except NotFound:
             continue
+        if file.isdecimal() and (output := numbered(job.outputs, int(file))) is not None:
+            found.append(picture_of(job, output))
+        elif file.isdecimal() and not job.is_finished:
+            promise = await Chains(request.app[JOBS].store, request.app[JOBS].files).promise(job, int(file))
+            found.append(promised_picture(promise))
         if file.startswith(INPUT_PREFIX):
             found.append(input_picture(job, file.removeprefix(INPUT_PREFIX)))
-        found += [picture_of(job, output) for output in job.outputs if output.file == file]
+        found += [picture_of(job, output) for output in job.outputs if file == output.file]
     return tuple(found)
 
 

@@ -50,6 +50,7 @@ def adding(draw: st.DrawFn) -> Step:
         "model_id": draw(st.sampled_from(MODELS)),
         "idempotency_key": draw(st.sampled_from(("", "", "", "k"))),
         "result_key": draw(st.sampled_from(("", "r"))),
+        "waits_for": draw(st.one_of(st.just(()), st.lists(ids, max_size=2, unique=True).map(tuple))),
     }
 
     async def step(now: datetime, store: JobStore) -> object:
@@ -152,6 +153,7 @@ steps = st.one_of(
     ),
     renewing(),
     recovering(),
+    st.just(lambda now, store: store.follow(now)),
     st.builds(lambda job_id, number: lambda _now, store: store.prioritise(job_id, number), ids, st.integers(-1, 1)),
     st.builds(lambda job_id: lambda _now, store: store.remove(job_id), ids),
     st.builds(lambda job_id: lambda _now, store: store.forget_key(job_id), ids),

@@ -69,6 +69,16 @@ UPDATE jobs SET
     lease_worker = NULL, lease_until = NULL
 WHERE state = 'running' AND id IN (SELECT json_array_elements_text(:ids::json)) RETURNING *;
 
+-- name: settled_sources
+-- What pending jobs wait for and need not any more: sources that have ended, or are not there.
+SELECT job.id, job.waits_for, source.value AS source_id, sources.state, sources.failure
+FROM jobs AS job
+CROSS JOIN LATERAL json_array_elements_text(job.waits_for::json) WITH ORDINALITY AS source (value, key)
+LEFT JOIN jobs AS sources ON sources.id = source.value
+WHERE job.state = 'pending' AND job.waits_for <> '[]'
+    AND (sources.id IS NULL OR sources.state IN ('completed', 'failed', 'cancelled'))
+ORDER BY job.sequence, source.key;
+
 -- name: sum_up
 -- One number of each kind in the place of its changes.
 WITH gone AS (

@@ -1,6 +1,6 @@
 -- name: highest
--- The highest priority of the pending jobs of some types.
-SELECT max((SELECT max(priority) FROM jobs WHERE state = 'pending' AND type = types.value))
+-- The highest priority of the pending jobs of some types that wait for no others.
+SELECT max((SELECT max(priority) FROM jobs WHERE state = 'pending' AND waits_for = '[]' AND type = types.value))
 FROM json_array_elements_text(:types::json) AS types (value);
 
 -- name: lanes_of_types

@@ -8,11 +8,11 @@ FROM job_counts WHERE state = 'pending';
 INSERT INTO jobs (
     id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at,
     cancel_requested_at, seconds, outputs, bin, binned_at, failure, warnings, idempotency_key, webhook_url, origin, interruptions,
-    result_key, reused_from, lease_id
+    result_key, reused_from, lease_id, sources, waits_for
 ) VALUES (
     :id, :type, :state, :principal, :priority, :parameters, :model_id, :model_name, :attempt, :created_at, :started_at, :finished_at,
     :cancel_requested_at, :seconds, :outputs, :bin, :binned_at, :failure, :warnings, :idempotency_key, :webhook_url, :origin,
-    :interruptions, :result_key, :reused_from, :lease_id
+    :interruptions, :result_key, :reused_from, :lease_id, :sources, :waits_for
 );
 
 -- name: end_new
@@ -162,6 +162,22 @@ WHERE state = 'running' AND id IN (SELECT value FROM json_each(:ids)) RETURNING 
 -- name: sum_up
 -- Nothing: the triggers keep one number of each kind.
 SELECT 1 WHERE false;
+
+-- name: settled_sources
+-- What pending jobs wait for and need not any more: sources that have ended, or are not there.
+SELECT job.id, job.waits_for, source.value AS source_id, sources.state, sources.failure
+FROM jobs AS job INDEXED BY jobs_waiting, json_each(job.waits_for) AS source LEFT JOIN jobs AS sources ON sources.id = source.value
+WHERE job.state = 'pending' AND job.waits_for <> '[]'
+    AND (sources.id IS NULL OR sources.state IN ('completed', 'failed', 'cancelled'))
+ORDER BY job.sequence, source.key;
+
+-- name: wait_on
+-- What a pending job still waits for.
+UPDATE jobs SET waits_for = :waits_for WHERE id = :id AND state = 'pending' RETURNING *;
+
+-- name: end_waiting
+-- End a pending job whose source will not come.
+UPDATE jobs SET state = :state, failure = :failure, finished_at = :now WHERE id = :id AND state = 'pending' RETURNING *;
 
 -- name: prioritise
 -- Change the priority of a pending job.
