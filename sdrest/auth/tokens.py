@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-import jwt
-
 from sdrest.auth.keyring import KeyRing
 
 _ALGORITHM: Final = "HS256"
@@ -48,6 +46,8 @@ class Tokens:
         self, kind: TokenKind, *, token_id: str, session_id: str, principal: str, now: datetime, expires_at: datetime
     ) -> str:
         """A signed token."""
+        import jwt  # noqa: PLC0415 - it brings much cryptography along, and most servers have no tokens
+
         secret = self._ring.newest()
         claims = {
             "iss": _ISSUER,
@@ -64,6 +64,8 @@ class Tokens:
         """The token, or None when it is not ours, was changed, or has expired."""
         if len(text) > _LONGEST:
             return None
+        import jwt  # noqa: PLC0415 - as above
+
         try:
             secret = self._ring.find(str(jwt.get_unverified_header(text).get("kid", "")))
             if secret is None:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from sdrest.conversion.plan import Conversion, make_plan
+from sdrest.conversion.progress import Converted, Progress
 from sdrest.conversion.rules import TypeRule
-from sdrest.conversion.run import Converted, Progress, convert
 from sdrest.core.errors import Cancelled, SdrestError, Unavailable
 from sdrest.core.files import remove_unfinished
 from sdrest.core.tensor_types import TensorType
@@ -142,6 +142,8 @@ def _say(stream: IO[str], **message: object) -> None:
 
 def main() -> None:
     """The child's whole life."""
+    from sdrest.conversion.run import convert  # noqa: PLC0415 - the parent has no use for what it brings along
+
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)

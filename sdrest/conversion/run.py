@@ -23,6 +23,7 @@ import numpy as np
 from sdrest.conversion.ggml import Bytes, Floats, Ggml, ggml
 from sdrest.conversion.outputs import Output, open_output
 from sdrest.conversion.plan import Plan, PlannedTensor, check_paths
+from sdrest.conversion.progress import Converted, Progress
 from sdrest.conversion.sources import Sources
 from sdrest.conversion.verify import verify_structure
 from sdrest.core.errors import Cancelled, InsufficientStorage, InvalidInput, ModelUnusable
@@ -33,28 +34,6 @@ from sdrest.core.tensor_types import TensorType
 PIECE_VALUES = 1024 * 1024
 _SPACE_MARGIN_BYTES = 1024 * 1024
 _INTEGERS = frozenset({TensorType.I32, TensorType.I64, TensorType.I16, TensorType.I8, TensorType.BOOL})
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a conversion is: bytes read of all, tensors finished of all, and the tensor at hand."""
-
-    done_bytes: int
-    total_bytes: int
-    done_tensors: int
-    total_tensors: int
-    tensor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Converted:
-    """A finished conversion; sizes in bytes."""
-
-    path: Path
-    nbytes: int
-    source_bytes: int
-    tensors: int
-    seconds: float
 
 
 def default_threads() -> int:

@@ -13,8 +13,8 @@ from typing import Any
 
 from sdrest.conversion.plan import Conversion, Plan, make_plan
 from sdrest.conversion.process import convert_in_process
+from sdrest.conversion.progress import Progress as ConversionProgress
 from sdrest.conversion.rules import parse_rules, parse_type
-from sdrest.conversion.run import Progress as ConversionProgress
 from sdrest.core.errors import InvalidInput, ModelNotFound
 from sdrest.core.job import Job
 from sdrest.core.model import Model, ModelType

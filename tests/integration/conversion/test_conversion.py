@@ -14,7 +14,8 @@ from safetensors import safe_open
 from sdrest.conversion.compare import check_values, compare_files, compare_with_plan
 from sdrest.conversion.ggml import ggml
 from sdrest.conversion.plan import Conversion, make_plan
-from sdrest.conversion.run import Progress, convert
+from sdrest.conversion.progress import Progress
+from sdrest.conversion.run import convert
 from sdrest.core.model import Component
 from sdrest.core.parameters import GenerationParameters
 from sdrest.core.tensor_types import LAYOUTS, WRITABLE, TensorType

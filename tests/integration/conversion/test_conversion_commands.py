@@ -18,8 +18,8 @@ import pytest
 from sdrest.conversion.ggml import ggml
 from sdrest.conversion.plan import Conversion
 from sdrest.conversion.process import ConversionRefused, convert_in_process
+from sdrest.conversion.progress import Progress
 from sdrest.conversion.rules import parse_rules
-from sdrest.conversion.run import Progress
 from sdrest.core.errors import Cancelled
 from sdrest.core.tensor_types import TensorType
 from tests.integration.conversion.test_conversion import SOURCE, converted, left

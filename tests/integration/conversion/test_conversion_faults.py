@@ -13,8 +13,9 @@ import pytest
 
 from sdrest.conversion.compare import check_values, compare_with_plan
 from sdrest.conversion.plan import Conversion, make_plan
+from sdrest.conversion.progress import Progress
 from sdrest.conversion.rules import parse_rules
-from sdrest.conversion.run import Progress, convert
+from sdrest.conversion.run import convert
 from sdrest.conversion.verify import ConversionFailed, verify_structure
 from sdrest.core.errors import Cancelled, InsufficientStorage, InvalidInput, ModelUnusable
 from sdrest.core.tensor_types import TensorType

@@ -1,0 +1,18 @@
+"""What a server imports before it listens: everybody waits for it at each start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+#: Needed by some requests only, or by nobody with the default settings.
+LATER = {"av", "cryptography", "gguf", "huggingface_hub", "httpx", "jwt", "mcp", "psycopg", "stable_diffusion_cpp"}
+#: More than there are (1,029 when this was written), so that a few new modules fit and a new dependency does not.
+BUDGET = 1100
+
+
+def test_a_server_imports_what_it_needs_to_listen() -> None:
+    code = "import sys, sdrest.app; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not LATER & {name.partition(".")[0] for name in loaded}
+    assert len(loaded) <= BUDGET
