@@ -98,6 +98,10 @@ MODEL_FOLDERS: Final = (
 )
 
 
+#: Settings that say which models there are.
+MODEL_PLACES: Final = ("models_dir", *MODEL_FOLDERS, "models_from", "follow_links")
+
+
 #: What the variables of the environment begin with; upper and lower case are the same there.
 _PREFIX: Final = "SDREST_"
 #: Variables of this beginning that are no settings: read by the clients, by what loads the native library, by the scripts that
@@ -154,6 +158,11 @@ class Settings(BaseSettings):
     prompts: Path | None = Field(None, description="Folder of prompt templates.")
     neg_prompts: Path | None = Field(
         None, description="Folder of negative prompt templates; a relative one lies in MODELS_DIR."
+    )
+    models_from: Names = Field(
+        (),
+        description="Folders of models that other programs keep, read in place and never written into: comfyui:DIR, a1111:DIR, "
+        "invokeai:DIR, or any DIR.",
     )
     follow_links: bool | None = Field(
         None,

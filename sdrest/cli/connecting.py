@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,6 +16,7 @@ from sdrest.cli.options import settings_from
 from sdrest.cli.serve import serving
 from sdrest.client import AsyncClient, ClientError
 from sdrest.core.errors import SdrestError
+from sdrest.registry.opening import NOTES_FOLDER
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,13 +50,23 @@ async def connected(
             yield client
         return
     with tempfile.TemporaryDirectory(prefix="sdrest-") as passing:
-        data_dir = settings_from(config, flags).data_dir / keep if keep else passing
+        real = settings_from(config, flags).data_dir.absolute()
+        data_dir = real / keep if keep else Path(passing)
+        _share_notes(real, data_dir)
         own = {"data_dir": str(data_dir), "host": "127.0.0.1", "port": 0, "auth": "none", "log_level": "error"}
         async with (
             serving(settings_from(config, {**flags, **own}), needs_engine=needs_engine) as server,
             AsyncClient(server.url) as client,
         ):
             yield client
+
+
+def _share_notes(real: Path, data_dir: Path) -> None:
+    """Let a server of its own data folder know what was written of borrowed models."""
+    notes, shared = real / NOTES_FOLDER, data_dir / NOTES_FOLDER
+    if notes.is_dir() and not os.path.lexists(shared):
+        data_dir.mkdir(parents=True, exist_ok=True)
+        shared.symlink_to(notes)
 
 
 @contextmanager

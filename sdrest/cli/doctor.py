@@ -19,13 +19,11 @@ from sdrest.engine.messages import Ready
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.opening import folders_of
 from sdrest.registry.scan import skipped
-from sdrest.settings import MODEL_FOLDERS, LogLevel, Settings
+from sdrest.settings import MODEL_PLACES, LogLevel, Settings
 
 
 @click.command()
-@settings_options(
-    "models_dir", *MODEL_FOLDERS, "follow_links", "data_dir", "output", "backend", "auth", "pam_service", "socket"
-)
+@settings_options(*MODEL_PLACES, "data_dir", "output", "backend", "auth", "pam_service", "socket")
 def doctor(config: Path | None, **flags: Any) -> None:
     """Check the installation: native library, devices, model folders, write access, logins.
 
@@ -83,6 +81,8 @@ def _folder_problems(settings: Settings) -> list[str]:
     for folder in folders.all():
         state = "" if folder.path.is_dir() else "  (not there)"
         click.echo(f"{folder.kind.key:<21} {folder.path}{state}")
+    for lender in folders.lenders:
+        click.echo(f"{lender.label:<21} {lender.root}{'' if lender.root.is_dir() else '  (not there)'}")
     for line in skipped(folders, follow_links=settings.follows_links):
         click.secho(f"note: skipped {line}", fg="yellow")
     problems = []

@@ -17,7 +17,7 @@ from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_options
 from sdrest.client import AsyncClient, JobFailed
 from sdrest.client import Progress as JobProgress
-from sdrest.settings import MODEL_FOLDERS, LogLevel
+from sdrest.settings import MODEL_PLACES, LogLevel
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -85,7 +85,7 @@ def parameters_from(prompt: str, flags: dict[str, Any]) -> dict[str, Any]:
 @click.command()
 @picture_options
 @server_options
-@settings_options("models_dir", *MODEL_FOLDERS, "threads")
+@settings_options(*MODEL_PLACES, "data_dir", "threads")
 def generate(
     prompt: str, output_file: Path, url: str | None, api_key: str | None, config: Path | None, **flags: Any
 ) -> None:

@@ -18,7 +18,7 @@ from sdrest.core.model import Model
 from sdrest.registry.model_sets import ModelSet, sets_of
 from sdrest.registry.opening import registry_of
 from sdrest.registry.registry import Registry
-from sdrest.settings import MODEL_FOLDERS, LogLevel, Settings
+from sdrest.settings import MODEL_PLACES, LogLevel, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +27,7 @@ _PIPE_WIDTH: Final = 2000
 
 def local_options(*more: str) -> Callable[[F], F]:
     """Decorate a command with ``--json`` and the settings that say which models there are, and with ``more`` settings."""
-    settings = settings_options("models_dir", *MODEL_FOLDERS, "follow_links", "model_aliases", "data_dir", *more)
+    settings = settings_options(*MODEL_PLACES, "model_aliases", "data_dir", *more)
 
     def decorate(command: F) -> F:
         return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(settings(command))

@@ -22,7 +22,7 @@ from sdrest.cli.options import settings_options
 from sdrest.client import AsyncClient, JobFailed, ModelSummary
 from sdrest.client import Progress as JobProgress
 from sdrest.client.exchange import OnProgress
-from sdrest.settings import MODEL_FOLDERS, LogLevel
+from sdrest.settings import MODEL_FOLDERS, MODEL_PLACES, LogLevel
 
 _PAGE: Final = 1000
 
@@ -32,7 +32,7 @@ _PAGE: Final = 1000
 @click.option("--search", default="", help="Only those whose name or description holds these words.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @server_options
-@settings_options("models_dir", *MODEL_FOLDERS)
+@settings_options(*MODEL_PLACES, "data_dir")
 def list_models(
     kind: str, search: str, url: str | None, api_key: str | None, config: Path | None, *, as_json: bool, **flags: Any
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import click
 from pydantic import SecretStr
@@ -43,7 +43,9 @@ def _option(name: str) -> Callable[[F], F]:
     arguments: dict[str, Any] = {"help": f"{field.description}{default}", "default": None}
     if annotation in {bool, bool | None}:
         return _switch(flag, name, arguments)
-    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+    if get_origin(annotation) is tuple:
+        arguments |= {"multiple": True, "default": ()}
+    elif isinstance(annotation, type) and issubclass(annotation, StrEnum):
         arguments["type"] = click.Choice([item.value for item in annotation], case_sensitive=False)
     return click.option(flag, *_ALIASES.get(name, ()), name, **arguments)
 
@@ -65,7 +67,9 @@ def settings_from(config: Path | None, flags: dict[str, Any]) -> Settings:
     Raises:
         click.UsageError: naming each faulty flag, variable or line of the file.
     """
-    values = {name: value for name, value in flags.items() if value is not None and name in Settings.model_fields}
+    given = {name: value for name, value in flags.items() if value not in {None, ()} and name in Settings.model_fields}
+    # A list is written with commas, or by giving its flag several times.
+    values = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in given.items()}
     values |= {name: False for name in Settings.model_fields if flags.get(f"no_{name}")}
     try:
         return load_settings(values, config)

@@ -18,14 +18,13 @@ from sdrest.cli.model_commands import byte_bar
 from sdrest.cli.model_reports import print_json
 from sdrest.cli.options import settings_options
 from sdrest.client import AsyncClient, JobFailed, ModelSet, Pulled
-from sdrest.settings import MODEL_FOLDERS, LogLevel
+from sdrest.settings import MODEL_PLACES, LogLevel
 
 #: Folder in the data folder where unfinished pulls are remembered.
 PULL_FOLDER: Final = "pull"
 #: The settings that matter for a pull without a server.
 PULL_SETTINGS: Final = (
-    "models_dir",
-    *MODEL_FOLDERS,
+    *MODEL_PLACES,
     "data_dir",
     "model_sets",
     "memory_budget_bytes",

@@ -195,6 +195,10 @@ class Model:
     preview: Path | None = None
     #: Generation parameters the model works best with, from a file beside it.
     defaults: Mapping[str, str | int | float] = field(default_factory=dict)
+    #: The other program whose folder it lies in (:mod:`sdrest.registry.borrowed`); empty for our own.
+    lender: str = ""
+    #: The same file in other programs' folders.
+    copies: tuple[Path, ...] = ()
     sha256: str | None = None
     short_hashes: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()

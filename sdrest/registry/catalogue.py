@@ -236,15 +236,15 @@ def _ids(model: Model) -> tuple[str, ...]:
 def _paths(model: Model) -> tuple[str, ...]:
     inner = model.relative_path.partition("/")[2]
     names = [str(model.path), model.relative_path, inner]
-    return tuple(names + [_without_extension(name) for name in names[1:]])
+    return tuple(names + [_without_extension(name) for name in names[1:]] + [str(path) for path in model.copies])
 
 
 def _file_names(model: Model) -> tuple[str, ...]:
-    return (model.path.name,)
+    return tuple(path.name for path in (model.path, *model.copies))
 
 
 def _stems(model: Model) -> tuple[str, ...]:
-    return (model.name,)
+    return (model.name, *(path.stem for path in model.copies))
 
 
 def _titles(model: Model) -> tuple[str, ...]:

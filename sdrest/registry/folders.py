@@ -4,12 +4,16 @@ elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sdrest.core.errors import Forbidden, InvalidInput
 from sdrest.core.model import TEXT_TYPES, ModelType
+
+if TYPE_CHECKING:
+    from sdrest.registry.borrowed import Lender
 
 _NOTHING = ModelType(0)
 _WEIGHTS = (".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".pth", ".bin")
@@ -90,28 +94,47 @@ FOLDER_KINDS: tuple[FolderKind, ...] = (
     FolderKind("photomaker", ModelType.PHOTOMAKER, ("photomaker",), _WEIGHTS, "PhotoMaker models"),
 )
 BY_KEY: Mapping[str, FolderKind] = {kind.key: kind for kind in FOLDER_KINDS}
+#: Where only its content says what a file is for. No folder of our own is of this kind.
+ANY_KIND = FolderKind("models", ModelType.CHECKPOINT, (), _WEIGHTS, "Models of any kind", ~ModelType(0) & ~TEXT_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One folder to scan. ``path`` is absolute; it need not exist."""
+    """One folder to scan. ``path`` is absolute; it need not exist.
+
+    ``lender`` names the other program that it is read from, empty for our own; nothing is ever written into those. ``only``
+    are the names that count in it (None: all), ``titles`` what that program calls models, by path.
+    """
 
     kind: FolderKind
     path: Path
+    lender: str = ""
+    only: frozenset[str] | None = None
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 class Folders:
     """All model folders: ``models_dir`` with its named sub-folders, and ``overrides`` by kind key.
 
     An override is a path, or a name relative to ``models_dir`` (``--checkpoints checkpoints``, as the contract has it).
+    ``lenders`` are other programs whose folders are read in place; ``notes_dir`` is where what is written of their models goes.
     """
 
-    def __init__(self, models_dir: Path, overrides: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self,
+        models_dir: Path,
+        overrides: Mapping[str, Path] | None = None,
+        *,
+        lenders: Sequence[Lender] = (),
+        notes_dir: Path | None = None,
+    ) -> None:
         unknown = set(overrides or {}) - set(BY_KEY)
         if unknown:
             raise InvalidInput(f"unknown model folder {min(unknown)!r}; known: {', '.join(BY_KEY)}", field="folders")
         self.models_dir = models_dir.absolute()
         self._overrides = dict(overrides or {})
+        self.lenders = tuple(lenders)
+        self.notes_dir = notes_dir
 
     def primary(self, kind: FolderKind) -> Path:
         """The folder that new files of this kind go to."""
@@ -124,7 +147,7 @@ class Folders:
         )
 
     def all(self) -> tuple[Folder, ...]:
-        """Every folder to scan, the primary one of each kind first; a folder is scanned for one kind only."""
+        """Every folder of our own, the primary one of each kind first; a folder is scanned for one kind only."""
         found: dict[Path, Folder] = {}
         for kind in FOLDER_KINDS:
             primary = self.primary(kind)
@@ -138,6 +161,12 @@ class Folders:
                     found[path] = Folder(kind, path)
         return tuple(found.values())
 
+    def borrowed(self) -> tuple[tuple[Folder, ...], tuple[str, ...]]:
+        """The folders of other programs as they are now, and what is wrong with them, in words. Reads their settings."""
+        lent = [lender.lent() for lender in self.lenders]
+        folders = tuple(folder for item in lent for folder in item.folders)
+        return folders, tuple(problem for item in lent for problem in item.problems)
+
     def for_type(self, wanted: ModelType) -> FolderKind:
         """The kind of folder for files of one type."""
         for kind in FOLDER_KINDS:
@@ -148,13 +177,20 @@ class Folders:
     def confine(self, path: Path) -> Path:
         """``path`` made absolute with all links resolved, if it lies inside a model folder.
 
-        A relative path is taken from the models directory. Raises :class:`Forbidden` otherwise.
+        A relative path is taken from the models directory. Raises :class:`Forbidden` otherwise, and for what lies in the folder
+        of another program.
         """
         absolute = (path if path.is_absolute() else self.models_dir / path).resolve()
-        roots = {self.models_dir.resolve()} | {folder.path.resolve() for folder in self.all()}
-        if not any(absolute.is_relative_to(root) and absolute != root for root in roots):
+        own = [self.models_dir.resolve(), *(folder.path.resolve() for folder in self.all())]
+        others = [lender.root.resolve() for lender in self.lenders]
+        innermost = max(_around(absolute, (*own, *others)), key=lambda root: len(root.parts), default=None)
+        if innermost is None or (innermost in others and innermost not in own):
             raise Forbidden(f"{path} lies outside the model folders", path=str(path))
         return absolute
+
+
+def _around(path: Path, roots: Sequence[Path]) -> Iterator[Path]:
+    return (root for root in roots if path.is_relative_to(root) and path != root)
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -32,7 +32,8 @@ class LinkRule:
         target = os.path.realpath(link)
         if any(target == root or target.startswith(root + os.sep) for root in self.roots):
             return None
-        outside = f"links to {target}, outside the model folders"
+        how = f"links to {target}," if target != os.path.abspath(link) else "lies"  # noqa: PTH100 - links are not resolved
+        outside = f"{how} outside the model folders"
         if not self.follow:
             return f"{outside} (follow_links is off)"
         if os.lstat(link).st_uid not in self.owners:
@@ -45,7 +46,9 @@ def link_rule(folders: Folders, *, follow: bool) -> LinkRule:
 
     Owners are the account that the server runs as, root, and whoever owns the models directory or one of the model folders.
     """
-    paths = (folders.models_dir, *(folder.path for folder in folders.all()))
+    own = (folders.models_dir, *(folder.path for folder in folders.all()))
+    # Of other programs' folders, what is named is the root: a folder in it that is a link leads out of it.
+    paths = (*own, *(lender.root for lender in folders.lenders))
     roots = dict.fromkeys(str(path.resolve()) for path in paths)
     return LinkRule(tuple(roots), follow, frozenset({os.geteuid(), _ROOT_UID, *_owners(paths)}))
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
+from sdrest.registry.borrowed import lenders_of
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 from sdrest.settings import Settings
+
+#: In the data folder: what is written of models that other programs lend.
+NOTES_FOLDER: Final = "model-notes"
 
 
 def folders_of(settings: Settings) -> Folders:
@@ -16,7 +21,12 @@ def folders_of(settings: Settings) -> Folders:
     Raises:
         InvalidInput: a setting names a folder that cannot be one.
     """
-    return Folders(settings.models_dir, settings.model_folders)
+    return Folders(
+        settings.models_dir,
+        settings.model_folders,
+        lenders=lenders_of(settings.models_from),
+        notes_dir=settings.data_dir.absolute() / NOTES_FOLDER,
+    )
 
 
 def registry_of(settings: Settings, state_dir: Path | None = None) -> Registry:

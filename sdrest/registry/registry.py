@@ -16,6 +16,8 @@ from sdrest.core.errors import InsufficientStorage
 from sdrest.core.model import Model, Requirement
 from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.components import requirements
+from sdrest.registry.contents import Contents
+from sdrest.registry.copies import without_copies
 from sdrest.registry.folders import Folder, Folders
 from sdrest.registry.hashes import HashCache, Hashes, Progress
 from sdrest.registry.loading import candidates
@@ -75,6 +77,7 @@ class Registry:
         self._follow_links = follow_links
         self._aliases = dict(aliases or {})
         self._builtin = tuple(builtin)
+        self._contents = Contents()
         self._lock = threading.Lock()
         self._entries: dict[Path, Scanned] = {}
         self._directories: Mapping[str, int] = {}
@@ -111,7 +114,7 @@ class Registry:
                 return RefreshReport((), (), (), len(self._catalogue), result.skipped)
             self._scanned = True
             self._entries = dict(result.entries)
-            found = [self._with_hashes(model) for model in result.models]
+            found = without_copies((self._with_hashes(model) for model in result.models), self._contents)
             self._catalogue = Catalogue((*self._builtin, *found), self._aliases).prepare()
             after = {model.id: model for model in self._catalogue.models}
         changed = (i for i in before.keys() & after.keys() if _state(before[i]) != _state(after[i]))
@@ -154,8 +157,8 @@ class Registry:
         return hashes
 
     def directories(self) -> tuple[Folder, ...]:
-        """All folders that are scanned."""
-        return self.folders.all()
+        """All folders that are scanned, our own and those of other programs."""
+        return (*self.folders.all(), *self.folders.borrowed()[0])
 
     def _with_hashes(self, model: Model) -> Model:
         known = self.hashes.of(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +16,8 @@ from sdrest.core.model import Model, ModelType
 from sdrest.registry.folders import DEPTH_LIMIT, Folder, Folders
 from sdrest.registry.links import LinkRule, link_rule
 from sdrest.registry.readers.reading import DIFFUSERS_PARTS, is_diffusers_folder
-from sdrest.registry.recognition.inspect import inspect_model
-from sdrest.registry.sidecars import sidecar_names
+from sdrest.registry.recognition.inspect import inspect_model, model_id
+from sdrest.registry.sidecars import notes_file, sidecar_names
 
 #: File systems keep times in steps of up to this: a folder changed within it may change again without a new time.
 _COARSEST_TIME_NS: Final = 2_000_000_000
@@ -58,9 +58,19 @@ class _Walk:
     """State of one scan."""
 
     links: LinkRule
+    #: Where what is written of borrowed models lies.
+    notes_dir: Path | None = None
     skipped: list[str] = field(default_factory=list)
     visited: set[tuple[int, int]] = field(default_factory=set)
     directories: dict[str, int] = field(default_factory=dict)
+
+    def notes_on(self, folder: Folder, relative_path: str) -> Path | None:
+        """The file with what is written here of a borrowed model; None for our own, whose notes lie beside them."""
+        if not folder.lender or self.notes_dir is None:
+            return None
+        if str(self.notes_dir) not in self.directories:
+            self.note(self.notes_dir)
+        return notes_file(self.notes_dir, model_id(folder.kind, relative_path))
 
     def note(self, directory: Path) -> os.stat_result | None:
         """Keep the directory's time before it is read; None when it is not there."""
@@ -88,31 +98,60 @@ def scan(
     are one model each. Costs one directory walk, plus one header for each new or changed file.
     """
     known = known or {}
-    walk = _Walk(link_rule(folders, follow=follow_links))
+    walk = _Walk(link_rule(folders, follow=follow_links), folders.notes_dir if folders.lenders else None)
     walk.note(folders.models_dir)
     entries: dict[Path, Scanned] = {}
     read = 0
-    for folder in folders.all():
+    for folder in _every_folder(folders, walk):
         for candidate in _candidates(folder, walk):
             if cancelled():
                 return ScanResult(entries, tuple(walk.skipped), read, walk.directories)
             path, stat, signature, beside = candidate
             if path in entries:
                 continue
-            before = known.get(path)
-            if before is not None and before.signature == signature:
-                entries[path] = before
-                continue
             relative = _relative_path(folders, folder, path)
-            entries[path] = Scanned(inspect_model(path, folder.kind, relative, stat, beside), signature)
+            notes = walk.notes_on(folder, relative)
+            signature += _state_of(notes)
+            before = known.get(path)
+            # The same file under another label is another model.
+            if before is not None and before.signature == signature and before.model.lender == folder.lender:
+                entries[path] = Scanned(_titled(before.model, folder), signature)
+                continue
+            model = inspect_model(path, folder.kind, relative, stat, beside, notes)
+            entries[path] = Scanned(_titled(replace(model, lender=folder.lender), folder), signature)
             read += 1
     return ScanResult(entries, tuple(walk.skipped), read, walk.directories)
+
+
+def _every_folder(folders: Folders, walk: _Walk) -> Iterator[Folder]:
+    """Our own folders, then those of other programs that may be read."""
+    yield from folders.all()
+    borrowed, problems = folders.borrowed()
+    walk.skipped += problems
+    for folder in borrowed:
+        try:
+            refusal = walk.links.refusal(str(folder.path))
+        except OSError as error:
+            refusal = error.strerror
+        if refusal is None:
+            yield folder
+        else:
+            walk.skipped.append(f"{folder.path}: {refusal}")
+
+
+def _titled(model: Model, folder: Folder) -> Model:
+    """The model with the name that its program gives it."""
+    if not folder.lender:
+        return model
+    return replace(
+        model, name=folder.titles.get(str(model.path), model.path.name if model.path.is_dir() else model.path.stem)
+    )
 
 
 def skipped(folders: Folders, *, follow_links: bool = False) -> tuple[str, ...]:
     """What a scan would leave out, in words. Reads no file."""
     walk = _Walk(link_rule(folders, follow=follow_links))
-    for folder in folders.all():
+    for folder in _every_folder(folders, walk):
         for _ in _candidates(folder, walk):
             pass
     return tuple(walk.skipped)
@@ -125,7 +164,9 @@ def _candidates(folder: Folder, walk: _Walk) -> Iterator[_Candidate]:
     pending: list[tuple[Path, int]] = [(folder.path, 0)]
     while pending:
         directory, depth = pending.pop()
-        entries = [entry for entry in _list(directory, walk) if _allowed(entry, folder, walk)]
+        entries = [
+            entry for entry in _list(directory, walk) if _counts(entry, folder, depth) and _allowed(entry, folder, walk)
+        ]
         beside = frozenset(entry.name for entry in entries)
         by_name = {entry.name: entry for entry in entries}
         for entry in entries:
@@ -145,6 +186,10 @@ def _candidates(folder: Folder, walk: _Walk) -> Iterator[_Candidate]:
                     yield _file(entry, by_name, beside)
             except OSError as error:
                 walk.skipped.append(f"{entry.path}: {error.strerror}")
+
+
+def _counts(entry: os.DirEntry[str], folder: Folder, depth: int) -> bool:
+    return depth > 0 or folder.only is None or entry.name in folder.only
 
 
 def _list(directory: Path, walk: _Walk) -> list[os.DirEntry[str]]:
@@ -217,14 +262,24 @@ def _side_files(stem: str, by_name: Mapping[str, os.DirEntry[str]]) -> Iterator[
             yield stat.st_mtime_ns
 
 
+def _state_of(file: Path | None) -> Signature:
+    try:
+        stat = file.stat() if file is not None else None
+    except OSError:
+        return ()
+    return (stat.st_size, stat.st_mtime_ns) if stat is not None else ()
+
+
 def _relative_path(folders: Folders, folder: Folder, path: Path) -> str:
+    if folder.lender:
+        return f"{folder.lender}:{folder.kind.key}/{path.relative_to(folder.path).as_posix()}"
     if path.is_relative_to(folders.models_dir):
         return path.relative_to(folders.models_dir).as_posix()
     return f"{folder.kind.key}/{path.relative_to(folder.path).as_posix()}"
 
 
 #: Raised whenever identification or the record changes: older caches are then dropped.
-CACHE_VERSION = 5
+CACHE_VERSION = 7
 
 
 class _Entry(msgspec.Struct):

@@ -42,22 +42,37 @@ def sidecar_names(stem: str) -> tuple[str, ...]:
     return tuple(stem + ending for ending in (*_JSON_ENDINGS, *PREVIEW_ENDINGS))
 
 
-def read_notes(model: Path, stem: str, metadata: Mapping[str, object], beside: frozenset[str]) -> Notes:
+def notes_file(notes_dir: Path, model_id: str) -> Path:
+    """Where what is written of a borrowed model lies: nothing is written beside it."""
+    return notes_dir / f"{model_id}.json"
+
+
+def read_notes(
+    model: Path,
+    stem: str,
+    metadata: Mapping[str, object],
+    beside: frozenset[str],
+    elsewhere: Path | None = None,
+) -> Notes:
     """The notes on ``model``, whose side files are called ``stem`` and an ending.
 
-    ``beside`` are the names present in its folder, so that nothing is looked for in vain.
+    ``beside`` are the names present in its folder, so that nothing is looked for in vain; ``elsewhere`` is a file that goes before
+    those beside it.
     """
-    sidecars = (model.with_name(stem + ending) for ending in _JSON_ENDINGS if stem + ending in beside)
+    sidecars = [model.with_name(stem + ending) for ending in _JSON_ENDINGS if stem + ending in beside]
+    sidecars = [elsewhere, *sidecars] if elsewhere is not None else sidecars
     found = [_from_json(_load(sidecar)) for sidecar in sidecars]
     found.append(_from_metadata(metadata))
-    preview = next((model.with_name(stem + end) for end in PREVIEW_ENDINGS if stem + end in beside), None)
+    previews = [model.with_name(stem + ending) for ending in PREVIEW_ENDINGS if stem + ending in beside]
+    if elsewhere is not None and (chosen := elsewhere.with_suffix(PREVIEW_ENDINGS[0])).is_file():
+        previews.insert(0, chosen)
     return Notes(
         title=next((n.title for n in found if n.title), None),
         description=next((n.description for n in found if n.description), None),
         trigger_words=next((n.trigger_words for n in found if n.trigger_words), ()),
         base_model=next((n.base_model for n in found if n.base_model), None),
         sha256=next((n.sha256 for n in found if n.sha256), None),
-        preview=preview,
+        preview=next(iter(previews), None),
         defaults=next((n.defaults for n in found if n.defaults), {}),
     )
 

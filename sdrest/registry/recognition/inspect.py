@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, UPSCALER_TYPES, Model, ModelFormat, ModelType, Problem
 from sdrest.core.tensor_types import TensorType
-from sdrest.registry.folders import FolderKind
+from sdrest.registry.folders import ANY_KIND, FolderKind
 from sdrest.registry.readers.header import Header, HeaderError
 from sdrest.registry.readers.layout import check_layout
 from sdrest.registry.readers.pickle_safety import check_pickle
@@ -30,12 +30,17 @@ def model_id(kind: FolderKind, relative_path: str) -> str:
 
 
 def inspect_model(
-    path: Path, kind: FolderKind, relative_path: str, stat: os.stat_result, beside: frozenset[str] = frozenset()
+    path: Path,
+    kind: FolderKind,
+    relative_path: str,
+    stat: os.stat_result,
+    beside: frozenset[str] = frozenset(),
+    notes: Path | None = None,
 ) -> Model:
     """Read, recognise and check one model.
 
     Never raises for what the file holds: a broken file becomes a model with a fatal :class:`Problem`. ``beside`` are
-    the names in its folder (for side files); ``stat`` gives size and time.
+    the names in its folder (for side files); ``notes`` is a file elsewhere that goes before those; ``stat`` gives size and time.
     """
     name = path.name if path.is_dir() else path.stem
     base = Model(
@@ -54,7 +59,7 @@ def inspect_model(
         header = read_header(path)
     except HeaderError as error:
         return _broken(base, error)
-    return _describe(base, kind, header, identify(header), read_notes(path, name, header.metadata, beside))
+    return _describe(base, kind, header, identify(header), read_notes(path, name, header.metadata, beside, notes))
 
 
 def _broken(base: Model, error: HeaderError) -> Model:
@@ -107,6 +112,8 @@ def _settle_type(kind: FolderKind, found: ModelType | None) -> ModelType:
     """The folder says what a file is for, unless its content cannot be that."""
     if found is None or found is kind.type:
         return kind.type
+    if kind is ANY_KIND:
+        return found
     # Checkpoints and bare diffusion models, and the two words for upscalers, stand for each other.
     for group in (MAIN_TYPES, UPSCALER_TYPES):
         if found & group and kind.type & group:

@@ -36,6 +36,7 @@ class ModelView(TypedDict):
     description: str | None
     trigger_words: list[str]
     base_model: str | None
+    lender: str | None
     is_loaded: bool
     loading_method: str | None
     usable: bool
@@ -99,6 +100,7 @@ def model_view(model: Model, *, is_loaded: bool) -> ModelView:
         "description": model.description,
         "trigger_words": list(model.trigger_words),
         "base_model": model.base_model,
+        "lender": model.lender or None,
         "is_loaded": is_loaded,
         "loading_method": model.loading_method,
         "usable": model.usable,

@@ -179,7 +179,11 @@ async def directories(request: web.Request) -> web.Response:
 def _directories(registry: Registry) -> list[dict[str, Any]]:
     found = []
     for folder in registry.directories():
-        inside = [model for model in registry.catalogue.models if model.path.is_relative_to(folder.path)]
+        inside = [
+            model
+            for model in registry.catalogue.models
+            if model.lender == folder.lender and model.path.is_relative_to(folder.path)
+        ]
         exists = folder.path.is_dir()
         found.append(
             {
@@ -187,7 +191,8 @@ def _directories(registry: Registry) -> list[dict[str, Any]]:
                 "path": str(folder.path),
                 "exists": exists,
                 "readable": exists and os.access(folder.path, os.R_OK | os.X_OK),
-                "writable": exists and os.access(folder.path, os.W_OK | os.X_OK),
+                "lender": folder.lender or None,
+                "writable": exists and not folder.lender and os.access(folder.path, os.W_OK | os.X_OK),
                 "count": len(inside),
                 "total_size": sum(model.size for model in inside),
                 "free_space": shutil.disk_usage(folder.path).free if exists else None,

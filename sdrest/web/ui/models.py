@@ -187,6 +187,10 @@ def _freed(request: web.Request) -> str:
 
 def _facts(model: Model) -> Iterator[Fact]:
     yield Fact("File", model.relative_path)
+    if model.lender:
+        yield Fact("Read in place from", str(model.path.parent))
+    if model.copies:
+        yield Fact("The same file", ", ".join(str(path) for path in model.copies))
     yield Fact("Size", size_text(model.size))
     yield Fact("Format", model.format.value)
     if model.architecture is not None:
