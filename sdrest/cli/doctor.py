@@ -77,7 +77,10 @@ async def _ask(engines: Engines) -> Ready:
 
 def _folder_problems(settings: Settings) -> list[str]:
     click.echo(f"embedded model        {builtin_models()[0].path}")
-    folders = folders_of(settings)
+    try:
+        folders = folders_of(settings)
+    except SdrestError as error:
+        return [error.message]
     for folder in folders.all():
         state = "" if folder.path.is_dir() else "  (not there)"
         click.echo(f"{folder.kind.key:<21} {folder.path}{state}")

