@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from sdrest.auth.setup import Access, build_access
+from sdrest.auth.shared_ring import SharedRing
 from sdrest.core import bounds
 from sdrest.core.background import Backgrounds
 from sdrest.core.errors import InvalidInput
@@ -96,6 +97,7 @@ from sdrest.work.loaded_models import Residency
 from sdrest.work.loading import LoadExecutor
 from sdrest.work.model_files import FileExecutor, converting, hashing
 from sdrest.work.pictures import picture_order
+from sdrest.work.sharing import Sharing
 from sdrest.work.upscaling import upscaling_order
 from sdrest.work.video import video_order
 from sdrest.work.workshop import Workshop
@@ -158,7 +160,8 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         ResultKeys(lambda: engines.library, enabled=settings.reuse_results, written_by=pictures.marks),
         Encoding(settings.output_format, settings.output_quality),
     )
-    jobs = app[keys.JOBS] = JobService(store, Broadcast(), files)
+    jobs = app[keys.JOBS] = JobService(store, Broadcast(), files, clock=database.clock)
+    sharing = Sharing(jobs, database, (default_model.restore, SharedRing(access.ring, store).agree))
     app[keys.INTAKE] = Intake(jobs, preparer.prepare, max_pending=settings.max_pending_jobs, allowances=app[ALLOWANCES])
     audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
     timings = app[TIMINGS] = SqlTimings(database)
@@ -177,11 +180,9 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     workers = app[keys.WORKERS] = _workers(app, workshops, downloads, threads=threads)
 
     async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:
-        async with open_data_dir(settings):
-            await database.open(as_server=True)
+        async with open_data_dir(settings), sharing.open(settings):
             await _open_access(access, settings)
             yield
-            await database.close()
 
     async def queue_and_workers(_app: web.Application) -> AsyncIterator[None]:
         await engines.start()
@@ -198,11 +199,12 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
             *(worker.loop for worker in workers),
             residency.loop,
         )
-        async with backgrounds.running(*loops):
+        async with sharing.going_on(backgrounds), backgrounds.running(*loops):
             yield
         await engines.stop()
 
-    app.cleanup_ctx.extend((folders_and_database, _models, _operation(app, database), transfers, queue_and_workers))
+    beside = (_models, _operation(app, database, sharing), transfers)
+    app.cleanup_ctx.extend((folders_and_database, *beside, queue_and_workers))
     app.on_shutdown.append(_announce_end)
     app.on_cleanup.append(audiences.close)
     set_up_headers(app)
@@ -254,7 +256,9 @@ async def _models(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-def _operation(app: web.Application, database: Database) -> Callable[[web.Application], AsyncIterator[None]]:
+def _operation(
+    app: web.Application, database: Database, sharing: Sharing
+) -> Callable[[web.Application], AsyncIterator[None]]:
     """What goes on beside the jobs: numbers for Prometheus, webhooks, what is kept of their files, and deleting what is old."""
     settings, jobs = app[keys.SETTINGS], app[keys.JOBS]
     app[GALLERY] = Gallery(jobs, SqlMarkStore(database))
@@ -272,11 +276,13 @@ def _operation(app: web.Application, database: Database) -> Callable[[web.Applic
         webhook_body,
         secret=settings.webhook_secret.get_secret_value(),
         retry_seconds=settings.webhook_retry_seconds,
+        leads=sharing.leads,
+        clock=database.clock,
     )
     keep = Keep(days=settings.retention_days, jobs=settings.retention_jobs, size_bytes=settings.retention_bytes)
-    retention = Retention(jobs, keep, app[BIN])
+    retention = Retention(jobs, keep, app[BIN], leads=sharing.leads)
     sent_files = app[SENT_FILES] = SentFiles(
-        settings.data_dir / "files", max_bytes=settings.max_file_bytes_per_user, keep_days=settings.retention_days
+        settings.sent_files_dir, max_bytes=settings.max_file_bytes_per_user, keep_days=settings.retention_days
     )
 
     async def run(_app: web.Application) -> AsyncIterator[None]:

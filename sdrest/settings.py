@@ -133,7 +133,8 @@ class Settings(BaseSettings):
     database: SecretStr = Field(
         SecretStr(""),
         description="Address of a PostgreSQL database (postgresql://user:password@host/name) for jobs, accounts and keys, in the "
-        "place of the file in DATA_DIR; needs sdrest[cluster]. One server at a time works on it.",
+        "place of the file in DATA_DIR; needs sdrest[cluster]. Several servers may work on one, each with a DATA_DIR of its own, "
+        "if OUTPUT and SPOOL are the same folders for all of them.",
     )
     models_dir: Path = Field(Path("models"), description="Folder of the model folders (checkpoints, lora, vae …).")
     checkpoints: Path | None = Field(None, description="Folder of checkpoints.")
@@ -173,6 +174,9 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(Path("data"), description="Folder for everything the server writes.")
     output: Path | None = Field(None, description="Folder for finished pictures; DATA_DIR/output when not given.")
+    spool: Path | None = Field(
+        None, description="Folder for input pictures and unfinished files of jobs; DATA_DIR/spool when not given."
+    )
     default_model: str = Field("", description="Model used when a request names none; the embedded model when empty.")
     model_aliases: Annotated[dict[str, str], BeforeValidator(_from_json)] = Field(
         default_factory=dict, description='Further names of models, as JSON: {"gpt-image-1": "my-model"}.'
@@ -371,7 +375,12 @@ class Settings(BaseSettings):
     @property
     def spool_dir(self) -> Path:
         """Where input pictures of jobs and raw pictures from the engine lie."""
-        return self.data_dir / "spool"
+        return self.spool or self.data_dir / "spool"
+
+    @property
+    def sent_files_dir(self) -> Path:
+        """Where pictures lie that clients have uploaded for later requests; servers on one database share it with the spool."""
+        return (self.spool or self.data_dir) / "files"
 
     @property
     def database_file(self) -> Path:

@@ -71,6 +71,18 @@ class KeyRing:
         """The secret of that id, or None."""
         return next((secret for secret in self._current() if secret.id == secret_id), None)
 
+    def text(self) -> str:
+        """All secrets as they are in the file; empty when there is none."""
+        return self.file.read_text(encoding="ascii") if self.file.exists() else ""
+
+    def take_over(self, text: str) -> None:
+        """Have the secrets of another ring, as its :meth:`text`.
+
+        Raises:
+            InvalidInput: it is none.
+        """
+        self._write(self._parse(text), must_be_new=False)
+
     def _current(self) -> tuple[Secret, ...]:
         with self._lock:
             try:
@@ -91,9 +103,16 @@ class KeyRing:
                 f"{self.file} must be readable by its owner only: chmod 600 {self.file}", field="data_dir"
             )
         try:
-            items = json.loads(self.file.read_text(encoding="ascii"))["secrets"]
+            text = self.file.read_text(encoding="ascii")
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"cannot read {self.file}: {error}", field="data_dir") from None
+        return self._parse(text)
+
+    def _parse(self, text: str) -> tuple[Secret, ...]:
+        try:
+            items = json.loads(text)["secrets"]
             read = tuple(Secret(str(item["id"]), base64.b64decode(item["value"], validate=True)) for item in items)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise InvalidInput(f"cannot read {self.file}: {error}", field="data_dir") from None
         if not read or any(len(secret.value) < _BYTES for secret in read):
             raise InvalidInput(f"{self.file} holds no usable secret; delete it to get a new one", field="data_dir")

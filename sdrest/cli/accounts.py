@@ -13,9 +13,10 @@ from sdrest.auth.setup import Access, build_access
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from
 from sdrest.core.errors import SdrestError
-from sdrest.settings import LogLevel
+from sdrest.settings import LogLevel, Settings
 from sdrest.storage.opening import database_of
 from sdrest.storage.sql.accounts import SqlAccountStore
+from sdrest.storage.sql.database import Database
 
 T = TypeVar("T")
 
@@ -26,6 +27,13 @@ def with_access(config: Path | None, flags: dict[str, Any], work: Callable[[Acce
     Raises:
         click.ClickException: with the message of whatever went wrong.
     """
+    return with_database(
+        config, flags, lambda settings, database: work(build_access(settings, SqlAccountStore(database)))
+    )
+
+
+def with_database(config: Path | None, flags: dict[str, Any], work: Callable[[Settings, Database], Awaitable[T]]) -> T:
+    """Run ``work`` on the open database of the settings; raises as :func:`with_access`."""
     settings = settings_from(config, flags)
     configure_logging(LogLevel.WARNING, as_json=False)
 
@@ -33,7 +41,7 @@ def with_access(config: Path | None, flags: dict[str, Any], work: Callable[[Acce
         database = database_of(settings)
         await database.open()
         try:
-            return await work(build_access(settings, SqlAccountStore(database)))
+            return await work(settings, database)
         finally:
             await database.close()
 

@@ -50,8 +50,8 @@ def copy(source: str, target: str) -> None:
 async def _copy(source: str, target: str) -> dict[str, int]:
     first, second = database_at(source), database_at(target)
     try:
-        await first.open(as_server=True)
-        await second.open(as_server=True)
+        await first.open(alone=True)
+        await second.open(alone=True)
         return await copy_all(first, second)
     finally:
         await first.close()

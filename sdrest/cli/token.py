@@ -10,10 +10,15 @@ import click
 
 from sdrest.auth.accounts import ApiKey
 from sdrest.auth.api_keys import DEFAULT_PERMISSIONS, parse_permissions
+from sdrest.auth.keyring import KeyRing
 from sdrest.auth.setup import Access
-from sdrest.cli.accounts import table, with_access
+from sdrest.auth.shared_ring import SharedRing
+from sdrest.cli.accounts import table, with_access, with_database
 from sdrest.cli.options import settings_options
 from sdrest.core.principal import Permission
+from sdrest.settings import Settings
+from sdrest.storage.sql.database import Database
+from sdrest.storage.sql.jobs import SqlJobStore
 
 _NEVER = "never"
 
@@ -31,7 +36,7 @@ def token() -> None:
 @click.option(
     "--expires-days", type=click.FloatRange(min=0, min_open=True), help="Days until it ends; never when not given."
 )
-@settings_options("data_dir", "auth")
+@settings_options("data_dir", "database", "auth")
 def create(
     name: str, scopes: tuple[str, ...], owner: str, expires_days: float | None, config: Path | None, **flags: Any
 ) -> None:
@@ -47,7 +52,7 @@ def create(
 
 
 @token.command("list")
-@settings_options("data_dir")
+@settings_options("data_dir", "database")
 def list_(config: Path | None, **flags: Any) -> None:
     """List the keys."""
     keys = with_access(config, flags, lambda access: access.authentication.api_keys.list())
@@ -56,7 +61,7 @@ def list_(config: Path | None, **flags: Any) -> None:
 
 @token.command()
 @click.argument("key")
-@settings_options("data_dir")
+@settings_options("data_dir", "database")
 def revoke(key: str, config: Path | None, **flags: Any) -> None:
     """Revoke the key with this id or name; it stops working at once."""
     revoked = with_access(config, flags, lambda access: access.authentication.api_keys.revoke(key))
@@ -64,17 +69,23 @@ def revoke(key: str, config: Path | None, **flags: Any) -> None:
 
 
 @token.command("rotate-secret")
-@settings_options("data_dir")
+@settings_options("data_dir", "database")
 def rotate_secret(config: Path | None, **flags: Any) -> None:
     """Sign login tokens and picture addresses with a new secret from now on.
 
     What the two secrets before it signed stays good; repeat it three times to make everything signed so far worthless.
     """
 
-    async def work(access: Access) -> None:
-        access.ring.rotate()
+    async def work(settings: Settings, database: Database) -> None:
+        ring = KeyRing(settings.secrets_file)
+        shared = SharedRing(ring, SqlJobStore(database))
+        if settings.database.get_secret_value():
+            await shared.agree()
+        ring.rotate()
+        if settings.database.get_secret_value():
+            await shared.keep()
 
-    with_access(config, flags, work)
+    with_database(config, flags, work)
     click.echo("new tokens are signed with a new secret")
 
 

@@ -27,7 +27,7 @@ def user() -> None:
 @click.argument("name")
 @click.option("--role", type=_ROLE, default="user", show_default=True, help="What the account may do.")
 @_STDIN
-@settings_options("data_dir")
+@settings_options("data_dir", "database")
 def add(name: str, role: str, password_stdin: bool, config: Path | None, **flags: Any) -> None:
     """Add the account NAME."""
     password = _password(password_stdin)
@@ -36,7 +36,7 @@ def add(name: str, role: str, password_stdin: bool, config: Path | None, **flags
 
 
 @user.command("list")
-@settings_options("data_dir")
+@settings_options("data_dir", "database")
 def list_(config: Path | None, **flags: Any) -> None:
     """List the accounts."""
     accounts = with_access(config, flags, lambda access: access.directory.list())
@@ -47,7 +47,7 @@ def list_(config: Path | None, **flags: Any) -> None:
 @user.command("passwd")
 @click.argument("name")
 @_STDIN
-@settings_options("data_dir")
+@settings_options("data_dir", "database")
 def passwd(name: str, password_stdin: bool, config: Path | None, **flags: Any) -> None:
     """Change the password of NAME; its sessions end."""
     password = _password(password_stdin)
@@ -58,7 +58,7 @@ def passwd(name: str, password_stdin: bool, config: Path | None, **flags: Any) -
 @user.command("role")
 @click.argument("name")
 @click.argument("role", type=_ROLE)
-@settings_options("data_dir")
+@settings_options("data_dir", "database")
 def role_(name: str, role: str, config: Path | None, **flags: Any) -> None:
     """Change the role of NAME."""
     with_access(config, flags, lambda access: access.directory.set_role(name, Role(role)))
@@ -67,7 +67,7 @@ def role_(name: str, role: str, config: Path | None, **flags: Any) -> None:
 
 @user.command("remove")
 @click.argument("name")
-@settings_options("data_dir")
+@settings_options("data_dir", "database")
 def remove(name: str, config: Path | None, **flags: Any) -> None:
     """Remove NAME with its API keys; its sessions end, its pictures stay."""
 

@@ -72,7 +72,27 @@ class ServerStopping:
     restarting: bool = False
 
 
-Event = JobChanged | JobProgressed | JobPreviewed | OutputMade | ModelChanged | JobRemoved | ServerStopping
+@dataclass(frozen=True, slots=True)
+class CancelWanted:
+    """A running job is to be cancelled that is not carried out by this server, as far as it knows. Between servers only."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewWanted:
+    """Somebody wants to see a running job that is not carried out by this server. Between servers only."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ValuesChanged:
+    """A value beside the jobs has changed: the queue was paused, the default model chosen … Between servers only."""
+
+
+Internal = CancelWanted | PreviewWanted | ValuesChanged
+Event = JobChanged | JobProgressed | JobPreviewed | OutputMade | ModelChanged | JobRemoved | ServerStopping | Internal
 
 
 def job_of(event: Event) -> str | None:
@@ -80,10 +100,10 @@ def job_of(event: Event) -> str | None:
     match event:
         case JobChanged(job=job):
             return job.id
-        case ModelChanged() | ServerStopping():
-            return None
-        case _:
+        case JobProgressed() | JobPreviewed() | OutputMade() | JobRemoved():
             return event.job_id
+        case _:
+            return None
 
 
 def is_visible(event: Event, principal: Principal) -> bool:
@@ -93,5 +113,7 @@ def is_visible(event: Event, principal: Principal) -> bool:
             return principal.owns(job.principal)
         case ModelChanged() | ServerStopping():
             return True
-        case _:
+        case JobProgressed() | JobPreviewed() | OutputMade() | JobRemoved():
             return principal.owns(event.principal)
+        case _:
+            return False

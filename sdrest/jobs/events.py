@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final
 
 import structlog
@@ -18,8 +18,10 @@ MAX_BACKLOG: Final = 256
 class Subscription:
     """One listener's events, oldest first. Progress and previews of a job are coalesced: only the newest one waits."""
 
-    def __init__(self, accepts: Callable[[Event], bool]) -> None:
-        self._accepts = accepts
+    def __init__(self, accepts: Callable[[Event], bool], *, is_own: bool = False) -> None:
+        self.accepts = accepts
+        #: Whether only what this server itself publishes is wanted.
+        self.is_own = is_own
         self._events: dict[object, Event] = {}
         self._number = 0
         self._wake = asyncio.Event()
@@ -27,7 +29,7 @@ class Subscription:
 
     def offer(self, event: Event) -> None:
         """Queue ``event`` if it is wanted; close the subscription of a listener that is too far behind."""
-        if self.closed or not self._accepts(event):
+        if self.closed or not self.accepts(event):
             return
         key = self._key(event)
         # A newer progress or preview replaces the waiting one and goes to the end, so that the order of events stays true.
@@ -64,20 +66,39 @@ class Broadcast:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        #: Hears what this server publishes, at once; where several servers share a queue, it tells the others.
+        self.forward: Callable[[Event], None] = lambda _event: None
 
     def __len__(self) -> int:
         return len(self._subscriptions)
 
     def publish(self, event: Event) -> None:
-        """Offer ``event`` to all listeners."""
-        for subscription in tuple(self._subscriptions):
+        """Offer something that has happened on this server to all listeners."""
+        self.forward(event)
+        self._offer(event, self._subscriptions)
+
+    def deliver(self, event: Event) -> None:
+        """Offer something that has happened on another server to those who want to hear of that as well."""
+        self._offer(event, (item for item in self._subscriptions if not item.is_own))
+
+    def _offer(self, event: Event, subscriptions: Iterable[Subscription]) -> None:
+        for subscription in tuple(subscriptions):
             subscription.offer(event)
             if subscription.closed:
                 self._subscriptions.discard(subscription)
 
-    def subscribe(self, accepts: Callable[[Event], bool] = lambda _event: True) -> Subscription:
-        """A new subscription, receiving from now on. Subscribe first, then read the snapshot: no event falls between."""
-        subscription = Subscription(accepts)
+    def is_wanted(self, event: Event) -> bool:
+        """Whether anybody listens to such an event."""
+        return any(subscription.accepts(event) for subscription in self._subscriptions if not subscription.is_own)
+
+    def subscribe(
+        self, accepts: Callable[[Event], bool] = lambda _event: True, *, is_own: bool = False
+    ) -> Subscription:
+        """A new subscription, receiving from now on. Subscribe first, then read the snapshot: no event falls between.
+
+        With ``is_own``, only what has happened on this server itself.
+        """
+        subscription = Subscription(accepts, is_own=is_own)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -98,7 +119,7 @@ _PAUSE_SECONDS: Final = 1.0
 
 
 class Listener:
-    """Hands events to ``heard``, one after another; an error in it costs that one event."""
+    """Hands events to ``heard``, one after another; an error in it costs that one event. With ``is_own``, only this server's."""
 
     def __init__(
         self,
@@ -106,16 +127,19 @@ class Listener:
         broadcast: Broadcast,
         heard: Callable[[Event], Awaitable[None]],
         accepts: Callable[[Event], bool] = lambda _event: True,
+        *,
+        is_own: bool = False,
     ) -> None:
         self._name = name
         self._broadcast = broadcast
         self._heard = heard
         self._accepts = accepts
+        self._is_own = is_own
         self.loop = Background(name, self._listen)
 
     async def _listen(self) -> None:
         while True:
-            events = self._broadcast.subscribe(self._accepts)
+            events = self._broadcast.subscribe(self._accepts, is_own=self._is_own)
             try:
                 async for event in events:
                     try:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +31,8 @@ from sdrest.outputs.pictures import png_bytes
 
 _INPUT: Final = "input"
 _MARK: Final = "no_job_no_outputs"
+#: Folder of the marks of servers.
+_SERVERS: Final = ".servers"
 
 
 class JobFiles:
@@ -173,7 +177,8 @@ class JobFiles:
             folder.rmdir()  # where there is nothing else
 
     def trim(self, job: Job) -> None:
-        """Remove from the output folder what is not an output of the job: what a dead server had not finished, or not noted."""
+        """Remove what is no output of the job: what a dead server had not finished, or not noted, and the engine's files."""
+        self.end_attempt(job)
         folder, listed = self.output_folder(job.id), {output.file for output in job.outputs}
         with contextlib.suppress(OSError):
             for file in list(folder.iterdir()):
@@ -211,24 +216,66 @@ class JobFiles:
             return [folder.name for folder in self._spool_dir.iterdir() if _is_id(folder.name)]
         return []
 
-    def sweep(self, *, stored: Collection[str], gone: Collection[str], leases: Collection[str] = ()) -> None:
+    def sweep(
+        self,
+        *,
+        stored: Collection[str],
+        gone: Collection[str],
+        leases: Collection[str] = (),
+        spare_seconds: float = 0.0,
+    ) -> None:
         """At start, before anything is written: remove what attempts left that are not under any of the leases, and the files of
-        jobs that are not stored."""
-        for job_id in stored:
+        jobs that are not stored.
+
+        What was changed within ``spare_seconds`` stays: another server may be about to store its job.
+        """
+        before = time.time() - spare_seconds
+        for job_id in filter(partial(self._is_older, before=before), stored):
             for folder in (self._spool_dir / job_id).glob("attempt_*"):
-                if folder.name.removeprefix("attempt_") not in leases:
+                if folder.name.removeprefix("attempt_") not in leases and _changed_at(folder) <= before:
                     shutil.rmtree(folder, ignore_errors=True)
             self.keep(job_id)
-        for job_id in gone:
+        for job_id in filter(partial(self._is_older, before=before), gone):
             if (self._spool_dir / job_id / _MARK).exists():
                 self.remove(job_id)
             else:
                 shutil.rmtree(self._spool_dir / job_id, ignore_errors=True)
 
+    def _is_older(self, job_id: str, *, before: float) -> bool:
+        """Whether nothing in the job's folder in the spool was changed since ``before`` (seconds since the epoch)."""
+        folder = self._spool_dir / job_id
+        return max(map(_changed_at, (folder, *folder.glob("*"))), default=0.0) <= before
+
+    # ------------------------------------------------------------------ the servers that share the folders
+
+    def sign(self, server: str) -> None:
+        """Leave the mark of a server in both folders."""
+        for folder in (self._output_dir, self._spool_dir):
+            mark = folder / _SERVERS / server
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+    def unsign(self, server: str) -> None:
+        """Take the marks of a server away."""
+        for folder in (self._output_dir, self._spool_dir):
+            (folder / _SERVERS / server).unlink(missing_ok=True)
+
+    def is_signed(self, server: str) -> bool:
+        """Whether both folders have the mark of a server."""
+        return all((folder / _SERVERS / server).exists() for folder in (self._output_dir, self._spool_dir))
+
     def _leave(self, job_id: str) -> None:
         """Remove the job's folder in the spool if nothing is in it."""
         with contextlib.suppress(OSError):
             (self._spool_dir / job_id).rmdir()
+
+
+def _changed_at(path: Path) -> float:
+    """When a file or folder was last changed, in seconds since the epoch; 0 when it has gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _is_id(name: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sdrest.core.background import Background
 from sdrest.jobs.service import JobService
@@ -21,7 +21,7 @@ class Leases:
     Args:
         service: Whose running jobs they are.
         lease_seconds: How long a lease holds without a renewal; it is renewed three times as often.
-        clock: The time.
+        clock: The time; the queue's when not given.
     """
 
     def __init__(
@@ -29,11 +29,11 @@ class Leases:
         service: JobService,
         *,
         lease_seconds: float = LEASE_SECONDS,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._service = service
         self._lease_seconds = lease_seconds
-        self._clock = clock
+        self._clock = clock or service.clock
         self.loop = Background("leases", self._run)
 
     async def _run(self) -> None:

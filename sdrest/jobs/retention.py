@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -44,18 +44,21 @@ class Retention:
         keep: Keep,
         bin_: Bin,
         *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        leads: Callable[[], bool] = lambda: True,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
+        """``leads``: whether this server is the one that does it, of those that share the queue."""
         self._jobs = jobs
+        self._leads = leads
         self._keep = keep
         self._bin = bin_
-        self._clock = clock
+        self._clock = clock or jobs.clock
         self.loop = Background("retention", self._run)
 
     async def _run(self) -> None:
         while True:
             try:
-                removed = await self.sweep()
+                removed = await self.sweep() if self._leads() else 0
                 if removed:
                     log.info("old jobs deleted", jobs=removed)
             except SdrestError as error:

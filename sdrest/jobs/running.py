@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
 from sdrest.core.errors import SdrestError
-from sdrest.core.events import Event, JobChanged, JobPreviewed, JobProgressed, OutputMade
+from sdrest.core.events import CancelWanted, Event, JobChanged, JobPreviewed, JobProgressed, OutputMade
 from sdrest.core.job import Job, JobState, JobType, Output, Progress, with_output
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
@@ -92,6 +93,14 @@ class Attempt:
         self._broadcast.publish(event)
 
 
+@dataclass(slots=True)
+class Elsewhere:
+    """What is known of an attempt on another server."""
+
+    progress: Progress = field(default_factory=Progress)
+    preview: JobPreviewed | None = None
+
+
 class Waker:
     """What a worker waits for that has found nothing to do."""
 
@@ -133,6 +142,8 @@ class RunningJobs:
     def __init__(self, broadcast: Broadcast) -> None:
         self._broadcast = broadcast
         self._attempts: dict[str, Attempt] = {}
+        #: Of jobs that other servers carry out, by id.
+        self._elsewhere: dict[str, Elsewhere] = {}
         #: Running jobs that are to be cancelled: the wish may come before the attempt.
         self._unwanted: set[str] = set()
         self._wakers: list[Waker] = []
@@ -146,10 +157,33 @@ class RunningJobs:
         """The attempt at a job until its ending is stored; None while nobody works on it."""
         return self._attempts.get(job_id)
 
+    def elsewhere(self, job_id: str) -> Elsewhere | None:
+        """What is known of an attempt on another server; None when nothing is."""
+        return self._elsewhere.get(job_id)
+
+    def reached_elsewhere(self, event: JobProgressed | JobPreviewed) -> None:
+        """Note and tell how far another server is with a job."""
+        known = self._elsewhere.setdefault(event.job_id, Elsewhere())
+        if isinstance(event, JobProgressed):
+            known.progress = event.progress
+        else:
+            known.preview = event
+        self._broadcast.deliver(event)
+
+    def changed_elsewhere(self, job: Job, before: JobState | None) -> None:
+        """What a change of state by another server brings with it; ``before`` is None for a new job."""
+        self._elsewhere.pop(job.id, None)
+        if job.is_finished:
+            self._unwanted.discard(job.id)
+        self._broadcast.deliver(JobChanged(job, before))
+        if job.state is JobState.PENDING:
+            self._wake_for(job)
+
     def begin(self, attempt: Attempt) -> None:
         """Let an attempt be known, and cancelled."""
         job = attempt.job
         self._attempts[job.id] = attempt
+        self._elsewhere.pop(job.id, None)
         if job.id in self._unwanted:
             attempt.cancel()
         self.changed(job, JobState.PENDING)
@@ -160,7 +194,13 @@ class RunningJobs:
             del self._attempts[attempt.job.id]
 
     def cancel(self, job_id: str) -> None:
-        """End the attempt at a job soon, or as soon as it begins."""
+        """End the attempt at a job soon, or as soon as it begins, on whichever server."""
+        self.cancel_here(job_id)
+        if job_id not in self._attempts:
+            self._broadcast.publish(CancelWanted(job_id))
+
+    def cancel_here(self, job_id: str) -> None:
+        """End the attempt at a job soon, or as soon as it begins, if it is this server's."""
         self._unwanted.add(job_id)
         if job_id in self._attempts:
             self._attempts[job_id].cancel()
@@ -171,6 +211,7 @@ class RunningJobs:
             self._attempts.pop(job.id, None)
         if job.is_finished:
             self._unwanted.discard(job.id)
+            self._elsewhere.pop(job.id, None)
             log.info("job ended", job_id=job.id, state=job.state, seconds=job.seconds)
         self._broadcast.publish(JobChanged(job, before))
         if job.state is JobState.PENDING:

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound, SdrestError
-from sdrest.core.events import Event, JobChanged, JobPreviewed, JobRemoved
+from sdrest.core.events import Event, JobChanged, JobPreviewed, JobRemoved, PreviewWanted, ValuesChanged
 from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, Progress
 from sdrest.core.principal import Permission, Principal
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 _MAX_INTERRUPTIONS: Final = 30
 #: More than there are workers.
 _MAX_RUNNING: Final = 100_000
+#: Where several servers share the folders, files that are younger may belong to a job that another one is about to store.
+_SPARED_SECONDS: Final = 3600.0
 
 
 class JobService:
@@ -55,7 +57,7 @@ class JobService:
         self.server = server
         #: Lets jobs go on whenever one has ended that they waited for.
         self.followers = Listener("followers", broadcast, self._after, _is_ending)
-        #: The time.
+        #: The time that all on the queue go by.
         self.clock = clock
 
     async def restore(self) -> None:
@@ -70,7 +72,13 @@ class JobService:
         stored = await self.store.known(spooled)
         running = await self.store.find(JobFilter(states=(JobState.RUNNING,), limit=_MAX_RUNNING))
         leases = {job.lease_id for job in running}
-        await asyncio.to_thread(self.files.sweep, stored=stored, gone=set(spooled) - stored, leases=leases)
+        await asyncio.to_thread(
+            self.files.sweep,
+            stored=stored,
+            gone=set(spooled) - stored,
+            leases=leases,
+            spare_seconds=_SPARED_SECONDS if self.server else 0.0,
+        )
         self.running.wake_workers()
 
     async def recover(self, server: str | None = None) -> None:
@@ -143,22 +151,23 @@ class JobService:
         """How far the job is."""
         if job.state is JobState.COMPLETED:
             return Progress(fraction=1.0)
-        attempt = self.running.of(job.id)
+        attempt = self.running.of(job.id) or self.running.elsewhere(job.id)
         return attempt.progress if attempt else Progress()
 
     def preview(self, job: Job) -> JobPreviewed | None:
         """The newest preview of a running job, or None."""
         # An attempt stays known for a moment after its ending is stored.
-        attempt = self.running.of(job.id) if job.state is JobState.RUNNING else None
+        attempt = self.running.of(job.id) or self.running.elsewhere(job.id) if job.state is JobState.RUNNING else None
         return attempt.preview if attempt else None
 
     def watch(self, job: Job) -> JobPreviewed | None:
         """The newest preview of a running job, or None. Where it makes none by itself, it does from now on."""
         attempt = self.running.of(job.id)
-        if attempt is None:
-            return None
-        attempt.watch()
-        return attempt.preview
+        if attempt is not None:
+            attempt.watch()
+        elif job.state is JobState.RUNNING:
+            self.broadcast.publish(PreviewWanted(job.id))
+        return self.preview(job)
 
     async def wait(self, job_id: str, principal: Principal, timeout_seconds: float | None = None) -> Job:
         """The job after it has ended, or as it is when the time is over. Going away does not stop the job.
@@ -241,6 +250,7 @@ class JobService:
             raise Forbidden("pausing needs the permission 'manage_queue'")
         await self.store.set_value(PAUSED_KEY, paused)
         self.running.wake_workers()
+        self.broadcast.publish(ValuesChanged())
 
     async def remove(self, job_id: str, principal: Principal) -> Job:
         """Delete an ended job with all its files.

@@ -26,6 +26,8 @@ def new_lease_id() -> str:
 class JobFilter:
     """Which jobs to list; empty fields do not restrict."""
 
+    #: Only jobs of these ids; None: any.
+    ids: Collection[str] | None = None
     states: Collection[JobState] = ()
     types: Collection[JobType] = ()
     #: Only this principal's jobs; None: everybody's.
@@ -35,8 +37,9 @@ class JobFilter:
     model_id: str = ""
     created_after: datetime | None = None
     created_before: datetime | None = None
-    #: Only jobs that ended before this time.
+    #: Only jobs that ended before this time, or at or after it.
     finished_before: datetime | None = None
+    finished_after: datetime | None = None
     #: Only jobs with at least one output.
     with_outputs: bool = False
     #: Only jobs with something in the bin; with a time, with something that lay there before it.

@@ -95,7 +95,11 @@ class TimingRecorder:
         self._clock = clock
         self._running: dict[str, _Sampling] = {}
         self.listener = Listener(
-            "timing-recorder", broadcast, self._heard, lambda event: isinstance(event, JobChanged | JobProgressed)
+            "timing-recorder",
+            broadcast,
+            self._heard,
+            lambda event: isinstance(event, JobChanged | JobProgressed),
+            is_own=True,
         )
 
     async def _heard(self, event: Event) -> None:

@@ -32,6 +32,8 @@ _LONGEST_PAUSE_SECONDS: Final = 3600.0
 #: Deliveries under way at once, to all and to one receiver: one that does not answer keeps nobody else waiting.
 _AT_ONCE: Final = 64
 _AT_ONCE_TO_ONE: Final = 4
+#: How often a server that does not deliver asks whether it should.
+_FOLLOWER_PAUSE_SECONDS: Final = 1.0
 _HOST_END: Final = re.compile(r"[/?#]")
 
 #: Posts a body with headers to a URL; the status of the answer. Raises OSError when there is none.
@@ -92,8 +94,11 @@ class Webhooks:
         *,
         secret: str,
         retry_seconds: float,
+        leads: Callable[[], bool] = lambda: True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """``leads``: whether this server is the one that delivers, of those that share the outbox."""
+        self._leads = leads
         self._outbox = outbox
         self._jobs = jobs
         self._post = post
@@ -120,6 +125,9 @@ class Webhooks:
         async with asyncio.TaskGroup() as deliveries:
             while True:
                 self._wake.clear()
+                if not self._leads():
+                    await asyncio.sleep(_FOLLOWER_PAUSE_SECONDS)
+                    continue
                 try:
                     now = self._clock()
                     while chosen := await self._choose(now):

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
 
@@ -74,7 +74,7 @@ class Worker:
         preferred_models: Ids of the models whose jobs may go first.
         lease_seconds: How long a job is the worker's without a renewal (see :class:`sdrest.jobs.leases.Leases`).
         retry_seconds: Pause after the store could not be read or written.
-        clock: The time.
+        clock: The time; the queue's when not given.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Worker:
         preferred_models: Callable[[], Collection[str]] = tuple,
         lease_seconds: float = LEASE_SECONDS,
         retry_seconds: float = _RETRY_SECONDS,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.name = name
         self._service = service
@@ -98,7 +98,7 @@ class Worker:
         self._preferred_models = preferred_models
         self._lease_seconds = lease_seconds
         self._retry_seconds = retry_seconds
-        self._clock = clock
+        self._clock = clock or service.clock
         self._chains = Chains(service.store, service.files)
         self._waker = service.running.new_waker(executors.keys(), preferred_models)
         #: Takes jobs. Stopped, it gives a running job back to the queue with its attempt not counted.

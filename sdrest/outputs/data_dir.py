@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
 from sdrest.core.errors import Conflict, InvalidInput
+from sdrest.core.files import atomic_file
 from sdrest.settings import Settings
 
 
@@ -30,6 +32,20 @@ async def open_data_dir(settings: Settings) -> AsyncIterator[None]:
     with lock:
         _lock(lock, settings.data_dir)
         yield
+
+
+def server_id(settings: Settings) -> str:
+    """The id of the server with this data folder, made when there is none yet; to be called while the folder is locked."""
+    file = settings.data_dir / "server-id"
+    try:
+        found = file.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        found = ""
+    if not found:
+        found = uuid.uuid4().hex
+        with atomic_file(file) as stream:
+            stream.write(f"{found}\n".encode())
+    return found
 
 
 def _lock(lock: IO[str], data_dir: Path) -> None:

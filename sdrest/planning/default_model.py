@@ -23,7 +23,7 @@ class DefaultModel:
         self._chosen: dict[str, str] = {}
 
     async def restore(self) -> None:
-        """At start: bring back the choices."""
+        """Bring back the choices: at start, and after another server has changed them."""
         self._chosen = dict(await self._store.get_value(_KEY) or {})
 
     def model(self, principal: Principal) -> Model:
@@ -42,6 +42,7 @@ class DefaultModel:
     async def choose(self, model: Model, principal: Principal) -> None:
         """Make ``model`` the default: of the whole server for those who may manage models, else of the caller alone."""
         name = "" if principal.may(Permission.MANAGE_MODELS) else principal.name
+        await self.restore()  # another server may have changed them just now
         self._chosen.pop(principal.name, None)
         self._chosen[name] = model.id
         await self._store.set_value(_KEY, self._chosen)

@@ -337,14 +337,17 @@ def _is_completed(entry: Entry | None) -> bool:
 
 def _matches(job: Job, wanted: JobFilter) -> bool:
     ended_before = wanted.finished_before is None or (job.finished_at and job.finished_at < wanted.finished_before)
+    ended_after = wanted.finished_after is None or (job.finished_at and job.finished_at >= wanted.finished_after)
     return bool(
-        (not wanted.states or job.state in wanted.states)
+        (wanted.ids is None or job.id in wanted.ids)
+        and (not wanted.states or job.state in wanted.states)
         and (not wanted.types or job.type in wanted.types)
         and wanted.principal in {None, job.principal}
         and wanted.model_id in {"", job.model_id}
         and (wanted.created_after is None or job.created_at >= wanted.created_after)
         and (wanted.created_before is None or job.created_at < wanted.created_before)
         and ended_before
+        and ended_after
         and (job.outputs or not wanted.with_outputs)
         and (job.bin or not wanted.in_bin)
         and (wanted.binned_before is None or any(item.at < wanted.binned_before for item in job.bin))

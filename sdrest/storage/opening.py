@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sdrest.core.errors import InvalidInput
 from sdrest.settings import Settings
 from sdrest.storage.sql.database import Database
 from sdrest.storage.sqlite.database import Database as SqliteDatabase
+
+if TYPE_CHECKING:
+    from sdrest.storage.postgres.channel import PostgresChannel
 
 #: How addresses of PostgreSQL databases begin.
 SCHEMES: Final = ("postgresql://", "postgres://")
@@ -39,3 +43,14 @@ def database_at(place: str) -> Database:
     from sdrest.storage.postgres.database import PostgresDatabase  # noqa: PLC0415 - it may not be installed
 
     return PostgresDatabase(place)
+
+
+def channel_of(database: Database, server: Callable[[], str], name: str) -> PostgresChannel | None:
+    """The way to the other servers on a database, for the one of an id and a name; None where a server is alone on it."""
+    if isinstance(database, SqliteDatabase):
+        return None
+    from sdrest.storage.postgres.channel import PostgresChannel  # noqa: PLC0415 - psycopg may not be installed
+    from sdrest.storage.postgres.database import PostgresDatabase  # noqa: PLC0415
+
+    assert isinstance(database, PostgresDatabase)
+    return PostgresChannel(database, server, name)

@@ -20,6 +20,7 @@ from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from sdrest.core.errors import Conflict, InsufficientStorage, InvalidInput, SdrestError, Unavailable
+from sdrest.storage.postgres.clock import DatabaseClock
 from sdrest.storage.sql.database import EVERYTHING
 from sdrest.storage.sql.statements import statements
 
@@ -30,8 +31,20 @@ _CONNECTIONS: Final = 8
 _CONNECT_SECONDS: Final = 10.0
 #: Compiling statements costs more than any of ours takes. A session that has died in a transaction must not hold up the others,
 #: nor keep dead rows from being removed.
-_OPTIONS: Final = "-c idle_in_transaction_session_timeout=60s -c statement_timeout=60s -c timezone=UTC -c jit=off"
-_KEEPALIVES: Final = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+_OPTIONS: Final = (
+    "-c idle_in_transaction_session_timeout=60s -c statement_timeout=60s -c timezone=UTC -c jit=off "
+    # A server that was cut off must not keep its locks for hours.
+    "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+)
+#: How every connection is made.
+CONNECTING: Final[Mapping[str, Any]] = {
+    "options": _OPTIONS,
+    "application_name": "sdrest",
+    "connect_timeout": int(_CONNECT_SECONDS),
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 #: Two changes that were in each other's way, or both made the first row of a key: each can be made again.
 _AGAIN: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 _TRIES: Final = 5
@@ -93,14 +106,16 @@ class PostgresDatabase:
     """One database, by the address of its server (``postgresql://…``); see :class:`sdrest.storage.sql.database.Database`."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
+        #: The time, as the database says it.
+        self.clock = DatabaseClock()
         self._holder: psycopg.Connection[Any] | None = None
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="postgres")
         self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
             url,
             min_size=1,
             max_size=_CONNECTIONS,
-            kwargs={"options": _OPTIONS, "application_name": "sdrest", **_KEEPALIVES},
+            kwargs=dict(CONNECTING),
             timeout=_CONNECT_SECONDS,
             check=ConnectionPool.check_connection,
             open=False,
@@ -113,34 +128,46 @@ class PostgresDatabase:
         )
         return {**statements("sdrest.storage.sqlite", file), **own}
 
-    async def open(self, *, as_server: bool = False) -> None:
-        """Connect, and bring the schema up to date; ``as_server`` as the only one that works on its queue.
+    async def open(self, *, server: str = "", alone: bool = False) -> None:
+        """See :meth:`sdrest.storage.sql.database.Database.open`.
 
         Raises:
-            Conflict: another server works on its queue.
+            Conflict: as there.
             Unavailable: the server cannot be reached, or refuses.
             InvalidInput: the address is none, or the schema is of a newer sdrest.
         """
-        await self._run(lambda: self._open(as_server=as_server))
+        await self._run(lambda: self._open(server, alone=alone))
 
-    def _open(self, *, as_server: bool) -> None:
+    def _open(self, server: str, *, alone: bool) -> None:
         try:
-            with psycopg.connect(self._url, connect_timeout=int(_CONNECT_SECONDS)) as connection:
+            with psycopg.connect(self.url, **CONNECTING) as connection:
                 migrate(connection)
-            if as_server:
-                self._hold()
+            if server or alone:
+                self._hold(server, alone=alone)
         except psycopg.ProgrammingError as error:
             raise InvalidInput(str(error).strip(), field="database") from error
         except psycopg.Error as error:
             raise Unavailable(f"the database cannot be used: {str(error).strip()}") from error
         self._pool.open()
 
-    def _hold(self) -> None:
-        """Keep a session whose lock says that the queue is taken."""
-        self._holder = psycopg.connect(self._url, autocommit=True, connect_timeout=int(_CONNECT_SECONDS))
-        taken = self._holder.execute("SELECT pg_try_advisory_lock(hashtext('sdrest'), hashtext('server'))").fetchone()
-        if taken is None or not taken[0]:
-            raise Conflict("another server works on the queue of this database")
+    def _hold(self, server: str, *, alone: bool) -> None:
+        """Keep a session whose locks say who works on the queue."""
+        self._holder = psycopg.connect(self.url, autocommit=True, **CONNECTING)
+        row = self._holder.execute("SELECT clock_timestamp()").fetchone()
+        assert row is not None
+        self.clock.told(row[0])
+        if not self._took("pg_try_advisory_lock" if alone else "pg_try_advisory_lock_shared", "server"):
+            raise Conflict(
+                "a server works on this database; stop it first" if alone else "this database is being copied"
+            )
+        if server and not self._took("pg_try_advisory_lock", f"server {server}"):
+            raise Conflict("another server with a copy of this data folder works on this database")
+
+    def _took(self, function: str, what: str) -> bool:
+        assert self._holder is not None
+        statement: Any = f"SELECT {function}(hashtext('sdrest'), hashtext(%s))"
+        row = self._holder.execute(statement, [what]).fetchone()
+        return bool(row and row[0])
 
     async def write(self, change: Callable[[Any], T], *, durable: bool = True, alone: str = EVERYTHING) -> T:
         """See :meth:`sdrest.storage.sql.database.Database.write`. A change that met another one is made again."""

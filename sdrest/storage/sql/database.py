@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -47,12 +48,17 @@ class Connection(Protocol):
 class Database(Protocol):
     """Functions get a connection and must not keep it."""
 
-    async def open(self, *, as_server: bool = False) -> None:
-        """Connect, and bring the schema up to date; ``as_server`` as the only one that works on its queue.
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """The time that all who use the database go by."""
+        ...
+
+    async def open(self, *, server: str = "", alone: bool = False) -> None:
+        """Connect, and bring the schema up to date: as the server of that id, or ``alone``, while no server may use it.
 
         Raises:
             SdrestError: it cannot be used; the message says why.
-            Conflict: another server works on its queue.
+            Conflict: a server uses it that would have to be alone, or has this id, or this one would have to be alone.
         """
         ...
 

@@ -27,11 +27,17 @@ def where_of(wanted: JobFilter, search: Mapping[SearchField, str]) -> tuple[str,
         "created_at >= ?": as_text(wanted.created_after),
         "created_at < ?": as_text(wanted.created_before),
         "finished_at < ?": as_text(wanted.finished_before),
+        "finished_at >= ?": as_text(wanted.finished_after),
         "binned_at < ?": as_text(wanted.binned_before),
         "sequence < ?": wanted.older_than,
         "sequence > ?": wanted.newer_than,
     }
     conditions: list[Condition] = [
+        *(
+            [(f"id IN ({_marks(wanted.ids)})" if wanted.ids else "1 = 0", tuple(wanted.ids))]
+            if wanted.ids is not None
+            else []
+        ),
         *_states(wanted.states),
         *([(f"type IN ({_marks(wanted.types)})", tuple(wanted.types))] if wanted.types else []),
         *((sql, (value,)) for sql, value in compared.items() if value is not None),

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Final, TypeVar
@@ -38,13 +39,15 @@ class Database:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        #: The time.
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
         self._write_connection: sqlite3.Connection | None = None
         self._local = threading.local()
         self._read_connections: list[sqlite3.Connection] = []
 
-    async def open(self, *, as_server: bool = False) -> None:  # noqa: ARG002 - the data folder has a lock
+    async def open(self, *, server: str = "", alone: bool = False) -> None:  # noqa: ARG002 - the data folder has a lock
         """Open or create the file and bring its schema up to date.
 
         Raises:

@@ -82,7 +82,9 @@ class Metrics:
             "sdrest_loop_failed_seconds", "When a loop last failed, and of what.", ("loop", "error"), registry=registry
         )
         Gauge("sdrest_info", "Version.", ("version",), registry=registry).labels(__version__).set(1)
-        self.listener = Listener("metrics", jobs.broadcast, self._heard, lambda event: isinstance(event, JobChanged))
+        self.listener = Listener(
+            "metrics", jobs.broadcast, self._heard, lambda event: isinstance(event, JobChanged), is_own=True
+        )
 
     async def _heard(self, event: Event) -> None:
         assert isinstance(event, JobChanged)

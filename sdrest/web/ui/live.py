@@ -85,3 +85,5 @@ def _message(event: Event) -> tuple[str, dict[str, Any]] | None:
             return "model", {"model": name, "state": state, "percent": round(100 * fraction)}
         case ServerStopping():
             return None  # the stream ends, and the page connects again
+        case _:
+            return None  # between servers

@@ -4,7 +4,6 @@ again on the same files."""
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,7 +28,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Prepared, Submission
 from sdrest.jobs.webhooks import URL_KEY
 from sdrest.jobs.worker import Result, Worker
-from sdrest.storage.sql.database import EVERYTHING
+from sdrest.storage.sql.database import EVERYTHING, Connection
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
 
@@ -53,11 +52,11 @@ class Clock:
         return self.now
 
 
-class MortalDatabase(Database):
-    """A database of a server that may be killed: nothing it does afterwards reaches the file, or comes back."""
+class Mortal:
+    """A database of a server that may be killed: nothing it does afterwards is stored, or comes back. Mixed into a real one."""
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(file)
+    def __init__(self, place: Any) -> None:
+        super().__init__(place)  # type: ignore[call-arg]
         self.dead = False
         #: Moments left to live: there is one before and one after each write. None: no end is set.
         self.fuse: int | None = None
@@ -74,9 +73,7 @@ class MortalDatabase(Database):
         if self.dead:
             raise asyncio.CancelledError
 
-    async def write(
-        self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True, alone: str = EVERYTHING
-    ) -> T:
+    async def write(self, change: Callable[[Any], T], *, durable: bool = True, alone: str = EVERYTHING) -> T:
         self._burn()
         if self.refuses:
             self.refuses = False
@@ -84,20 +81,35 @@ class MortalDatabase(Database):
         gate, self.gate = self.gate, None
         loop = asyncio.get_running_loop()
 
-        def held(connection: sqlite3.Connection) -> T:
+        def held(connection: Any) -> T:
             if gate is not None:
                 loop.call_soon_threadsafe(self.held.set)
                 gate.wait()
             return change(connection)
 
-        result = await super().write(held, durable=durable, alone=alone)
+        result: T = await super().write(held, durable=durable, alone=alone)  # type: ignore[misc]
         self._burn()
         return result
 
-    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, query: Callable[[Any], T]) -> T:
         if self.dead:
             raise asyncio.CancelledError
-        return await super().read(query)
+        found: T = await super().read(query)  # type: ignore[misc]
+        return found
+
+
+class MortalDatabase(Mortal, Database):
+    """One in a file."""
+
+
+def mortal_postgres(url: str) -> Any:
+    """One at an address of PostgreSQL."""
+    from sdrest.storage.postgres.database import PostgresDatabase
+
+    class MortalPostgres(Mortal, PostgresDatabase):
+        pass
+
+    return MortalPostgres(url)
 
 
 class ObservedStore(SqlJobStore):
@@ -145,7 +157,7 @@ class PacedExecutor:
     """Carries out jobs one step at a time, as it is told; no step, no progress."""
 
     files: JobFiles
-    database: MortalDatabase
+    database: Any
     #: Jobs that were to be cancelled before their attempt began, and were begun all the same.
     begun_unwanted: list[str] = field(default_factory=list)
     #: Running jobs whose cancelling was asked for.
@@ -195,15 +207,22 @@ class QueueServer:
     """One life of a server. Runs in an event loop of its own; :meth:`run` gives it something to do and lets all come to rest."""
 
     def __init__(
-        self, folder: Path, clock: Clock, *, fuse: int | None = None, name: str = "", lease_seconds: float = 1e6
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        fuse: int | None = None,
+        name: str = "",
+        lease_seconds: float = 1e6,
+        url: str = "",
     ) -> None:
-        """One with a name is not the only one on the files."""
+        """One with a name is not the only one on the files; its database may be at an address."""
         self._runner = asyncio.Runner()
         self._is_alone = not name
+        self.database: Any = mortal_postgres(url) if url else MortalDatabase(folder / "jobs.sqlite3")
         self._runner.run(self._start(folder, clock, fuse, name, lease_seconds))
 
     async def _start(self, folder: Path, clock: Clock, fuse: int | None, name: str, lease_seconds: float) -> None:
-        self.database = MortalDatabase(folder / "jobs.sqlite3")
         await self.database.open()
         self.store = ObservedStore(self.database)
         await self.store.set_value(URL_KEY, "http://example.org/hook")  # so that each ending is noted, once
@@ -319,7 +338,8 @@ class QueueServer:
     def endings(self) -> dict[str, int]:
         """How often each job has ended, removed ones too."""
 
-        def query(db: sqlite3.Connection) -> dict[str, int]:
-            return dict(db.execute("SELECT job_id, count(*) FROM webhooks GROUP BY job_id").fetchall())
+        def query(db: Connection) -> dict[str, int]:
+            found = db.execute("SELECT job_id, count(*) FROM webhooks GROUP BY job_id").fetchall()
+            return {row[0]: row[1] for row in found}
 
         return self.run(lambda: self.database.read(query))

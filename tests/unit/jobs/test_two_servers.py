@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from sdrest.core.principal import ANYONE
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.submission import Submission
 from sdrest.jobs.worker import Result
+from tests.needs import NEEDS, needs
 from tests.unit.jobs.queue_server import Clock, QueueServer, content_of
 from tests.unit.jobs.watched_queue import ALLOWED, WatchedQueue
 
@@ -34,8 +36,12 @@ PICK = st.integers(0, 11)
 
 
 class TwoServers(RuleBasedStateMachine):
+    #: Makes an empty database and tells its address; a file in the folder when not given.
+    new_database: Callable[[], str] | None = None
+
     @initialize()
     def start(self) -> None:
+        self.url = type(self).new_database() if type(self).new_database else ""  # type: ignore[misc]
         self.temporary = tempfile.TemporaryDirectory()
         self.folder = Path(self.temporary.name)
         self.clock = Clock()
@@ -45,7 +51,7 @@ class TwoServers(RuleBasedStateMachine):
         self.cancelled: set[str] = set()
 
     def _new(self, name: str) -> QueueServer:
-        return QueueServer(self.folder, self.clock, name=name, lease_seconds=LEASE_SECONDS)
+        return QueueServer(self.folder, self.clock, name=name, lease_seconds=LEASE_SECONDS, url=self.url)
 
     def teardown(self) -> None:
         """Thaw both, and let everything end."""
@@ -213,12 +219,35 @@ class TwoServers(RuleBasedStateMachine):
             self._check_what_was_told(server)
 
 
+class TwoServersOnPostgres(TwoServers):
+    """The same on one PostgreSQL."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _databases(request: pytest.FixtureRequest) -> None:
+    if NEEDS["postgres"].is_there():
+        TwoServersOnPostgres.new_database = request.getfixturevalue("postgres").new_database
+
+
 COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.timeout(300)  # some five seconds on an idle machine
 class TestTwoServers(TwoServers.TestCase):  # type: ignore[misc,valid-type]
     settings = settings(COMMON, max_examples=12, stateful_step_count=25)
+
+
+@needs("postgres")
+@pytest.mark.timeout(300)
+class TestTwoServersOnPostgres(TwoServersOnPostgres.TestCase):  # type: ignore[misc,valid-type]
+    settings = settings(COMMON, max_examples=5, stateful_step_count=20)
+
+
+@needs("postgres")
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+class TestTwoServersOnPostgresForLong(TwoServersOnPostgres.TestCase):  # type: ignore[misc,valid-type]
+    settings = settings(COMMON, max_examples=100, stateful_step_count=50)
 
 
 @pytest.mark.nightly

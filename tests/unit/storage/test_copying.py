@@ -83,7 +83,7 @@ async def test_everything_goes_to_postgres_and_back(tmp_path: Path, postgres_url
     async with AsyncExitStack() as stack:
         databases = [database_at(place) for place in (str(tmp_path / "a.db"), postgres_url, str(tmp_path / "b.db"))]
         for database in databases:
-            await database.open(as_server=True)
+            await database.open(alone=True)
             stack.push_async_callback(database.close)
         first, second, third = databases
         await fill(first)
@@ -101,20 +101,38 @@ async def test_everything_goes_to_postgres_and_back(tmp_path: Path, postgres_url
 
 
 @needs("postgres")
-async def test_one_server_at_a_time_works_on_a_database(postgres_url: str) -> None:
-    first, second, tool = (database_at(postgres_url) for _ in range(3))
-    try:
-        await first.open(as_server=True)
-        await tool.open()
-        with pytest.raises(Conflict, match="another server"):
-            await second.open(as_server=True)
+async def test_servers_share_a_database_each_with_an_id_of_its_own_and_nothing_is_copied_meanwhile(
+    postgres_url: str,
+) -> None:
+    async with AsyncExitStack() as stack:
+
+        def database() -> Any:
+            made = database_at(postgres_url)
+            stack.push_async_callback(made.close)
+            return made
+
+        first = database()
+        await first.open(server="a")
+        await database().open(server="b")
+        await database().open()
+        with pytest.raises(Conflict, match="copy of this data folder"):
+            await database().open(server="a")
+        with pytest.raises(Conflict, match="stop it first"):
+            await database().open(alone=True)
         await first.close()
-        third = database_at(postgres_url)
-        await third.open(as_server=True)
-        await third.close()
+        await database().open(server="a")
+
+
+@needs("postgres")
+async def test_no_server_starts_while_a_database_is_copied(postgres_url: str) -> None:
+    tool, server = database_at(postgres_url), database_at(postgres_url)
+    try:
+        await tool.open(alone=True)
+        with pytest.raises(Conflict, match="being copied"):
+            await server.open(server="a")
     finally:
-        for database in (first, second, tool):
-            await database.close()
+        await tool.close()
+        await server.close()
 
 
 def test_the_command_copies_between_files_and_says_what_cannot_be_copied(tmp_path: Path) -> None:
