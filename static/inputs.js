@@ -44,14 +44,14 @@
     if (files.length && box) { event.preventDefault(); give(box, files); }
   });
 
-  // A large picture is scaled to about the model's own number of pixels; one that was extended keeps its true ones.
-  function takeShape(url, exact) {
+  // A large picture is scaled to about the model's own number of pixels. What the canvas gives has the shape that it asks for itself.
+  function takeShape(url) {
     const image = new Image();
     image.onload = () => {
       const multiple = Number(note()?.dataset.multiple) || 8;
       const defaults = note() ? JSON.parse(note().dataset.defaults) : {};
       const usual = (Number(defaults.width) || 512) * (Number(defaults.height) || 512);
-      const scale = exact ? 1 : Math.min(1, Math.sqrt(usual * 1.5 / (image.naturalWidth * image.naturalHeight)));
+      const scale = Math.min(1, Math.sqrt(usual * 1.5 / (image.naturalWidth * image.naturalHeight)));
       const round = (value) => Math.max(multiple, Math.round(value * scale / multiple) * multiple);
       set("width", round(image.naturalWidth));
       set("height", round(image.naturalHeight));
@@ -60,10 +60,10 @@
     image.src = url;
   }
   const shaping = form.querySelector('[data-field="init_image"], [data-field="control_image"]');
-  shaping?.addEventListener("sdrest-picture", (event) => { if (event.detail.file) takeShape(URL.createObjectURL(event.detail.file), event.detail.exact); });
+  shaping?.addEventListener("sdrest-picture", (event) => { if (event.detail.file && !event.detail.isOfCanvas) takeShape(URL.createObjectURL(event.detail.file)); });
   const referred = shaping?.querySelector("[type=hidden]")?.dataset.url;
   // With a job's parameters comes its size.
-  if (referred && !referred.startsWith("/ui/jobs/")) takeShape(referred, false);
+  if (referred && !referred.startsWith("/ui/jobs/")) takeShape(referred);
 
   Object.assign(window.sdrest, { give, picturesOf });
 })();

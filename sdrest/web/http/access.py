@@ -33,6 +33,7 @@ PUBLIC_ROUTES: Final[frozenset[tuple[str, str]]] = frozenset(
         *(("GET", f"{prefix}/{name}") for prefix in API_PREFIXES for name in ("health", "status", "version")),
         *(("POST", f"{prefix}/auth/login") for prefix in API_PREFIXES),
         ("GET", "/ui/static/{name}"),
+        ("GET", "/ui/static/{version}/{name}"),
         ("GET", "/ui/login"),
         ("POST", "/ui/login"),
         ("GET", "/health"),

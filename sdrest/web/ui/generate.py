@@ -179,7 +179,7 @@ async def _page(
     fields = form_fields(
         tab.table,
         values=texts,
-        defaults={**note.defaults, **_file_defaults(request.app), **_PAGE_DEFAULTS},
+        defaults={**note.defaults, **_file_defaults(request.app), **_PAGE_DEFAULTS, **tab.defaults},
         errors=errors,
         model_options=offers.parts,
     )

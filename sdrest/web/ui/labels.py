@@ -36,6 +36,11 @@ FIELD_LABELS: Final[Mapping[str, str]] = {
     "lora_apply_mode": "Apply LoRA",
     "init_image": "Picture",
     "mask_image": "Mask",
+    "inpaint.only_masked": "Only the masked part",
+    "inpaint.padding": "Padding",
+    "inpaint.fill": "Begin with",
+    "inpaint.blur": "Mask blur",
+    "inpaint.keep": "Keep the rest",
     "control_image": "Control picture",
     "control_strength": "Control strength",
     "canny": "Make edges from the picture (Canny)",
@@ -103,6 +108,8 @@ FIELD_LABELS: Final[Mapping[str, str]] = {
 #: Explanations of form fields that speak of other fields by their names on the page; the parameter table has the rest.
 FIELD_HELP: Final[Mapping[str, str]] = {
     "hires.upscale_model": "Taken where the second pass enlarges by a model.",
+    "inpaint.only_masked": "Paints it alone, with the padding around it, at the size below, and puts it back.",
+    "inpaint.keep": "What is not masked stays exactly as it is.",
     "canny": "Draws the outlines of the control picture, for ControlNets that want edges.",
 }
 
@@ -110,6 +117,8 @@ FIELD_HELP: Final[Mapping[str, str]] = {
 FIELD_UNITS: Final[Mapping[str, str]] = {
     "width": "px",
     "height": "px",
+    "inpaint.padding": "px",
+    "inpaint.blur": "px",
     "output_quality": "%",
     "upscale_factor": "×",
     "hires.scale": "×",

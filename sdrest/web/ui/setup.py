@@ -89,7 +89,8 @@ def add_ui(app: web.Application, problems: Problems) -> None:
     app.cleanup_ctx.extend((samples.run, logbook.run))
     app.on_shutdown.append(logbook.end)
     app.router.add_get("/ui/system/log", logbook.events)
-    app.router.add_get(STATIC_PREFIX + "/{name}", static_files().handle)
+    for path in ("/{version}/{name}", "/{name}"):
+        app.router.add_get(STATIC_PREFIX + path, static_files().handle)
     app.router.add_get("/ui", _home)
     app.router.add_get("/", _home)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,13 +19,16 @@ STATIC_PREFIX: Final = "/ui/static"
 _MEDIA_TYPES: Final = {
     ".css": "text/css",
     ".js": "text/javascript",
+    ".mjs": "text/javascript",
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".webp": "image/webp",
     ".txt": "text/plain",
     ".webmanifest": "application/manifest+json",
 }
-#: A file's address changes with its content, so what was fetched never goes stale.
+#: Lines of scripts and styles that are for those who read them here: comments of their own lines, and what lines are indented by.
+_FOR_READERS: Final = re.compile(r"^[ \t]*(?://.*\n|/\*(?:[^*]|\*(?!/))*\*/[ \t]*\n)|^[ \t]+", re.MULTILINE)
+#: The files' address changes with what is in them, so what was fetched never goes stale.
 _CACHE_CONTROL: Final = "public, max-age=31536000, immutable"
 
 
@@ -35,19 +39,25 @@ class StaticFile:
     body: bytes
     compressed: bytes
     media_type: str
-    version: str
+    tag: str
 
 
 class StaticFiles:
-    """All static files of the pages."""
+    """All static files of the pages, under an address that names them as they are together: scripts import each other by relative
+    addresses, which so are versioned too.
+    """
 
     def __init__(self) -> None:
         files = (item for item in data_folder("static").iterdir() if item.is_file())
         self._files = {item.name: _read(item.name, item.read_bytes()) for item in files}
+        tags = "".join(f"{name} {self._files[name].tag}" for name in sorted(self._files))
+        self._version = hashlib.sha256(tags.encode()).hexdigest()[:12]
 
     def url(self, name: str) -> str:
         """Address of a file, with its version."""
-        return f"{STATIC_PREFIX}/{name}?v={self._files[name].version}"
+        if name not in self._files:
+            raise KeyError(name)
+        return f"{STATIC_PREFIX}/{self._version}/{name}"
 
     async def handle(self, request: web.Request) -> web.Response:
         """A static file."""
@@ -55,9 +65,9 @@ class StaticFiles:
         if found is None:
             raise NotFound("no such file")
         headers = {
-            "Cache-Control": _CACHE_CONTROL if "v" in request.query else "no-cache",
+            "Cache-Control": _CACHE_CONTROL if request.match_info.get("version") == self._version else "no-cache",
             "Vary": "Accept-Encoding",
-            "ETag": f'"{found.version}"',
+            "ETag": f'"{found.tag}"',
         }
         if request.headers.get("If-None-Match") == headers["ETag"]:
             return web.Response(status=304, headers=headers)
@@ -75,5 +85,7 @@ def static_files() -> StaticFiles:
 
 def _read(name: str, body: bytes) -> StaticFile:
     media_type = _MEDIA_TYPES.get(name[name.rfind(".") :], "application/octet-stream")
+    if media_type in {"text/css", "text/javascript"}:
+        body = _FOR_READERS.sub("", body.decode()).encode()
     compressed = b"" if media_type in {"image/png", "image/webp"} else gzip.compress(body, 9, mtime=0)
     return StaticFile(body, compressed, media_type, hashlib.sha256(body).hexdigest()[:12])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from sdrest.core.architecture import Family
@@ -40,6 +40,8 @@ class Tab:
     required: frozenset[str] = frozenset()
     #: Fields of the tab itself, always visible.
     main: tuple[str, ...] = ()
+    #: What the tab fills in where the table has another default, as form texts by dotted name.
+    defaults: Mapping[str, str] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
     #: Architectures that can do this; empty: no restriction.
     families: frozenset[Family] = frozenset()
@@ -158,7 +160,8 @@ _ALL: Final = (
         hint="Give a picture, paint over what should change (or add a border), and press Generate.",
         pictures=("init_image", "mask_image"),
         required=frozenset({"init_image", "mask_image"}),
-        main=("strength",),
+        main=("strength", "inpaint.fill", "inpaint.blur", "inpaint.padding", "inpaint.only_masked", "inpaint.keep"),
+        defaults={"inpaint.blur": "4", "inpaint.keep": "on"},
         groups=_USUAL,
     ),
     Tab(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 import httpx
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.conftest import Server
@@ -28,16 +26,6 @@ def drop(page: Page, data: bytes, name: str, media_type: str) -> None:
         }""",
         [list(data), name, media_type],
     )
-
-
-def mask_sent(page: Page) -> Image.Image:
-    """Press the button by its key, and give the mask that went out."""
-    with page.expect_request(lambda request: request.method == "POST" and "/ui/generate/" in request.url):
-        page.keyboard.press("Control+Enter")
-    bytes_of = (
-        "document.getElementById('f-mask_image').files[0].arrayBuffer().then((data) => [...new Uint8Array(data)])"
-    )
-    return Image.open(io.BytesIO(bytes(page.evaluate(bytes_of)))).convert("L")
 
 
 def test_prompt_model_and_size_are_the_same_in_all_tabs(page: Page, server: Server) -> None:
@@ -94,49 +82,6 @@ def test_parameters_pasted_as_the_prompt_fill_the_form(page: Page, server: Serve
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a green door")
     expect(page.get_by_label("Negative prompt", exact=True)).to_have_value("fog")
     expect(page.locator("#f-height")).to_have_value("96")
-
-
-def test_the_stroke_just_before_generate_is_sent(page: Page, server: Server) -> None:
-    # Encoding takes as long as it likes: until the page is let go on.
-    page.add_init_script(
-        """const toBlob = HTMLCanvasElement.prototype.toBlob;
-        HTMLCanvasElement.prototype.toBlob = function (done, ...rest) {
-            toBlob.call(this, (blob) => setTimeout(() => done(blob), 300), ...rest);
-        };"""
-    )
-    page.goto(f"{server.url}/ui/generate/inpaint")
-    page.locator("#f-init_image").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture()})
-    canvas = page.locator("[data-mask]:visible")
-    expect(canvas).to_be_visible()
-    page.get_by_label("Feather").fill("0")
-    for part in (0.25, 0.75):
-        canvas.scroll_into_view_if_needed()
-        box = canvas.bounding_box()
-        assert box is not None
-        page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] * part)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * part)
-        page.mouse.up()
-    mask = mask_sent(page)
-    assert [mask.getpixel((24, y)) for y in (16, 48)] == [255, 255]
-
-
-def test_outpainting_keeps_true_pixels_and_is_undone(page: Page, server: Server) -> None:
-    page.goto(f"{server.url}/ui/generate/inpaint")
-    buffer = picture(512, 512)
-    page.locator("#f-init_image").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": buffer})
-    expect(page.locator("[data-mask]:visible")).to_be_visible()
-    page.get_by_text("Extend the picture").click()
-    page.get_by_label("Left").fill("250")
-    page.get_by_label("Right").fill("256")
-    page.get_by_role("button", name="Add border").click()
-    expect(page.locator("#f-width")).to_have_value("1024")
-    expect(page.locator("#f-height")).to_have_value("512")
-    shown = "document.querySelector('[data-field=init_image] [data-shown] img')?.naturalWidth"
-    wait_for(page, f"{shown} === 1024")
-    page.get_by_role("button", name="Undo").click()
-    wait_for(page, f"{shown} === 512")
-    expect(page.locator("#f-width")).to_have_value("512")
 
 
 def test_every_job_is_in_the_strip_and_the_stage_follows_the_running_one(page: Page, server: Server) -> None:
