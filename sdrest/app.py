@@ -49,6 +49,7 @@ from sdrest.planning.loras_and_embeddings import AdapterFinder
 from sdrest.planning.memory import ComputeSizes, MemoryPlanner
 from sdrest.planning.preparation import ModelPreparer
 from sdrest.planning.result_keys import ResultKeys
+from sdrest.planning.size_memory import SizePlanner
 from sdrest.registry.builtin import EMBEDDED_NAME
 from sdrest.registry.incoming import IncomingFiles
 from sdrest.registry.opening import registry_of
@@ -64,7 +65,7 @@ from sdrest.storage.sql.timings import SqlTimings
 from sdrest.storage.sql.webhooks import SqlOutbox
 from sdrest.web.api.outputs import THUMBNAILS
 from sdrest.web.api.register import add_api
-from sdrest.web.api.validation import TIMINGS, WORKSHOP
+from sdrest.web.api.validation import WORKSHOP
 from sdrest.web.dialects.a1111.request import ALLOWANCES
 from sdrest.web.dialects.openai.files import SENT_FILES
 from sdrest.web.dialects.register import add_dialects
@@ -140,15 +141,17 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     store = SqlJobStore(database)
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
     threads = settings.threads or share_of(usable_cores(), len(engines))
-    contexts = ContextBuilder(registry, threads=threads)
+    contexts = ContextBuilder(registry, threads=threads, offload=settings.offload_weights)
     adapters = app[ADAPTERS] = AdapterFinder(registry, Embeddings(registry, settings.data_dir / "embeddings"))
     plan_memory = partial(
         MemoryPlanner,
         ComputeSizes(settings.data_dir / "memory.json"),
         budget_bytes=settings.memory_budget_bytes,
         shared_by=settings.engines,
+        offload=settings.offload_weights,
     )
     planner = plan_memory(libraries=lambda: [engine.library for engine in engines])
+    app[keys.SIZE_PLANNER] = SizePlanner(contexts, planner)
     pictures = PictureFiles(marks_ai=settings.ai_mark)
     preparer = ModelPreparer(
         registry,
@@ -164,7 +167,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     sharing = Sharing(jobs, database, (default_model.restore, SharedRing(access.ring, store).agree))
     app[keys.INTAKE] = Intake(jobs, preparer.prepare, max_pending=settings.max_pending_jobs, allowances=app[ALLOWANCES])
     audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
-    timings = app[TIMINGS] = SqlTimings(database)
+    timings = app[keys.TIMINGS] = SqlTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
     workshops = [
         Workshop(
@@ -172,7 +175,6 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         )
         for engine in engines
     ]
-    app[WORKSHOP] = workshops[0]
     residency = app[keys.RESIDENCY] = Residency(
         engines, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )
@@ -338,6 +340,7 @@ def _workers(
         app[keys.RESIDENCY],
         app[keys.SETTINGS],
     )
+    app[WORKSHOP] = workshops[0]
     file_threads = _add_file_work(app)
     trials = LoadTestExecutor(workshops[0], timeout_seconds=settings.load_test_seconds)
     files: dict[JobType, Executor] = {

@@ -250,6 +250,11 @@ class Settings(BaseSettings):
         description="Memory of each engine for loaded models and their work; 0: its share of three quarters of the machine's, or "
         "nearly all of its device's.",
     )
+    offload_weights: bool = Field(
+        False,
+        description="Keep models' weights in the machine's memory and bring them to the device file by file: larger models fit, "
+        "slower. Without effect on the processor.",
+    )
     idle_unload_seconds: float = Field(
         0.0, ge=0, description="Time without work after which loaded models are freed; 0: never."
     )

@@ -192,6 +192,9 @@ class Model:
     description: str | None = None
     trigger_words: tuple[str, ...] = ()
     base_model: str | None = None
+    #: What somebody here wrote of it, in a file beside it.
+    notes: str | None = None
+    licence: str | None = None
     preview: Path | None = None
     #: Generation parameters the model works best with, from a file beside it.
     defaults: Mapping[str, str | int | float] = field(default_factory=dict)

@@ -100,11 +100,12 @@ class Upscale(Message):
 
 
 class Load(Message):
-    """Load a model and keep it."""
+    """Load a model and keep it, and find out by dry runs what each of ``measured`` takes beside it."""
 
     task: str
     context: ContextSpec
     demand: Demand = NO_DEMAND
+    measured: tuple[GenerationParameters, ...] = ()
 
 
 class Unload(Message):
@@ -216,7 +217,8 @@ class LogLine(Message):
 class Done(Message):
     """The task succeeded; ``seconds`` is the time of the native calls, ``result`` what the task kind reports beside pictures.
 
-    Keys of ``result``, as far as they are known: ``weights_bytes`` and ``compute_bytes`` (largest buffer) of the task,
+    Keys of ``result``, as far as they are known: ``weights_bytes`` and ``compute_bytes`` (largest buffer) of the task, or
+    ``compute_bytes_0`` and so on of those that were measured,
     ``memory_before_bytes`` and ``memory_after_bytes`` (resident memory of the child), ``unloaded`` (number of contexts).
     """
 

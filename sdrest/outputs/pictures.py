@@ -124,6 +124,21 @@ def thumbnail_jpeg(path: Path, size_px: int) -> bytes:
     return stream.getvalue()
 
 
+def small_png(path: Path, size_px: int) -> bytes:
+    """The picture in ``path`` (its first frame) within ``size_px`` × ``size_px``, as PNG, with its XMP packet.
+
+    Raises:
+        InvalidInput: the file is not a picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            xmp = xmp_of(picture)
+            picture.thumbnail((size_px, size_px))
+            return encoded(picture, Encoding(PictureFormat.PNG), xmp=xmp)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InvalidInput(f"{path.name} cannot be read as a picture: {error}", field="source") from None
+
+
 def reencoded(data: bytes, encoding: Encoding, size: tuple[int, int] | None = None) -> bytes:
     """A picture file in another format, scaled to ``size`` (width, height) if given.
 

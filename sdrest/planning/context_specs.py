@@ -45,14 +45,17 @@ class ContextPlan:
     encodes: bool
     #: Bytes of all weights, as the headers tell.
     weights_bytes: int
+    #: Bytes of the largest file's weights.
+    largest_bytes: int = 0
 
 
 class ContextBuilder:
     """Makes the engine's contexts from the registry's files."""
 
-    def __init__(self, registry: Registry, *, threads: int) -> None:
+    def __init__(self, registry: Registry, *, threads: int, offload: bool = False) -> None:
         self._registry = registry
         self._threads = threads
+        self._offload = offload
 
     def plan(self, model: Model, parameters: GenerationParameters, adapters: Adapters | None = None) -> ContextPlan:
         """The context for a job on ``model``.
@@ -75,6 +78,8 @@ class ContextBuilder:
             _check_high_noise(adapters, loading, self._quantized(model, loading), parameters.lora_apply_mode)
         if self._threads:
             options["threads"] = self._threads
+        if self._offload:
+            options["offload_params_to_cpu"] = True
         encodes = self._encodes(model, loading, preview_only="tae_preview_only" in options)
         if not encodes:
             options["vae_decode_only"] = True
@@ -86,7 +91,9 @@ class ContextBuilder:
             embeddings=adapters.embeddings if adapters else (),
             options=tuple(sorted(options.items())),
         )
-        return ContextPlan(spec, encodes, loading.weights_bytes)
+        parts = (self._registry.catalogue.get(part) for part in loading.components.values())
+        largest = max(part.weights_bytes for part in (model, *parts) if part is not None)
+        return ContextPlan(spec, encodes, loading.weights_bytes, largest)
 
     def _preview_decoder(
         self, model: Model, chosen: Mapping[Component, str], options: dict[str, bool | int | float | str]

@@ -83,6 +83,7 @@ class MemoryPlanner:
         budget_bytes: What an engine may take; 0: most of its device's memory, or its share of the machine's.
         libraries: What the library said of itself in each engine that may get the jobs: the smallest says what fits.
         shared_by: How many engines share a device's or the machine's memory.
+        offload: Weights stay in the machine's memory and come to the device file by file.
     """
 
     def __init__(
@@ -92,11 +93,13 @@ class MemoryPlanner:
         budget_bytes: int = 0,
         libraries: Callable[[], Sequence[messages.Ready | None]] = lambda: [None],
         shared_by: int = 1,
+        offload: bool = False,
     ) -> None:
         self._sizes = sizes
         self._budget_bytes = budget_bytes
         self._libraries = libraries
         self._shared_by = shared_by
+        self._offload = offload
 
     def budget(self) -> int:
         """Bytes that loaded models and their work may take: the setting, or a share of the device's or machine's memory."""
@@ -104,9 +107,16 @@ class MemoryPlanner:
             return self._budget_bytes
         return min(_memory_of(library) for library in self._libraries()) // self._shared_by
 
-    def estimate(self, plan: ContextPlan, parameters: GenerationParameters) -> Estimate:
-        """What is known of a job's memory."""
-        return Estimate(plan.weights_bytes, self._sizes.get(_key(plan, parameters)), self.budget())
+    def estimate(self, plan: ContextPlan, parameters: GenerationParameters, *, offload: bool | None = None) -> Estimate:
+        """What is known of a job's memory; ``offload`` as the settings have it, unless it is told."""
+        offloads = (self._offload if offload is None else offload) and self.can_offload(plan)
+        weights = plan.largest_bytes if offloads else plan.weights_bytes
+        return Estimate(weights, self._sizes.get(_key(plan, parameters)), self.budget())
+
+    def can_offload(self, plan: ContextPlan) -> bool:
+        """Whether there is a device with memory of its own, and room beside it for the weights."""
+        has_device = all(_devices_of(library) for library in self._libraries())
+        return has_device and plan.weights_bytes <= machine_memory_bytes() * _RAM_SHARE / self._shared_by
 
     def check(self, plan: ContextPlan, parameters: GenerationParameters) -> Estimate:
         """The estimate of a job.
@@ -135,8 +145,13 @@ class MemoryPlanner:
         self._sizes.keep(_key(plan, parameters), compute_bytes)
 
 
+def _devices_of(library: messages.Ready | None) -> list[int]:
+    """Memory of each device that has some of its own."""
+    return [device.memory_total for device in library.devices if device.type == "gpu"] if library else []
+
+
 def _memory_of(library: messages.Ready | None) -> int:
-    devices = [device.memory_total for device in library.devices if device.type == "gpu"] if library else []
+    devices = _devices_of(library)
     return int(max(devices) * _DEVICE_SHARE) if devices else int(machine_memory_bytes() * _RAM_SHARE)
 
 

@@ -182,7 +182,7 @@ def _has_grown(path: Path, entry: Scanned) -> bool:
 
 
 def _state(model: Model) -> tuple[object, ...]:
-    return model.size, model.mtime_ns, model.type, model.title, model.description, model.preview
+    return model.size, model.mtime_ns, model.type, model.title, model.description, model.notes, model.preview
 
 
 log = structlog.get_logger(__name__)

@@ -279,7 +279,7 @@ def _relative_path(folders: Folders, folder: Folder, path: Path) -> str:
 
 
 #: Raised whenever identification or the record changes: older caches are then dropped.
-CACHE_VERSION = 7
+CACHE_VERSION = 8
 
 
 class _Entry(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""What people and download tools put beside a model: descriptions, trigger words, preview pictures, known hashes.
+"""What people and download tools put beside a model: descriptions, notes, trigger words, licences, preview pictures, known hashes.
 
 Sources, in order of trust: ``NAME.json`` (A1111's "edit metadata"), ``NAME.civitai.info`` and ``NAME.metadata.json``
 (download tools), then the model's own metadata (safetensors ``modelspec.*`` and kohya ``ss_*`` keys, GGUF
@@ -17,6 +17,8 @@ import msgspec
 
 _SIZE_LIMIT = 4 * 1024 * 1024
 _TEXT_LIMIT = 4000
+#: Longest notes, in characters.
+NOTES_LIMIT = 10_000
 _WORD_LIMIT, _WORDS_LIMIT = 200, 64
 PREVIEW_ENDINGS = (".preview.png", ".preview.jpg", ".preview.jpeg", ".preview.webp", ".png", ".jpg", ".jpeg", ".webp")
 _JSON_ENDINGS = (".json", ".civitai.info", ".metadata.json")
@@ -31,6 +33,9 @@ class Notes:
     description: str | None = None
     trigger_words: tuple[str, ...] = ()
     base_model: str | None = None
+    #: What somebody here wrote of it, line breaks kept (``notes``, as A1111 calls it).
+    notes: str | None = None
+    licence: str | None = None
     sha256: str | None = None
     preview: Path | None = None
     #: Generation parameters (``Defaults`` fields) under ``defaults`` of a JSON file beside the model; values not yet checked.
@@ -71,6 +76,8 @@ def read_notes(
         description=next((n.description for n in found if n.description), None),
         trigger_words=next((n.trigger_words for n in found if n.trigger_words), ()),
         base_model=next((n.base_model for n in found if n.base_model), None),
+        notes=next((n.notes for n in found if n.notes), None),
+        licence=next((n.licence for n in found if n.licence), None),
         sha256=next((n.sha256 for n in found if n.sha256), None),
         preview=next(iter(previews), None),
         defaults=next((n.defaults for n in found if n.defaults), {}),
@@ -102,9 +109,11 @@ def _from_json(data: Mapping[str, object]) -> Notes:
     words = version.get("trainedWords") or data.get("activation text") or data.get("trigger_words")
     return Notes(
         title=_text(model_name or data.get("model_name") or data.get("name")),
-        description=_text(data.get("description") or version.get("description") or data.get("notes")),
+        description=_text(data.get("description") or version.get("description")),
         trigger_words=_words(words),
         base_model=_text(version.get("baseModel") or data.get("base_model") or data.get("sd version")),
+        notes=_lines(data.get("notes")),
+        licence=_text(data.get("licence") or data.get("license")),
         sha256=_sha256(version, data),
         defaults=_defaults(data.get("defaults")),
     )
@@ -139,6 +148,7 @@ def _from_metadata(metadata: Mapping[str, object]) -> Notes:
         description=_text(metadata.get("modelspec.description") or metadata.get("general.description")),
         trigger_words=_words(words),
         base_model=_text(base),
+        licence=_text(metadata.get("modelspec.license") or metadata.get("general.license")),
     )
 
 
@@ -166,6 +176,11 @@ def _text(value: object) -> str | None:
         return None
     plain = html.unescape(_TAG.sub(" ", value[: _TEXT_LIMIT * 4]))
     return re.sub(r"\s+", " ", plain).strip()[:_TEXT_LIMIT] or None
+
+
+def _lines(value: object) -> str | None:
+    """A text as it was written, but for space around it."""
+    return (value.strip()[:NOTES_LIMIT] or None) if isinstance(value, str) else None
 
 
 def _words(value: object) -> tuple[str, ...]:

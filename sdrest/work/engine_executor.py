@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,8 @@ class Order:
     write: Write | None = None
     #: Writes the collected pictures as one file, on a worker thread.
     join: Callable[[list[messages.PictureMade]], Output] | None = None
-    #: Told, on a worker thread, how many bytes the largest compute buffer of the task takes.
-    learn: Callable[[int], None] | None = None
+    #: Told, on a worker thread, what the engine found out: the result of :class:`sdrest.engine.messages.Done`, or a part of it.
+    learn: Callable[[Mapping[str, int]], None] | None = None
 
 
 class EngineExecutor:
@@ -72,12 +72,13 @@ class EngineExecutor:
         except BaseException as error:
             await follower.abandon()
             if isinstance(error, InsufficientMemory):
-                await _learn(order, error.details.get("compute_bytes"))
+                await _learn(order, error.details)
             raise
-        await _learn(order, done.result.get("compute_bytes"))
+        await _learn(order, done.result)
         return done
 
 
-async def _learn(order: Order, compute_bytes: object) -> None:
-    if order.learn is not None and isinstance(compute_bytes, int):
-        await asyncio.to_thread(order.learn, compute_bytes)
+async def _learn(order: Order, told: Mapping[str, object]) -> None:
+    if order.learn is not None:
+        numbers = {name: value for name, value in told.items() if isinstance(value, int)}
+        await asyncio.to_thread(order.learn, numbers)

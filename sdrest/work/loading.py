@@ -1,7 +1,8 @@
-"""Loading a model and keeping it."""
+"""Loading a model and keeping it, and finding out what pictures of several sizes take beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from sdrest.core.errors import SdrestError
@@ -10,6 +11,7 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.worker import Result
+from sdrest.planning.size_memory import typical
 from sdrest.work.engine_executor import EngineExecutor, Order
 from sdrest.work.workshop import Workshop
 
@@ -31,5 +33,14 @@ class LoadExecutor(EngineExecutor):
 
 
 def _load_order(workshop: Workshop, attempt: Attempt, _folder: Path) -> Order:
-    planned = workshop.plan(workshop.model(attempt.job), GenerationParameters())
-    return Order(task=messages.Load(task=attempt.job.id, context=planned.context.spec, demand=planned.demand))
+    model, job = workshop.model(attempt.job), attempt.job
+    planned = workshop.plan(model, GenerationParameters())
+    sizes = job.parameters.get("sizes", ())
+    measured = tuple(typical(width, height) for width, height in sizes)
+
+    def learn(told: Mapping[str, int]) -> None:
+        for index, parameters in enumerate(measured):
+            workshop.learn(workshop.plan(model, parameters).context, parameters, told, f"compute_bytes_{index}")
+
+    task = messages.Load(task=job.id, context=planned.context.spec, demand=planned.demand, measured=measured)
+    return Order(task=task, learn=learn)

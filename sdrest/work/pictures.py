@@ -46,7 +46,7 @@ def picture_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
             files.staging_folder(job),
             partial(put_back, parameters, files.input_folder(job.id)),
         ),
-        learn=partial(workshop.memory.learn, planned.context, parameters),
+        learn=partial(workshop.learn, planned.context, parameters),
     )
 
 

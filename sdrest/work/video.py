@@ -42,7 +42,7 @@ def video_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
         task=task,
         write=PictureWriter(workshop.pictures, attempt, parameters, output_folder) if as_frames else None,
         join=None if as_frames else VideoWriter(workshop.pictures, attempt, parameters, output_folder),
-        learn=partial(workshop.memory.learn, planned.context, parameters),
+        learn=partial(workshop.learn, planned.context, parameters),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sdrest.core.errors import ModelNotFound
@@ -68,3 +69,13 @@ class Workshop:
         adapters = self._adapters.find(model, parameters)
         context = self._contexts.plan(model, parameters, adapters)
         return Planned(context, adapters, self.memory.demand(context, parameters))
+
+    def learn(
+        self,
+        context: ContextPlan,
+        parameters: GenerationParameters,
+        told: Mapping[str, int],
+        key: str = "compute_bytes",
+    ) -> None:
+        """Keep what the engine told of the memory of a generation, under ``key``; nothing where it told nothing."""
+        self.memory.learn(context, parameters, told.get(key, 0))

@@ -31,7 +31,7 @@ class OutOfBudget(Exception):
 @dataclass(slots=True)
 class _Held:
     context: binding.Context
-    #: What loading it added to the process, in bytes.
+    #: What loading it takes of the budget, in bytes.
     nbytes: int
     weights_bytes: int
 
@@ -83,7 +83,10 @@ class Contexts:
         context = self._library.open_context(_params(spec))
         seconds = time.monotonic() - started_at
         weights = sum(buffer.bytes for buffer in context.weights.weights)
-        self._held[spec] = _Held(context, max(weights, memory_bytes() - before), weights)
+        # Weights that stay in the machine's memory take none of the device's but for what is computed with.
+        offloads = dict(spec.options).get("offload_params_to_cpu")
+        nbytes = demand.weights if offloads else max(weights, memory_bytes() - before)
+        self._held[spec] = _Held(context, nbytes, weights)
         self._tell(spec, loaded=True, seconds=seconds)
         return context, seconds
 

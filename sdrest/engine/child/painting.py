@@ -44,7 +44,7 @@ class Painter:
         """Make the pictures of a task one after another, or the frames of its video."""
         context, load_seconds = self._contexts.get(task.context, task.demand)
         parameters, inputs = task.parameters, self._inputs(task)
-        compute = task.demand.compute or self._compute_bytes(context, parameters, inputs)
+        compute = task.demand.compute or self.compute_bytes(context, parameters, inputs)
         self._contexts.make_room(msgspec.structs.replace(task.demand, compute=compute), task.context)
         with self._previews(task):
             if isinstance(task, messages.GenerateVideo):
@@ -110,7 +110,9 @@ class Painter:
         hires_model = Path(task.hires_model) if task.hires_model else None
         return binding.Inputs(pictures=pictures, loras=task.loras, hires_model=hires_model)
 
-    def _compute_bytes(self, context: binding.Context, parameters: GenerationParameters, inputs: binding.Inputs) -> int:
+    def compute_bytes(
+        self, context: binding.Context, parameters: GenerationParameters, inputs: binding.Inputs = binding.NO_INPUTS
+    ) -> int:
         """Bytes of the largest compute buffer of a generation, by a dry run; 0 where that is not possible.
 
         LoRAs are left out: they change no buffer of note, and merging them is work that a dry run does not spare.

@@ -114,7 +114,8 @@ class Runner:
 
     def _load(self, task: messages.Load) -> messages.Done:
         before = memory_bytes()
-        _, seconds = self._contexts.get(task.context, task.demand)
+        context, seconds = self._contexts.get(task.context, task.demand)
+        measured = [self._painter.compute_bytes(context, parameters) for parameters in task.measured]
         return messages.Done(
             task=task.task,
             seconds=0,
@@ -123,6 +124,7 @@ class Runner:
                 "weights_bytes": self._contexts.weights_bytes(task.context),
                 "memory_before_bytes": before,
                 "memory_after_bytes": memory_bytes(),
+                **{f"compute_bytes_{index}": compute for index, compute in enumerate(measured)},
             },
         )
 

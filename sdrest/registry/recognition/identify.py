@@ -199,6 +199,12 @@ _EMBEDDED_STARTS: tuple[tuple[Component, tuple[str, ...]], ...] = (
 )
 
 
+def component_of(tensor: str) -> Component | None:
+    """The part of a main file that a tensor of this name belongs to; None for the diffusion model's own."""
+    fitting = ((len(start), part) for part, starts in _EMBEDDED_STARTS for start in starts if tensor.startswith(start))
+    return max(fitting, default=(0, None), key=lambda found: found[0])[1]
+
+
 def _latent_channels(names: Names) -> int:
     """Channels of the latents that an autoencoder in these tensors decodes, 0 when there is none."""
     shape = names.find("decoder.conv_in.weight")

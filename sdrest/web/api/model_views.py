@@ -37,6 +37,8 @@ class ModelView(TypedDict):
     trigger_words: list[str]
     base_model: str | None
     lender: str | None
+    notes: str | None
+    licence: str | None
     is_loaded: bool
     loading_method: str | None
     usable: bool
@@ -101,6 +103,8 @@ def model_view(model: Model, *, is_loaded: bool) -> ModelView:
         "trigger_words": list(model.trigger_words),
         "base_model": model.base_model,
         "lender": model.lender or None,
+        "notes": model.notes,
+        "licence": model.licence,
         "is_loaded": is_loaded,
         "loading_method": model.loading_method,
         "usable": model.usable,

@@ -21,6 +21,7 @@ _MODULES: Final = (
     "images",
     "machine",
     "model_batch",
+    "model_facts",
     "model_files",
     "model_sets",
     "models",

@@ -13,8 +13,10 @@ from sdrest.core.principal import Principal
 from sdrest.engine.engines import Engines
 from sdrest.jobs.intake import Intake
 from sdrest.jobs.service import JobService
+from sdrest.jobs.timings import TimingStore
 from sdrest.jobs.worker import Worker
 from sdrest.planning.default_model import DefaultModel
+from sdrest.planning.size_memory import SizePlanner
 from sdrest.registry.refreshing import Refresher
 from sdrest.registry.registry import Registry
 from sdrest.settings import Settings
@@ -34,6 +36,8 @@ MODELS: Final = web.AppKey("models", Registry)
 REFRESHER: Final = web.AppKey("refresher", Refresher)
 RESIDENCY: Final = web.AppKey("residency", Residency)
 WORKERS: Final = web.AppKey("workers", list[Worker])
+TIMINGS: Final = web.AppKey("timings", TimingStore)
+SIZE_PLANNER: Final = web.AppKey("size_planner", SizePlanner)
 DOWNLOADS: Final = web.AppKey("downloads", Downloads)
 MODEL_SETS: Final = web.AppKey("model_sets", ModelSets)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)

@@ -12,12 +12,13 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from sdrest.core.errors import InvalidInput, NotFound
+from sdrest.core.errors import InvalidInput
 from sdrest.core.job import TERMINAL_STATES, Job, Output
 from sdrest.core.model import MAIN_TYPES
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
+from sdrest.web.requests.model_care import output_of
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.job_cards import parameter_rows, picture_of, pictures_of
 from sdrest.web.ui.job_contexts import ComparePage, GalleryPage, PicturePage
@@ -45,7 +46,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def show_picture(request: web.Request) -> web.Response:
     """One picture with everything that is known about it."""
-    job, output = await _output(request, f"{request.match_info['job_id']}/{request.match_info['file']}")
+    job, output = await output_of(request, f"{request.match_info['job_id']}/{request.match_info['file']}")
     newer, older = await _neighbours(request, job)
     context = PicturePage(
         picture=picture_of(job, output),
@@ -75,7 +76,7 @@ async def compare(request: web.Request) -> web.Response:
     chosen = request.query.getall("p", [])
     if len(chosen) != 2:
         raise InvalidInput("choose exactly two pictures to compare", field="p")
-    (left_job, left), (right_job, right) = [await _output(request, item) for item in chosen]
+    (left_job, left), (right_job, right) = [await output_of(request, item) for item in chosen]
     ours, theirs = _all_rows(left_job, left), _all_rows(right_job, right)
     rows = tuple(
         (name, ours.get(name, "–"), theirs.get(name, "–"), ours.get(name) != theirs.get(name))
@@ -98,15 +99,6 @@ def _defaults(job: Job) -> Mapping[str, str]:
     """The form texts that jobs of this type have when nobody set anything."""
     table = next((tab.table for tab in TABS.values() if tab.job_type is job.type), None)
     return {name: field_text(item.default) for name, item, _ in leaf_fields(table)} if table else {}
-
-
-async def _output(request: web.Request, name: str) -> tuple[Job, Output]:
-    job_id, _, file = name.partition("/")
-    job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
-    output = next((item for item in job.outputs if item.file == file), None)
-    if output is None:
-        raise NotFound(f"job {job_id} has no output {file!r}")
-    return job, output
 
 
 @dataclass(frozen=True, slots=True)

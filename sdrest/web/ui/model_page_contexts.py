@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from sdrest.core.model import Model
 from sdrest.registry.validate import Validation
+from sdrest.web.requests.model_facts import ModelFacts
 from sdrest.web.ui.fields import Field, Option
-from sdrest.web.ui.job_contexts import JobCard
+from sdrest.web.ui.job_contexts import JobCard, Picture
 from sdrest.web.ui.page_contexts import Fact
 from sdrest.web.ui.workbench_contexts import StarterModel
 
@@ -134,6 +135,59 @@ class ModelTools:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What is known of a model beside its file, and what this caller can do about it."""
+
+    facts: ModelFacts
+    #: Pictures by this model, newest first.
+    pictures: tuple[Picture, ...]
+    #: Whether notes and a picture can be written beside it.
+    can_write: bool
+    #: Whether a picture of a text can be asked for.
+    can_paint: bool
+    can_measure: bool
+    #: Types that it can be converted to for a comparison, of those that are not here.
+    offered: tuple[str, ...]
+    sample_prompt: str
+    #: What the Generate page's prompt is filled with to use this file; empty where there is nothing to fill in.
+    try_prompt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelComparePage:
+    """A model and the same in another quantisation: what is still to be done, or both pictures."""
+
+    model: Model
+    #: None: not here yet.
+    other: Model | None
+    #: The type that is wanted; empty where none was chosen.
+    wanted: str
+    offered: tuple[str, ...]
+    variants: tuple[Model, ...]
+    #: The conversion that makes the other one, or that has failed to.
+    conversion: JobCard | None
+    can_convert: bool
+    left: JobCard | None
+    right: JobCard | None
+    prompt: str
+    seed: str
+    #: This page without its jobs.
+    here: str
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is on its way that this page shows."""
+        cards = (self.conversion, self.left, self.right)
+        return any(card is not None and not card.job.is_finished for card in cards)
+
+    @property
+    def pair(self) -> tuple[Picture, Picture] | None:
+        """Both pictures, once they are there."""
+        left, right = (card.pictures if card else () for card in (self.left, self.right))
+        return (left[0], right[0]) if left and right else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPage:
     """One model with everything its header tells."""
 
@@ -150,3 +204,4 @@ class ModelPage:
     freed: str
     can_manage: bool
     tools: ModelTools
+    about: About

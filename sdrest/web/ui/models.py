@@ -21,6 +21,7 @@ from sdrest.web.http.keys import DEFAULT_MODEL, ENGINES, INTAKE, MODELS, PRINCIP
 from sdrest.web.ui.fields import Option
 from sdrest.web.ui.filters import count_text, size_text
 from sdrest.web.ui.labels import ONE_LABELS, TYPE_LABELS
+from sdrest.web.ui.model_about import about
 from sdrest.web.ui.model_page_contexts import AddModels, ComponentRow, ModelPage, ModelsPage
 from sdrest.web.ui.model_tools import named_model, tools_of
 from sdrest.web.ui.page_contexts import Fact
@@ -174,6 +175,7 @@ async def _detail(request: web.Request, model: Model) -> ModelPage:
         freed=_freed(request),
         can_manage=request[PRINCIPAL].may(Permission.MANAGE_MODELS),
         tools=await tools_of(request, model),
+        about=await about(request, model),
     )
 
 
@@ -206,5 +208,5 @@ def _facts(model: Model) -> Iterator[Fact]:
         yield Fact("Holds", ", ".join(sorted(str(part) for part in model.embedded)))
     if model.base_model:
         yield Fact("Base model", model.base_model)
-    if model.trigger_words:
-        yield Fact("Trigger words", ", ".join(model.trigger_words))
+    if model.licence:
+        yield Fact("Licence", model.licence)

@@ -14,10 +14,11 @@ from sdrest.engine.child.binding.context import Context
 from sdrest.engine.child.binding.errors import Cancelled, FailureKind, NativeError
 from sdrest.engine.child.binding.library import NativeLibrary
 from sdrest.engine.child.binding.logs import Buffer, BufferReport
-from sdrest.engine.child.binding.parameters import ContextParams, Embedding, Inputs, Picture
+from sdrest.engine.child.binding.parameters import NO_INPUTS, ContextParams, Embedding, Inputs, Picture
 from sdrest.engine.child.binding.upscaler import Upscaler
 
 __all__ = [
+    "NO_INPUTS",
     "Buffer",
     "BufferReport",
     "Cancelled",
