@@ -78,7 +78,7 @@ async def haystack() -> dict[str, Any]:
     generator = OpenAIImageGenerator(size="auto", max_retries=0)
     made = generator.run(f"a red apple {QUICK}")
     error = await refused(generator.run_async("p", size="big"))
-    return {"generated": made["images"][0], "error": error}
+    return {"generated": made["images"][0], "error": error, "aborted": await aborted(generator.run_async(f"p {SLOW}"))}
 
 
 async def semantic_kernel() -> dict[str, Any]:
