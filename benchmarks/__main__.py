@@ -33,6 +33,7 @@ BENCHMARKS = {
     "faults": False,
     "random_faults": False,
     "soak": False,
+    "mixed": False,
     "lifecycle": False,
 }
 
