@@ -1,7 +1,6 @@
 """Python frameworks around the OpenAI API, each in a process with an environment of its own.
 
-``tests/acceptance/clients/install_frameworks.sh`` installs them; importing one takes seconds, so `.ci/run` and the
-night try them.
+``tests/acceptance/clients/install_frameworks.sh`` installs them; importing one takes seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from tests.needs import FRAMEWORKS, needs
 
 USE = Path(__file__).parent / "frameworks" / "use.py"
 
-pytestmark = [needs("frameworks"), pytest.mark.nightly]
+pytestmark = [needs("frameworks"), pytest.mark.slow]
 
 
 @pytest.mark.parametrize("name", ["agno", "haystack", "semantic_kernel", "griptape"])
