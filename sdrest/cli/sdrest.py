@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "database": "The database: its schema, and moving to another one.",
     "doctor": "Check the installation: native library, devices, model folders, write access, logins.",
     "generate": "Make a picture from PROMPT.",
+    "info": "Show what is written in picture files.",
     "models": "Model files on this machine.",
     "openapi": "Write the OpenAPI 3.1 document to standard output.",
     "pull": "Get a model set: a model and all the parts that it needs.",

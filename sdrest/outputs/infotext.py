@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS, InpaintFill
@@ -44,10 +45,16 @@ def infotext(
         "Hires upscaler": parameters.hires.upscaler if parameters.hires.enabled else "",
         "Version": f"sdrest {version}",
     }
-    lines = [parameters.prompt]
-    if parameters.negative_prompt:
-        lines.append(f"Negative prompt: {parameters.negative_prompt}")
-    lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in pairs.items() if value != ""))
+    return joined_infotext({"prompt": parameters.prompt, "negative_prompt": parameters.negative_prompt, **pairs})
+
+
+def joined_infotext(parts: Mapping[str, object]) -> str:
+    """The text of parts as :func:`parse_infotext` gives them; those that are empty are left out."""
+    lines = [str(parts.get("prompt", ""))]
+    if negative := parts.get("negative_prompt"):
+        lines.append(f"Negative prompt: {negative}")
+    pairs = {key: value for key, value in parts.items() if key not in {"prompt", "negative_prompt"} and value != ""}
+    lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in pairs.items()))
     return "\n".join(lines)
 
 

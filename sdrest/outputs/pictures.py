@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +11,14 @@ from typing import Final
 
 import numpy as np
 import structlog
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sdrest.core.errors import InvalidInput
 from sdrest.core.names import PictureFormat
 from sdrest.outputs.encoding import Encoding, Pixels, encoded
 from sdrest.outputs.video import VIDEO_SUFFIXES, first_frame
+from sdrest.outputs.written.reading import read_written
+from sdrest.outputs.written.texts import xmp_of
 
 log = structlog.get_logger(__name__)
 
@@ -145,39 +146,8 @@ def reencoded(data: bytes, encoding: Encoding, size: tuple[int, int] | None = No
     Its parameters and its XMP packet go along.
     """
     with Image.open(io.BytesIO(data)) as original:
-        text, xmp = written_parameters(data), xmp_of(original)
+        text, xmp = read_written(data).infotext, xmp_of(original)
         picture = original.convert("RGB" if encoding.format is PictureFormat.JPEG else original.mode)
     if size is not None and size != picture.size:
         picture = picture.resize(size, Image.Resampling.BILINEAR)
     return encoded(picture, encoding, text, xmp)
-
-
-def xmp_of(picture: Image.Image) -> str:
-    """The XMP packet of an opened picture file; empty when there is none."""
-    found = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or ""
-    return found.decode(errors="replace") if isinstance(found, bytes) else str(found)
-
-
-def written_parameters(data: bytes) -> str:
-    """The parameters that A1111 or sdrest wrote into a picture file: a text chunk of PNG, the EXIF comment of JPEG and WebP.
-
-    Empty when there are none, or the bytes are no picture. Reads headers, no pixels.
-    """
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            text = picture.info.get("parameters")
-            if isinstance(text, str):
-                return text
-            comment = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment, b"")
-    except (OSError, ValueError, SyntaxError, struct.error):
-        return ""
-    return _comment_text(comment) if isinstance(comment, bytes) else str(comment)
-
-
-def _comment_text(comment: bytes) -> str:
-    """An EXIF user comment: eight bytes name its encoding. Of Unicode the order of bytes is not told; text is mostly Latin."""
-    code, payload = comment[:8], comment[8:]
-    if code != b"UNICODE\0":
-        return payload.decode(errors="replace").strip("\0")
-    order = "be" if payload[:2].find(b"\0") == 0 else "le"
-    return payload.decode(f"utf-16-{order}", errors="replace").strip("\0")

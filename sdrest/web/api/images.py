@@ -17,11 +17,14 @@ from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
 from sdrest.core.parameters import MAX_SIDE_PX
 from sdrest.outputs.pictures import png_bytes
+from sdrest.outputs.written.reading import Written, read_written
 from sdrest.web.http.bodies import Body, parse_query, read_body
+from sdrest.web.http.keys import SETTINGS
 from sdrest.web.http.operations import operation
-from sdrest.web.http.replies import json_reply
+from sdrest.web.http.replies import big_reply, json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.pictures import FETCHER, read_picture
+from sdrest.web.requests.infotexts import form_texts_of_infotext
+from sdrest.web.requests.pictures import FETCHER, read_picture, read_picture_file
 
 _PICTURE: Final = "Base64, a data: URL, an http(s) URL, or job:<id>/<file>."
 
@@ -56,6 +59,12 @@ class CropBody(Body):
     height: int = Field(ge=1, description="Height in pixels.")
 
 
+class InfoBody(Body):
+    """A picture file, of PNG, JPEG, WebP or AVIF."""
+
+    image: str = Field(min_length=1, description=_PICTURE)
+
+
 class DownloadQuery(Body):
     """Where a picture is."""
 
@@ -71,6 +80,27 @@ class ImageReply(TypedDict):
     width: int
     height: int
     format: str
+
+
+class Told(TypedDict):
+    """What is written in a picture file."""
+
+    #: sdrest, A1111, stable-diffusion.cpp, ComfyUI, InvokeAI, NovelAI or SwarmUI; empty when nobody is known to have written.
+    program: str
+    #: The settings as A1111 writes them.
+    infotext: str
+    #: The same by A1111's names, ``prompt`` and ``negative_prompt`` among them.
+    settings: dict[str, str]
+    #: What of it is a parameter here, by the names of ``/api/parameters``, as texts.
+    parameters: dict[str, str]
+    #: LoRAs as [name, weight].
+    loras: list[tuple[str, str]]
+    #: IPTC's term for how the picture came to be (trainedAlgorithmicMedia …); empty when the file does not say.
+    digital_source: str
+    #: Every text of the file as it stands there.
+    texts: dict[str, str]
+    width: int
+    height: int
 
 
 class Downloaded(TypedDict):
@@ -113,6 +143,34 @@ async def crop(request: web.Request) -> web.Response:
     return await asyncio.to_thread(lambda: json_reply(_reply(picture.crop(box))))
 
 
+@operation("images", body=InfoBody, reply=Told)
+async def info(request: web.Request) -> web.Response:
+    """Read what is written in a picture.
+
+    The settings that sdrest, A1111, stable-diffusion.cpp, ComfyUI, InvokeAI, NovelAI and SwarmUI leave in text chunks, EXIF, XMP
+    or the alpha channel, and how the picture says that it came to be.
+    """
+    body = await read_body(InfoBody, request)
+    data = await read_picture_file(request, body.image, field="image")
+    most = request.app[SETTINGS].max_image_pixels
+    return await big_reply(await asyncio.to_thread(lambda: _told(read_written(data, max_pixels=most))))
+
+
+def _told(found: Written) -> Told:
+    form = form_texts_of_infotext(found.parts)
+    return {
+        "program": found.program,
+        "infotext": found.infotext,
+        "settings": found.parts,
+        "parameters": form.texts,
+        "loras": form.loras,
+        "digital_source": found.digital_source,
+        "texts": found.texts,
+        "width": found.size[0],
+        "height": found.size[1],
+    }
+
+
 @operation("images", query=DownloadQuery, reply=Downloaded, errors=(413,))
 async def download(request: web.Request) -> web.Response:
     """Fetch a picture from a URL. Addresses in private networks are refused."""
@@ -143,5 +201,6 @@ def _reply(picture: Image.Image) -> ImageReply:
 ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/image/resize", resize),
     ("POST", "/image/crop", crop),
+    ("POST", "/image/info", info),
     ("GET", "/image/download", download),
 )

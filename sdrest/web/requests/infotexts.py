@@ -13,9 +13,11 @@ from sdrest.core.names import parse_sampler, parse_scheduler
 _PLAIN: Final = {
     "Steps": "steps",
     "CFG scale": "cfg_scale",
+    "Guidance": "guidance",
     "Distilled CFG Scale": "guidance",
     "Seed": "seed",
     "Model": "model",
+    "Unet": "model",
     "VAE": "vae_model",
     "Clip skip": "clip_skip",
     "Denoising strength": "strength",

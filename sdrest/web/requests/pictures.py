@@ -147,6 +147,15 @@ async def read_picture(
     return pictures[field][0]
 
 
+async def read_picture_file(request: web.Request, sent: Sent, *, field: str) -> bytes:
+    """The bytes of the one picture of a request, for what is written in them; no pixel is decoded.
+
+    Raises:
+        InvalidInput: it cannot be used.
+    """
+    return (await _open(request, sent, field)).data
+
+
 async def _open(request: web.Request, sent: Sent, name: str) -> _Opened:
     if isinstance(sent, str) and sent.startswith(_URLS):
         sent = (await request.app[FETCHER].fetch(sent, field=name)).data

@@ -19,7 +19,7 @@ from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.infotext import parse_infotext
-from sdrest.outputs.pictures import written_parameters
+from sdrest.outputs.written.reading import read_written
 from sdrest.registry.defaults import defaults_of
 from sdrest.registry.loading import missing_components
 from sdrest.web.http.bodies import read_bytes
@@ -101,8 +101,9 @@ async def read_picture_parameters(request: web.Request) -> web.Response:
     data = await read_bytes(request, most=None if is_picture else bounds.INFOTEXT)
 
     def read() -> FormTexts:
-        text = written_parameters(data) if is_picture else data.decode(errors="replace")
-        return form_texts_of_infotext(parse_infotext(text[: bounds.INFOTEXT]))
+        if is_picture:
+            return form_texts_of_infotext(read_written(data).parts)
+        return form_texts_of_infotext(parse_infotext(data.decode(errors="replace")[: bounds.INFOTEXT]))
 
     return web.Response(body=msgspec.json.encode(await asyncio.to_thread(read)), content_type="application/json")
 

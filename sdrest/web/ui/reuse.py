@@ -9,11 +9,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from sdrest.core import bounds
 from sdrest.core.errors import NotFound
 from sdrest.core.job import Job, numbered
 from sdrest.core.model import MAIN_TYPES
 from sdrest.jobs.chains import Chains
+from sdrest.outputs.infotext import parse_infotext
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
+from sdrest.web.requests.infotexts import form_texts_of_infotext
 from sdrest.web.requests.pictures import INPUT_PREFIX
 from sdrest.web.ui.fields import texts_of
 from sdrest.web.ui.job_cards import input_picture, picture_of, promised_picture, tab_slug_of
@@ -37,7 +40,8 @@ async def filling(request: web.Request, tab: Tab) -> Filling:
     """What the address asks for.
 
     ``?job=<id>`` stands for the job's parameters, with ``&file=`` for the seed of that file; where the tab is the job's own, its
-    input pictures come along. ``?from=<id>/<file>`` gives the tab its first picture; ``?preset=`` is what it says, and
+    input pictures come along. ``?from=<id>/<file>`` gives the tab its first picture; ``?preset=`` is what it says,
+    ``?infotext=`` is the parameters that A1111 and sdrest write into pictures, and
     ``?model=``, ``?seed=``, ``?batch_count=`` and ``?prompt=`` win over all others.
 
     Raises:
@@ -49,6 +53,9 @@ async def filling(request: web.Request, tab: Tab) -> Filling:
         found.texts, found.lora_rows = await asyncio.to_thread(
             preset_texts, request.app[MODELS].catalogue, query["preset"]
         )
+    elif query.get("infotext"):
+        read = form_texts_of_infotext(parse_infotext(query["infotext"][: bounds.INFOTEXT]))
+        found.texts, found.lora_rows = read.texts, read.loras
     elif query.get("job"):
         job = await request.app[JOBS].get(query["job"], request[PRINCIPAL])
         found = _of_job(request, tab, job)

@@ -21,6 +21,7 @@ from sdrest.web.ui import (
     model_transfers,
     models,
     own_account,
+    picture_info,
     queue,
     system,
 )
@@ -42,6 +43,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/ui/demo-words", first_steps.show_words),
     ("GET", "/ui/generate/{mode}/model", generate.model_note),
     ("POST", "/ui/parameters", generate.read_picture_parameters),
+    ("GET", picture_info.HERE, picture_info.show),
+    ("POST", picture_info.HERE, picture_info.read),
     ("GET", "/ui/events", live.events),
     ("GET", "/ui/gallery", gallery.show),
     ("GET", "/ui/compare", gallery.compare),

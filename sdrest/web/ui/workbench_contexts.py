@@ -72,6 +72,24 @@ class DemoWordsPage:
     kinds: Mapping[str, Sequence[str]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureInfoPage:
+    """What is written in a picture file; ``file`` is empty before one was given."""
+
+    file: str = ""
+    problem: str = ""
+    program: str = ""
+    digital_source: str = ""
+    prompt: str = ""
+    negative_prompt: str = ""
+    #: The other settings as (name, value).
+    settings: Sequence[tuple[str, str]] = ()
+    #: Everything that was found, as (name in the file, text).
+    texts: Sequence[tuple[str, str]] = ()
+    #: Where the form is filled with the settings; empty when there are none, or too many for an address.
+    use: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldGroup:
     """Fields that are folded away together; open when one of them differs from its default or is wrong."""

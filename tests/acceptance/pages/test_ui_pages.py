@@ -22,6 +22,7 @@ PAGES = {
     "video": "/ui/generate/video",
     "queue": "/ui/queue",
     "gallery": "/ui/gallery",
+    "picture file": "/ui/png-info",
     "models": "/ui/models",
     "system": "/ui/system",
     "api": "/docs",

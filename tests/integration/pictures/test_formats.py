@@ -14,7 +14,8 @@ from PIL import Image
 from sdrest.core.principal import ANYONE
 from sdrest.jobs.store import JobFilter
 from sdrest.outputs.marks import DigitalSource, told_source
-from sdrest.outputs.pictures import written_parameters, xmp_of
+from sdrest.outputs.written.reading import read_written
+from sdrest.outputs.written.texts import xmp_of
 from sdrest.web.http.keys import JOBS
 from tests.integration.conftest import SMALL, ClientFactory
 from tests.integration.pictures.generation_modes import finished, submit
@@ -29,7 +30,7 @@ def models_dir(shared_models: Path) -> Path:
 def _seen(data: bytes | str) -> tuple[str, str]:
     """Format and digital source of a picture that must tell its prompt."""
     data = base64.b64decode(data) if isinstance(data, str) else data
-    assert written_parameters(data).startswith("a red apple\n")
+    assert read_written(data).infotext.startswith("a red apple\n")
     with Image.open(io.BytesIO(data)) as picture:
         return str(picture.format), told_source(xmp_of(picture))
 

@@ -16,7 +16,7 @@ from sdrest.core.model import UPSCALER_TYPES
 from sdrest.core.names import PictureFormat
 from sdrest.core.parameters import UpscaleParameters
 from sdrest.outputs.encoding import Encoding, encoded
-from sdrest.outputs.pictures import xmp_of
+from sdrest.outputs.written.texts import xmp_of
 from sdrest.web.dialects.a1111.bodies import Enlarging, OneEnlarged, SeveralEnlarged
 from sdrest.web.dialects.a1111.names import upscaler_named
 from sdrest.web.dialects.a1111.owners import DIALECT, origin_of

@@ -8,21 +8,20 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sdrest.core import bounds
 from sdrest.core.errors import Unsupported
 from sdrest.core.events import JobPreviewed, OutputMade
 from sdrest.core.job import Job, JobState
-from sdrest.outputs.infotext import parse_infotext
+from sdrest.outputs.written.reading import read_written
 from sdrest.web.dialects.a1111 import replies
 from sdrest.web.dialects.a1111.bodies import Image2Image, Text2Image, WrittenPicture
 from sdrest.web.dialects.a1111.options import stored_options
 from sdrest.web.dialects.a1111.request import GENERATION, asked_by
 from sdrest.web.http.bodies import LooseBody, read_body, read_object, understandable, validate
-from sdrest.web.http.keys import JOBS
+from sdrest.web.http.keys import JOBS, SETTINGS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import big_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.pictures import read_picture
+from sdrest.web.requests.pictures import read_picture_file
 from sdrest.web.requests.results import ending_as_error, wait_until_ended
 from sdrest.web.requests.submission import submitted
 
@@ -75,13 +74,12 @@ async def _made(request: web.Request, job: Job, with_images: bool, echo: Mapping
 
 @operation("A1111", reply=dict[str, Any], body=WrittenPicture, errors=(422,), error_schema=ERROR)
 async def png_info(request: web.Request) -> web.Response:
-    """The parameters written into a picture."""
+    """The parameters written into a picture, those of ComfyUI, InvokeAI, NovelAI and SwarmUI in A1111's words."""
     body = await read_body(WrittenPicture, request)
-    picture = await read_picture(request, body.image, field="image")
-    items = {str(key): value for key, value in picture.info.items() if isinstance(value, str)}
-    text = items.get("parameters", "")
-    parameters = await asyncio.to_thread(parse_infotext, text) if 0 < len(text) <= bounds.INFOTEXT else {}
-    return await big_reply({"info": text, "items": items, "parameters": parameters})
+    data = await read_picture_file(request, body.image, field="image")
+    found = await asyncio.to_thread(read_written, data, max_pixels=request.app[SETTINGS].max_image_pixels)
+    items = dict(found.texts) | ({"parameters": found.infotext} if found.infotext else {})
+    return await big_reply({"info": found.infotext, "items": items, "parameters": found.parts})
 
 
 @operation("A1111", reply=dict[str, Any], body=LooseBody, errors=(422,), error_schema=ERROR)

@@ -1,0 +1,1 @@
+"""What programs have written into picture files: where it lies, and what it says in A1111's words."""
