@@ -16,7 +16,7 @@ from sdrest.cli.options import settings_from
 from sdrest.cli.serve import serving
 from sdrest.client import AsyncClient, ClientError
 from sdrest.core.errors import SdrestError
-from sdrest.registry.opening import NOTES_FOLDER
+from sdrest.registry.opening import BORROWED_FOLDER
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,7 +52,7 @@ async def connected(
     with tempfile.TemporaryDirectory(prefix="sdrest-") as passing:
         real = settings_from(config, flags).data_dir.absolute()
         data_dir = real / keep if keep else Path(passing)
-        _share_notes(real, data_dir)
+        _share_borrowed(real, data_dir)
         own = {"data_dir": str(data_dir), "host": "127.0.0.1", "port": 0, "auth": "none", "log_level": "error"}
         async with (
             serving(settings_from(config, {**flags, **own}), needs_engine=needs_engine) as server,
@@ -61,12 +61,12 @@ async def connected(
             yield client
 
 
-def _share_notes(real: Path, data_dir: Path) -> None:
-    """Let a server of its own data folder know what was written of borrowed models."""
-    notes, shared = real / NOTES_FOLDER, data_dir / NOTES_FOLDER
-    if notes.is_dir() and not os.path.lexists(shared):
+def _share_borrowed(real: Path, data_dir: Path) -> None:
+    """Let a server of another data folder know which programs lend models, and what was written here of those."""
+    known, shared = real / BORROWED_FOLDER, data_dir / BORROWED_FOLDER
+    if known.is_dir() and not os.path.lexists(shared):
         data_dir.mkdir(parents=True, exist_ok=True)
-        shared.symlink_to(notes)
+        shared.symlink_to(known)
 
 
 @contextmanager

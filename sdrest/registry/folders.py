@@ -14,6 +14,7 @@ from sdrest.core.model import TEXT_TYPES, ModelType
 
 if TYPE_CHECKING:
     from sdrest.registry.borrowed import Lender
+    from sdrest.registry.lending import Lending
 
 _NOTHING = ModelType(0)
 _WEIGHTS = (".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".pth", ".bin")
@@ -117,24 +118,28 @@ class Folders:
     """All model folders: ``models_dir`` with its named sub-folders, and ``overrides`` by kind key.
 
     An override is a path, or a name relative to ``models_dir`` (``--checkpoints checkpoints``, as the contract has it).
-    ``lenders`` are other programs whose folders are read in place; ``notes_dir`` is where what is written of their models goes.
+    ``lending`` knows the other programs whose folders are read in place.
     """
 
     def __init__(
-        self,
-        models_dir: Path,
-        overrides: Mapping[str, Path] | None = None,
-        *,
-        lenders: Sequence[Lender] = (),
-        notes_dir: Path | None = None,
+        self, models_dir: Path, overrides: Mapping[str, Path] | None = None, lending: Lending | None = None
     ) -> None:
         unknown = set(overrides or {}) - set(BY_KEY)
         if unknown:
             raise InvalidInput(f"unknown model folder {min(unknown)!r}; known: {', '.join(BY_KEY)}", field="folders")
         self.models_dir = models_dir.absolute()
         self._overrides = dict(overrides or {})
-        self.lenders = tuple(lenders)
-        self.notes_dir = notes_dir
+        self.lending = lending
+
+    @property
+    def lenders(self) -> tuple[Lender, ...]:
+        """The programs that lend their folders now."""
+        return self.lending.lenders if self.lending else ()
+
+    @property
+    def notes_dir(self) -> Path | None:
+        """Where what is written here of borrowed models lies."""
+        return self.lending.notes_dir if self.lending else None
 
     def primary(self, kind: FolderKind) -> Path:
         """The folder that new files of this kind go to."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sdrest.registry.borrowed import lenders_of
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.folders import Folders
+from sdrest.registry.lending import Lending
 from sdrest.registry.registry import Registry
 from sdrest.settings import Settings
 
-#: In the data folder: what is written of models that other programs lend.
-NOTES_FOLDER: Final = "model-notes"
+#: In the data folder: which programs lend models beside those of the settings, and what is written here of their models.
+BORROWED_FOLDER: Final = "borrowed"
 
 
 def folders_of(settings: Settings) -> Folders:
@@ -24,8 +24,7 @@ def folders_of(settings: Settings) -> Folders:
     return Folders(
         settings.models_dir,
         settings.model_folders,
-        lenders=lenders_of(settings.models_from),
-        notes_dir=settings.data_dir.absolute() / NOTES_FOLDER,
+        Lending(settings.models_from, settings.data_dir.absolute() / BORROWED_FOLDER),
     )
 
 

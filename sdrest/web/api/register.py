@@ -14,6 +14,7 @@ from sdrest.web.http.routing import add_api_routes, add_dialect_routes
 _MODULES: Final = (
     "accounts",
     "auth",
+    "borrowed",
     "discovery",
     "events",
     "gallery",

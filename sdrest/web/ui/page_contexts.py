@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sdrest.web.requests.borrowing import LenderState
+
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
@@ -106,6 +108,12 @@ class SystemPage:
     devices: tuple[Device, ...]
     charts: tuple[Chart, ...]
     loaded: tuple[str, ...]
+    #: Programs whose folders of models are read, for administrators.
+    lenders: tuple[LenderState, ...]
+    #: Those of them that were added here, as they were written.
+    borrowed: tuple[str, ...]
+    #: What is wrong with folders that were just given, in words.
+    problem: str
     is_admin: bool
     can_restart: bool
     settings: tuple[Fact, ...]

@@ -72,6 +72,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/models/{model_id}/compare", model_compare.paint),
     ("POST", "/ui/models/{model_id}/compare/convert", model_compare.convert),
     ("POST", "/ui/system/restart", system.restart),
+    ("POST", "/ui/system/borrowed", system.borrow_folders),
     ("GET", "/ui/system/accounts", accounts.show),
     ("POST", "/ui/system/accounts", accounts.change),
     ("GET", own_account.HERE, own_account.show),

@@ -16,12 +16,16 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from sdrest import __version__
+from sdrest.core.errors import InvalidInput
 from sdrest.core.job import JobState, JobType
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.settings import AuthMode
 from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import read_parts
+from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import ENGINES, JOBS, LIFECYCLE, MODELS, PRINCIPAL, RESIDENCY, SETTINGS
+from sdrest.web.requests.borrowing import borrow, lender_states, lending_of
 from sdrest.web.requests.engine_views import backend_name
 from sdrest.web.ui.filters import number_text, seconds_text, size_text
 from sdrest.web.ui.logbook import LOGBOOK
@@ -49,7 +53,20 @@ async def restart(request: web.Request) -> web.StreamResponse:
     return see(request, "/ui/system?restarting=1")
 
 
-async def _page(request: web.Request) -> SystemPage:
+@requires(Permission.ADMIN)
+async def borrow_folders(request: web.Request) -> web.StreamResponse:
+    """Take the lines of the form as the folders of other programs that are read beside those of the settings."""
+    lines = str((await read_parts(request)).get("folders", "")).splitlines()
+    try:
+        await borrow(request, lines)
+    except InvalidInput as error:
+        told = "; ".join(problem.message for problem in error.problems)
+        context = await _page(request, borrowed=tuple(lines), problem=told)
+        return page(request, "system.html", context, status=status_of(error))
+    return see(request, "/ui/system#borrowed")
+
+
+async def _page(request: web.Request, *, borrowed: tuple[str, ...] | None = None, problem: str = "") -> SystemPage:
     app, principal = request.app, request[PRINCIPAL]
     settings = app[SETTINGS]
     is_admin = principal.may(Permission.ADMIN)
@@ -70,6 +87,9 @@ async def _page(request: web.Request) -> SystemPage:
         ),
         charts=await _charts(request),
         loaded=tuple(sorted(names.get(model_id, model_id) for model_id in app[RESIDENCY].model_ids)),
+        lenders=await lender_states(request) if is_admin else (),
+        borrowed=(lending_of(request).added if borrowed is None else borrowed) if is_admin else (),
+        problem=problem,
         is_admin=is_admin,
         can_restart=is_admin and app[LIFECYCLE].can_restart,
         settings=tuple(Fact(name, _shown(value)) for name, value in settings) if is_admin else (),

@@ -15,6 +15,7 @@ from sdrest.core.errors import Forbidden, InvalidInput
 from sdrest.core.model import ModelType
 from sdrest.registry.borrowed import lenders_of
 from sdrest.registry.folders import Folders
+from sdrest.registry.lending import Lending
 from sdrest.registry.registry import Registry
 from sdrest.registry.sidecars import notes_file
 from tests.architectures import EVIDENCE, PARTS, Shapes
@@ -25,7 +26,7 @@ _SD1 = EVIDENCE[Architecture.SD1]
 
 
 def _registry(tmp_path: Path, *lenders: str, follow_links: bool = True) -> Registry:
-    folders = Folders(tmp_path / "models", lenders=lenders_of(lenders), notes_dir=tmp_path / "data/model-notes")
+    folders = Folders(tmp_path / "models", lending=Lending(lenders, tmp_path / "data/borrowed"))
     registry = Registry(folders, follow_links=follow_links)
     registry.refresh()
     return registry
@@ -222,7 +223,7 @@ def test_links_that_lead_out_are_followed_as_the_settings_say(tmp_path: Path) ->
 def test_nothing_may_be_written_there_not_even_inside_the_models_folder(tmp_path: Path) -> None:
     inside = tmp_path / "models/ComfyUI"
     write_safetensors(inside / "models/vae/kl.safetensors", _VAE)
-    folders = Folders(tmp_path / "models", lenders=lenders_of([f"comfyui:{inside}", str(tmp_path)]))
+    folders = Folders(tmp_path / "models", lending=Lending([f"comfyui:{inside}", str(tmp_path)]))
     assert folders.confine(tmp_path / "models/vae/new.safetensors").name == "new.safetensors"
     for path in (inside / "models/vae/new.safetensors", tmp_path / "other/new.safetensors"):
         with pytest.raises(Forbidden):
@@ -234,7 +235,7 @@ def test_what_is_written_here_of_a_borrowed_model_lies_in_our_own_folder_and_goe
     ink = _lora(tmp_path / "webui/models/Lora/ink.safetensors")
     ink.with_suffix(".json").write_text('{"activation text": "inkwash"}')
     registry = _registry(tmp_path, f"a1111:{tmp_path / 'webui'}")
-    own = notes_file(tmp_path / "data/model-notes", registry.catalogue.resolve("ink").id)
+    own = notes_file(tmp_path / "data/borrowed", registry.catalogue.resolve("ink").id)
     own.parent.mkdir(parents=True)
     own.write_text('{"activation text": "mine"}')
     assert registry.is_stale()
