@@ -6,7 +6,7 @@ import re
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.acceptance.conftest import Server
 from tests.acceptance.pages.test_ui_generate import fill_small, picture, wait_for
@@ -268,3 +268,26 @@ def test_a_picture_is_zoomed_moved_compared_with_what_it_was_made_from_and_delet
     page.locator("#stage").get_by_role("button", name="Delete").click()
     expect(page.locator(f'[data-film="{job}"]')).to_have_count(0)
     expect(page.locator(f'#stage [data-job="{job}"]')).to_have_count(0)
+
+
+def test_a_network_that_is_cut_without_a_word_is_told_and_so_is_what_is_being_sent(page: Page, server: Server) -> None:
+    page.clock.install()
+    with page.expect_response("**/ui/events"):
+        page.goto(f"{server.url}/ui/")
+    lost = page.locator("[data-live]")
+    expect(lost).to_be_hidden()
+    # From here on nothing gets through, though the stream is still open.
+    page.route("**/ui/events", lambda route: route.abort())
+    page.clock.fast_forward("00:41")
+    expect(lost).to_be_visible()
+    page.unroute("**/ui/events")
+    expect(lost).to_be_hidden()
+    sending: list[Route] = []
+    page.route("**/ui/generate/txt2img", lambda route: sending.append(route))  # noqa: PLW0108 - the library cannot mark a built-in
+    fill_small(page, "a slow network")
+    page.locator("#submit").click()
+    expect(page.locator("#submit")).to_have_class(re.compile("is-sending"))
+    expect(page.locator("#submit")).to_be_disabled()
+    sending[0].continue_()
+    expect(page.locator("#submit")).not_to_have_class(re.compile("is-sending"))
+    expect(page.locator("#submit")).to_be_enabled()
