@@ -23,7 +23,8 @@ class Behaviour(StrEnum):
     CANNOT_START = "cannot start"  #: says why, and ends
     SILENT = "silent"  #: never says anything
     GOOD = "good"  #: carries tasks out; makes pictures of one pattern
-    SLOW = "slow"  #: begins tasks, shows previews when asked to, and ends them when they are cancelled
+    #: Begins tasks, shows previews when asked to, ends what is cancelled, and makes all pictures but one that is skipped.
+    SLOW = "slow"
     STUBBORN = "stubborn"  #: begins tasks and never ends them
     DEAF = "deaf"  #: hears nothing, pings included
     DYING = "dying"  #: ends in the middle of a task
@@ -42,21 +43,23 @@ def _ready(backend: str) -> messages.Ready:
     )
 
 
-def _make(task: messages.Task, send: Callable[[messages.Report], None]) -> None:
-    """Carry a task out."""
+def _make(task: messages.Task, send: Callable[[messages.Report], None], *, without: int = 0) -> None:
+    """Carry a task out, without one of its pictures (from 1)."""
     if isinstance(task, messages.Load):
         send(messages.ContextChanged(path=task.context.main, loaded=True, seconds=0, memory_bytes=1))
     elif isinstance(task, messages.Generate):
         width, height, count = task.parameters.width, task.parameters.height, task.parameters.batch_count
         send(messages.Progressed(task=task.task, phase="sample", step=1, steps=1, image=1, images=count))
         for index in range(count):
+            if index + 1 == without:
+                continue
             seed = task.parameters.seed + index
             path = Path(task.folder) / f"{index}.rgb"
             path.write_bytes(bytes((seed + place) % 251 for place in range(width * height * 3)))
             send(
                 messages.PictureMade(task=task.task, index=index, path=str(path), width=width, height=height, seed=seed)
             )
-    send(messages.Done(task=task.task, seconds=0.001))
+    send(messages.Done(task=task.task, seconds=0.001, result={"skipped": int(without > 0)}))
 
 
 def main() -> None:
@@ -79,25 +82,27 @@ def main() -> None:
     send(_ready("CUDA" if behaviour is Behaviour.GPU_ONLY else "CPU"))
     if behaviour is Behaviour.DEAF:
         signal.pause()
-    current = ""
+    current: messages.Task = messages.Unload(task="")
     while (command := decoder.receive(connection)) is not None:
         match command:
             case messages.Ping(number=number):
                 send(messages.Pong(number=number, memory_bytes=1))
             case messages.Shutdown():
                 return
-            case messages.Cancel(task=task) if task == current and behaviour is Behaviour.SLOW:
+            case messages.Cancel(task=task) if task == current.task and behaviour is Behaviour.SLOW:
                 send(messages.Failed(task=task, slug="cancelled", message="cancelled"))
-            case messages.Preview(task=task) if task == current and behaviour is Behaviour.SLOW:
+            case messages.Preview(task=task) if task == current.task and behaviour is Behaviour.SLOW:
                 send(messages.Previewed(task=task, step=1, width=8, height=8, rgb=bytes(8 * 8 * 3)))
-            case messages.Cancel() | messages.Preview():
+            case messages.Skip(task=task) if task == current.task and behaviour is Behaviour.SLOW:
+                _make(current, send, without=command.picture)
+            case messages.Cancel() | messages.Preview() | messages.Skip():
                 pass
             case _ if behaviour in {Behaviour.GOOD, Behaviour.GPU_ONLY}:
                 _make(command, send)
             case _:
-                current = command.task
-                send(messages.Progressed(task=current, phase="sample", step=1, steps=9))
-                _misbehave(behaviour, current, connection)
+                current = command
+                send(messages.Progressed(task=current.task, phase="sample", step=1, steps=9))
+                _misbehave(behaviour, current.task, connection)
 
 
 def _misbehave(behaviour: Behaviour, task: str, connection: socket.socket) -> None:

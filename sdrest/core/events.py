@@ -87,11 +87,19 @@ class PreviewWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class SkipWanted:
+    """One picture (from 1) of a running job that is not carried out by this server is to be left out. Between servers only."""
+
+    job_id: str
+    picture: int
+
+
+@dataclass(frozen=True, slots=True)
 class ValuesChanged:
     """A value beside the jobs has changed: the queue was paused, the default model chosen … Between servers only."""
 
 
-Internal = CancelWanted | PreviewWanted | ValuesChanged
+Internal = CancelWanted | PreviewWanted | SkipWanted | ValuesChanged
 Event = JobChanged | JobProgressed | JobPreviewed | OutputMade | ModelChanged | JobRemoved | ServerStopping | Internal
 
 

@@ -242,9 +242,16 @@ class Engine:
 
     def preview(self, task_id: str) -> None:
         """Have previews of the running task sent from now on; nothing happens when that task is not running."""
-        running = self._running
-        if running is not None and running.task_id == task_id and running.sent:
+        if self._is_sent(task_id):
             self._tell_child(messages.Preview(task=task_id))
+
+    def skip(self, task_id: str, picture: int) -> None:
+        """End one picture (from 1) of the running task, which goes on with the next; nothing happens when it is not running."""
+        if self._is_sent(task_id):
+            self._tell_child(messages.Skip(task=task_id, picture=picture))
+
+    def _is_sent(self, task_id: str) -> bool:
+        return self._running is not None and self._running.task_id == task_id and self._running.sent
 
     def _tell_child(self, command: messages.Command) -> None:
         """Send a command that is not waited for."""

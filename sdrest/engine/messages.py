@@ -121,6 +121,13 @@ class Cancel(Message):
     task: str
 
 
+class Skip(Message):
+    """End picture ``picture`` (from 1) of the running task, and go on with the next; no answer beyond the task's own ending."""
+
+    task: str
+    picture: int
+
+
 class Preview(Message):
     """Send previews of the running task from now on; no answer beyond these."""
 
@@ -138,7 +145,7 @@ class Shutdown(Message):
 
 
 Task = Generate | GenerateVideo | Upscale | Load | Unload
-Command = Task | Cancel | Preview | Ping | Shutdown
+Command = Task | Cancel | Skip | Preview | Ping | Shutdown
 
 # ------------------------------------------------------------------------------------------------ child → parent
 
@@ -219,7 +226,8 @@ class Done(Message):
 
     Keys of ``result``, as far as they are known: ``weights_bytes`` and ``compute_bytes`` (largest buffer) of the task, or
     ``compute_bytes_0`` and so on of those that were measured,
-    ``memory_before_bytes`` and ``memory_after_bytes`` (resident memory of the child), ``unloaded`` (number of contexts).
+    ``memory_before_bytes`` and ``memory_after_bytes`` (resident memory of the child), ``unloaded`` (number of contexts),
+    ``skipped`` (number of pictures).
     """
 
     task: str

@@ -188,7 +188,11 @@ class Intake:
         :meth:`JobFiles.keep` must be called when it is stored.
         """
         old = await self._jobs.store.by_result(job.principal, job.result_key) if job.result_key else None
-        if old is None or not await asyncio.to_thread(self._jobs.files.share_outputs, old, job.id):
+        if (
+            old is None
+            or not _is_whole(old)
+            or not await asyncio.to_thread(self._jobs.files.share_outputs, old, job.id)
+        ):
             return job
         now = self._jobs.clock()
         return dataclasses.replace(
@@ -225,6 +229,11 @@ class Intake:
             if stored.waits_for:  # what it waits for may have ended meanwhile
                 await self._jobs.follow()
         return stored
+
+
+def _is_whole(job: Job) -> bool:
+    """Whether a completed job has all pictures that were asked for: some may have been skipped."""
+    return job.type is JobType.VIDEO or len(job.outputs) >= int(job.parameters.get("batch_count", 1))
 
 
 def _demand_permission(principal: Principal, job_type: JobType) -> None:

@@ -29,6 +29,7 @@ from sdrest.core.events import (
     JobRemoved,
     OutputMade,
     PreviewWanted,
+    SkipWanted,
     ValuesChanged,
 )
 from sdrest.core.job import TERMINAL_STATES, Job, JobState, Progress
@@ -87,11 +88,18 @@ class Want(msgspec.Struct, tag="want", array_like=True, frozen=True):
     begins: bool
 
 
+class Skip(msgspec.Struct, tag="skip", array_like=True, frozen=True):
+    """Somebody wants one picture (from 1) of a job left out."""
+
+    job_id: str
+    picture: int
+
+
 class Values(msgspec.Struct, tag="values", array_like=True, frozen=True):
     """A value beside the jobs has changed."""
 
 
-Note = Looked | Gone | Came | Seen | Want | Values
+Note = Looked | Gone | Came | Seen | Want | Skip | Values
 _NOTES: Final = msgspec.json.Decoder(Note)
 
 
@@ -193,6 +201,8 @@ class Relay:
                 self._put(Seen(event.job_id, event.principal, event.step, event.width, event.height))
             case PreviewWanted():
                 self._put(Want(event.job_id, begins=True))
+            case SkipWanted():
+                self._put(Skip(event.job_id, event.picture))
             case ValuesChanged():
                 self._put(Values())
             case _:
@@ -269,6 +279,9 @@ class Relay:
                     await self._see(note)
                 case Want():
                     await self._show(note)
+                case Skip():
+                    if (attempt := self._running.of(note.job_id)) is not None:
+                        attempt.skip(note.picture)
                 case Values():
                     await self._read_values()
 

@@ -38,6 +38,7 @@ class Attempt:
         self._broadcast = broadcast
         self._cancel: Callable[[], object] | None = None
         self._show: Callable[[], object] | None = None
+        self._skip: Callable[[int], object] | None = None
 
     def cancel(self) -> None:
         """End the attempt soon."""
@@ -68,6 +69,15 @@ class Attempt:
         """Have previews published from now on, where the work can show any."""
         if self._show is not None:
             self._show()
+
+    def on_skipped(self, skip: Callable[[int], object]) -> None:
+        """What ends one picture of the work, by its number from 1, and lets the others be made."""
+        self._skip = skip
+
+    def skip(self, picture: int) -> None:
+        """Leave one picture out, where the work makes several."""
+        if self._skip is not None:
+            self._skip(picture)
 
     def reached(self, progress: Progress) -> None:
         """Note and publish how far the work is."""

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound, SdrestError
-from sdrest.core.events import Event, JobChanged, JobPreviewed, JobRemoved, PreviewWanted, ValuesChanged
+from sdrest.core.events import Event, JobChanged, JobPreviewed, JobRemoved, PreviewWanted, SkipWanted, ValuesChanged
 from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, Progress
 from sdrest.core.principal import Permission, Principal
@@ -168,6 +168,14 @@ class JobService:
         elif job.state is JobState.RUNNING:
             self.broadcast.publish(PreviewWanted(job.id))
         return self.preview(job)
+
+    def skip(self, job: Job, picture: int) -> None:
+        """Leave one picture (from 1) of a running job out, and go on with the next; when none is left, it is cancelled."""
+        attempt = self.running.of(job.id)
+        if attempt is not None:
+            attempt.skip(picture)
+        elif job.state is JobState.RUNNING:
+            self.broadcast.publish(SkipWanted(job.id, picture))
 
     async def wait(self, job_id: str, principal: Principal, timeout_seconds: float | None = None) -> Job:
         """The job after it has ended, or as it is when the time is over. Going away does not stop the job.

@@ -49,6 +49,7 @@ class EngineExecutor:
         job_id = attempt.job.id
         attempt.on_cancel(partial(self._workshop.engine.cancel, job_id))
         attempt.on_watched(partial(self._workshop.engine.preview, job_id))
+        attempt.on_skipped(partial(self._workshop.engine.skip, job_id))
         try:
             order = await asyncio.to_thread(self._begin, attempt)
             follower = Follower(attempt, order.images, order.write)
@@ -59,7 +60,7 @@ class EngineExecutor:
             await follower.finish()
         finally:
             await asyncio.to_thread(self._workshop.files.end_attempt, attempt.job)
-        return Result(done.seconds)
+        return Result(done.seconds, _told(done))
 
     def _begin(self, attempt: Attempt) -> Order:
         folder = self._workshop.files.begin_attempt(attempt.job)
@@ -76,6 +77,12 @@ class EngineExecutor:
             raise
         await _learn(order, done.result)
         return done
+
+
+def _told(done: messages.Done) -> tuple[str, ...]:
+    """What the job's owner should know of an attempt that succeeded."""
+    skipped = done.result.get("skipped", 0)
+    return (f"skipped while they were made: {skipped} of the pictures",) if skipped else ()
 
 
 async def _learn(order: Order, told: Mapping[str, object]) -> None:

@@ -97,7 +97,9 @@ def main() -> None:
     while (command := connection.receive()) is not None:
         match command:
             case messages.Cancel(task=task):
-                runner.cancel(task)
+                runner.turns.cancel(task)
+            case messages.Skip(task=task, picture=picture):
+                runner.turns.skip(task, picture)
             case messages.Preview(task=task):
                 runner.preview(task)
             case messages.Ping(number=number):

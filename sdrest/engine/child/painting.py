@@ -18,6 +18,7 @@ from sdrest.engine import messages
 from sdrest.engine.child import binding
 from sdrest.engine.child.contexts import Contexts
 from sdrest.engine.child.phases import Phases
+from sdrest.engine.child.turns import Turns
 from sdrest.engine.child.upscaling import Upscalers
 
 #: Least time between two previews that are sent; what comes between is dropped.
@@ -32,12 +33,19 @@ class Painter:
     """Carries out the tasks that make pictures."""
 
     def __init__(
-        self, library: binding.NativeLibrary, contexts: Contexts, upscalers: Upscalers, phases: Phases, send: Send
+        self,
+        library: binding.NativeLibrary,
+        contexts: Contexts,
+        upscalers: Upscalers,
+        phases: Phases,
+        turns: Turns,
+        send: Send,
     ) -> None:
         self._library = library
         self._contexts = contexts
         self._upscalers = upscalers
         self._phases = phases
+        self._turns = turns
         self._send = send
 
     def paint(self, task: messages.Generate) -> messages.Done:
@@ -46,18 +54,23 @@ class Painter:
         parameters, inputs = task.parameters, self._inputs(task)
         compute = task.demand.compute or self.compute_bytes(context, parameters, inputs)
         self._contexts.make_room(msgspec.structs.replace(task.demand, compute=compute), task.context)
+        skipped = 0
         with self._previews(task):
             if isinstance(task, messages.GenerateVideo):
                 self._video(context, task, inputs)
             else:
-                self._pictures(context, task, inputs)
+                skipped = self._pictures(context, task, inputs)
         return messages.Done(
             task=task.task,
             seconds=0,
             load_seconds=load_seconds,
             sampler=parameters.sampler,
             scheduler=parameters.scheduler,
-            result={"weights_bytes": self._contexts.weights_bytes(task.context), "compute_bytes": compute},
+            result={
+                "weights_bytes": self._contexts.weights_bytes(task.context),
+                "compute_bytes": compute,
+                "skipped": skipped,
+            },
         )
 
     def preview(self) -> None:
@@ -74,13 +87,33 @@ class Painter:
         self._deliver(task, 0, -1, larger)
         return messages.Done(task=task.task, seconds=0)
 
-    def _pictures(self, context: binding.Context, task: messages.Generate, inputs: binding.Inputs) -> None:
+    def _pictures(self, context: binding.Context, task: messages.Generate, inputs: binding.Inputs) -> int:
+        """Make all pictures but those that are skipped, whose number is returned.
+
+        Raises:
+            Cancelled: the task is to end, or every picture was skipped.
+        """
+        count, skipped = task.parameters.batch_count, 0
+        for index in range(count):
+            picture = self._picture(context, task, inputs, index) if self._turns.begin(index + 1) else None
+            if picture is None:
+                skipped += 1
+            else:
+                self._deliver(task, index, task.parameters.seed + index, picture)
+        if skipped == count:
+            raise binding.Cancelled("every picture was skipped")
+        return skipped
+
+    def _picture(
+        self, context: binding.Context, task: messages.Generate, inputs: binding.Inputs, index: int
+    ) -> binding.Picture | None:
+        """One picture; None when it was skipped while it was made."""
         parameters = task.parameters
-        for index in range(parameters.batch_count):
-            self._phases.picture(index + 1, parameters.batch_count)
-            self._phases.enter("encode")
-            seed = parameters.seed + index
-            (picture,) = context.generate(replace(parameters, seed=seed, batch_count=1), inputs)
+        self._phases.picture(index + 1, parameters.batch_count)
+        self._phases.enter("encode")
+        try:
+            one = replace(parameters, seed=parameters.seed + index, batch_count=1)
+            (picture,) = context.generate(one, inputs)
             if task.upscale_model:
                 self._phases.enter("upscale")
                 picture = self._upscalers.enlarge(
@@ -90,7 +123,12 @@ class Painter:
                     threads=int(dict(task.context.options).get("threads", 0)),
                     tile_size=_UPSCALE_TILE_PX,
                 )
-            self._deliver(task, index, seed, picture)
+        except binding.Cancelled:
+            if not self._turns.end():
+                raise
+            return None
+        self._turns.end()
+        return picture
 
     def _video(self, context: binding.Context, task: messages.GenerateVideo, inputs: binding.Inputs) -> None:
         parameters = task.parameters

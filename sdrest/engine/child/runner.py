@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import traceback
 from collections import deque
@@ -16,6 +15,7 @@ from sdrest.engine.child import binding
 from sdrest.engine.child.contexts import Contexts, OutOfBudget, memory_bytes, trim
 from sdrest.engine.child.painting import Painter, Send
 from sdrest.engine.child.phases import Phases
+from sdrest.engine.child.turns import Turns
 from sdrest.engine.child.upscaling import Upscalers
 
 _LAST_WORDS_LINES: Final = 30
@@ -24,36 +24,27 @@ _FORWARDED_LEVELS: Final = frozenset({"info", "warning", "error"})
 
 
 class Runner:
-    """Runs tasks on the calling thread; :meth:`cancel` may be called from another."""
+    """Runs tasks on the calling thread; what :attr:`turns` offers, and :meth:`preview`, may be called from another."""
 
     def __init__(self, library: binding.NativeLibrary, send: Send) -> None:
         self._library = library
         self._send = send
-        self._lock = threading.Lock()
-        self._current = ""
-        self._cancelled: set[str] = set()
+        #: Where tasks and single pictures are ended.
+        self.turns = Turns(library)
         self._words: deque[str] = deque(maxlen=_LAST_WORDS_LINES)
         self._phases = Phases(self._progressed)
         self._contexts = Contexts(library, self._phases, send)
         self._upscalers = Upscalers(library)
-        self._painter = Painter(library, self._contexts, self._upscalers, self._phases, send)
+        self._painter = Painter(library, self._contexts, self._upscalers, self._phases, self.turns, send)
         library.on_log(self._log_line)
         library.on_progress(lambda step, steps, _seconds: self._phases.progress(step, steps))
 
     # ------------------------------------------------------------------ called by the main thread
 
-    def cancel(self, task: str) -> None:
-        """End ``task`` softly, now if it is running, else when its turn comes."""
-        with self._lock:
-            self._cancelled.add(task)
-            if self._current == task:
-                self._library.cancel()
-
     def preview(self, task: str) -> None:
         """Send previews of ``task`` from now on, if it is running."""
-        with self._lock:
-            if self._current == task:
-                self._painter.preview()
+        if self.turns.current == task:
+            self._painter.preview()
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -68,11 +59,7 @@ class Runner:
         self._phases.picture(0, 0)
         started_at = time.monotonic()
         try:
-            with self._lock:
-                if task.task in self._cancelled:
-                    raise binding.Cancelled("cancelled before it began")
-                self._library.arm()
-                self._current = task.task
+            self.turns.start(task.task)
             done = self._dispatch(task)
         except binding.Cancelled:
             self._failed(task, "cancelled", "cancelled")
@@ -97,9 +84,7 @@ class Runner:
         else:
             self._send(msgspec.structs.replace(done, seconds=time.monotonic() - started_at))
         finally:
-            with self._lock:
-                self._current = ""
-                self._cancelled.discard(task.task)
+            self.turns.finish(task.task)
 
     def _dispatch(self, task: messages.Task) -> messages.Done:
         match task:
@@ -142,7 +127,9 @@ class Runner:
 
     def _progressed(self, phase: str, step: int, steps: int, image: int, images: int) -> None:
         self._send(
-            messages.Progressed(task=self._current, phase=phase, step=step, steps=steps, image=image, images=images)
+            messages.Progressed(
+                task=self.turns.current, phase=phase, step=step, steps=steps, image=image, images=images
+            )
         )
 
     def _failed(self, task: messages.Task, slug: str, message: str, **details: int) -> None:

@@ -13,7 +13,9 @@ import psutil
 import pytest
 
 from sdrest.core.parameters import GenerationParameters
+from sdrest.engine import messages
 from sdrest.engine.child.binding import Cancelled, Context, ContextParams, Inputs, NativeError, NativeLibrary
+from sdrest.engine.child.runner import Runner
 from sdrest.engine.messages import LoraFile
 from tests.native_child import in_child
 from tests.tiny.fixtures import cached
@@ -134,6 +136,53 @@ def _requests(model: str) -> dict[str, Any]:
 
 def test_a_request_is_honoured_once_and_can_be_withdrawn() -> None:
     assert in_child(_requests, cached("ernie")) == {"early": 0, "honoured": 1, "forgotten": 1, "late": 1}
+
+
+class _Skipper(Runner):
+    """Runs tasks of three pictures, and skips the one that it is told to when it hears how far the work is."""
+
+    def __init__(self, model: str, folder: str) -> None:
+        super().__init__(NativeLibrary.load(), self._hear)
+        spec = messages.ContextSpec(files=(("model", model),), options=(("threads", 1), ("vae_decode_only", True)))
+        three = replace(SMALL, batch_count=3)
+        self._task = messages.Generate(task="three", context=spec, parameters=three, folder=folder)
+        self._skips: Callable[[int], int] = int
+        self._heard: list[messages.Report] = []
+
+    def _hear(self, report: messages.Report) -> None:
+        self._heard.append(report)
+        if isinstance(report, messages.Progressed) and report.phase == "sample" and (it := self._skips(report.image)):
+            self.turns.skip("three", it)
+
+    def ending(self, skips: Callable[[int], int]) -> list[Any]:
+        """The seeds that are made when, during each picture, ``skips`` names one to skip (0: none); and the task's end."""
+        self._heard, self._skips = [], skips
+        self.run(self._task)
+        last = self._heard[-1]
+        seeds = [report.seed for report in self._heard if isinstance(report, messages.PictureMade)]
+        return [seeds, last.result["skipped"] if isinstance(last, messages.Done) else getattr(last, "slug", "")]
+
+
+def _skips(model: str, folder: str) -> dict[str, Any]:
+    skipper = _Skipper(model, folder)
+    return {
+        "none": skipper.ending(lambda _image: 0),
+        "the running": skipper.ending(lambda image: 2 if image == 2 else 0),
+        "a waiting": skipper.ending(lambda image: 3 if image == 1 else 0),
+        "a finished": skipper.ending(lambda image: 1 if image == 2 else 0),
+        "all": skipper.ending(lambda image: image),
+    }
+
+
+def test_single_pictures_are_skipped_and_the_others_are_made(tmp_path: Path) -> None:
+    seed = SMALL.seed
+    assert in_child(_skips, cached("ernie"), tmp_path) == {
+        "none": [[seed, seed + 1, seed + 2], 0],
+        "the running": [[seed, seed + 2], 1],
+        "a waiting": [[seed, seed + 1], 1],
+        "a finished": [[seed, seed + 1, seed + 2], 0],
+        "all": [[], "cancelled"],
+    }
 
 
 def _many(model: str) -> dict[str, Any]:

@@ -90,6 +90,23 @@ async def test_who_waits_for_a_stopped_job_gets_the_last_preview(client: Client,
     assert json.loads(answer["info"])["extra_generation_params"]["Interrupted"] == "True"
 
 
+async def test_a_skipped_picture_is_left_out_and_the_others_are_made(client: Client) -> None:
+    waiting = asking(client, n_iter=3, seed=7)
+    await running(client)
+    assert (await client.post("/sdapi/v1/skip")).status == 200
+    reply = await waiting
+    answer = await reply.json()
+    assert reply.status == 200, answer
+    info = json.loads(answer["info"])
+    assert (len(answer["images"]), info["all_seeds"]) == (2, [8, 9])
+    assert "skipped while they were made: 1" in info["extra_generation_params"]["Warnings"]
+    # What is not whole is no result of the same request later.
+    again = asking(client, n_iter=3, seed=7)
+    await running(client)
+    await client.post("/sdapi/v1/interrupt")
+    assert (await again).status == 200
+
+
 async def test_without_a_preview_there_is_no_picture_and_no_error(client: Client) -> None:
     waiting = asking(client)
     await until(lambda: _is_running_natively(client))

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sdrest.core.errors import Conflict
 from sdrest.core.events import JobPreviewed
-from sdrest.core.job import Job, JobState, Phase
+from sdrest.core.job import Job, JobState, JobType, Phase
 from sdrest.web.dialects.a1111.bodies import ProgressQuery, Task
 from sdrest.web.dialects.a1111.owners import active_jobs, is_own, looked_for, to_be_stopped
 from sdrest.web.http.bodies import parse_query, read_body, read_object, validate
@@ -70,9 +70,27 @@ async def interrupt(request: web.Request) -> web.Response:
     named = validate(Task, {**request.query, **await read_object(request)}).name
     job = to_be_stopped(request, await active_jobs(request), named)
     if job is not None:
-        with contextlib.suppress(Conflict):  # it ended in between
-            await request.app[JOBS].cancel(job.id, request[PRINCIPAL])
+        await _stop(request, job)
     return json_reply({})
+
+
+@operation("A1111", reply=None, body=Task, body_required=False, errors=(422,), error_schema=dict[str, Any])
+async def skip(request: web.Request) -> web.Response:
+    """Leave the picture that the caller's job makes now out, and go on with its next one; a job of one picture is stopped."""
+    named = validate(Task, {**request.query, **await read_object(request)}).name
+    job = to_be_stopped(request, await active_jobs(request), named)
+    if job is not None:
+        is_batch = job.type is not JobType.VIDEO and int(job.parameters.get("batch_count", 1)) > 1
+        if is_batch and job.state is JobState.RUNNING:
+            request.app[JOBS].skip(job, max(1, request.app[JOBS].progress(job).image))
+        else:
+            await _stop(request, job)
+    return json_reply({})
+
+
+async def _stop(request: web.Request, job: Job) -> None:
+    with contextlib.suppress(Conflict):  # it ended in between
+        await request.app[JOBS].cancel(job.id, request[PRINCIPAL])
 
 
 @operation("A1111", reply=dict[str, Any], body=Task, errors=(422,), error_schema=dict[str, Any])
@@ -99,6 +117,6 @@ async def task_progress(request: web.Request) -> web.Response:
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/sdapi/v1/progress", progress),
     ("POST", "/sdapi/v1/interrupt", interrupt),
-    ("POST", "/sdapi/v1/skip", interrupt),
+    ("POST", "/sdapi/v1/skip", skip),
     ("POST", "/internal/progress", task_progress),
 )
