@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from sdrest.cli.disk import disk_usage
 from sdrest.cli.inspection import inspect
 from sdrest.cli.model_commands import download, list_models
+from sdrest.cli.notes import set_notes
 from sdrest.cli.pull import pull
 from sdrest.cli.removal import remove_models
 from sdrest.cli.upscalers import add_upscaler
@@ -21,6 +23,8 @@ models.add_command(list_models)
 models.add_command(inspect)
 models.add_command(pull)
 models.add_command(download)
+models.add_command(disk_usage)
 models.add_command(verify_models)
+models.add_command(set_notes)
 models.add_command(remove_models)
 models.add_command(add_upscaler)

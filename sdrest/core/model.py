@@ -198,6 +198,8 @@ class Model:
     preview: Path | None = None
     #: Generation parameters the model works best with, from a file beside it.
     defaults: Mapping[str, str | int | float] = field(default_factory=dict)
+    #: Names of the files that it is to be loaded with, by component, from a file beside it.
+    parts: Mapping[Component, str] = field(default_factory=dict)
     #: The other program whose folder it lies in (:mod:`sdrest.registry.borrowed`); empty for our own.
     lender: str = ""
     #: The same file in other programs' folders.
@@ -210,6 +212,11 @@ class Model:
     def usable(self) -> bool:
         """Whether nothing known forbids handing the file to the native library."""
         return not any(problem.fatal for problem in self.problems)
+
+    @property
+    def stem(self) -> str:
+        """What the files beside it that speak of it are called, but for their endings."""
+        return self.path.name if self.format is ModelFormat.DIFFUSERS else self.path.stem
 
     @property
     def file_name(self) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from sdrest.core.architecture import Architecture, Family
+from sdrest.core.errors import InvalidInput, did_you_mean
 from sdrest.core.model import Model
 from sdrest.core.names import Sampler, Scheduler, parse_sampler, parse_scheduler
 from sdrest.core.parameters import GenerationParameters, limits_of
@@ -85,6 +86,34 @@ def defaults_of(model: Model | None) -> Defaults:
         return _SD1
     general = _BY_ARCHITECTURE.get(model.architecture) or _BY_FAMILY[model.architecture.family]
     return replace(general, **dict(_own(model, general.multiple))) if model.defaults else general
+
+
+def default_from(model: Model, name: str, text: str) -> str | int | float:
+    """The value of a default, given as text, for a file beside ``model``.
+
+    Raises:
+        InvalidInput: there is no default of this name, or the model cannot take this value.
+    """
+    known = (*_NUMBERS, "sampler", "scheduler")
+    field = f"defaults.{name}"
+    if name not in known:
+        raise InvalidInput(f"unknown default{did_you_mean(name, known)}; known: {', '.join(known)}", field=field)
+    if model.architecture is None:
+        raise InvalidInput(f"{model.name} is no model that makes pictures: it has no defaults", field=field)
+    value: str | int | float = text.strip()
+    if name in _NUMBERS:
+        try:
+            value = _NUMBERS[name](text)
+        except ValueError:
+            raise InvalidInput(f"{text!r} is no number of this kind", field=field) from None
+    multiple = defaults_of(model).multiple
+    if not dict(_own(replace(model, defaults={name: value}), multiple)):
+        of = f" and a multiple of {multiple}" if name in _SIDES else ""
+        what = (
+            f"must be within the limits of the parameter{of}" if name in _NUMBERS else f"no {name} is called {text!r}"
+        )
+        raise InvalidInput(f"{value}: {what}" if name in _NUMBERS else what, field=field)
+    return value
 
 
 def _own(model: Model, multiple: int) -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sdrest.core.errors import SdrestError
 from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Component, Model
+from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.loading import resolve_loading
 from sdrest.registry.recognition.identify import component_of
 from sdrest.registry.registry import Registry
@@ -69,25 +70,25 @@ def _other_parts(registry: Registry, model: Model) -> tuple[PartUse, ...]:
     """The files with which the model would be loaded now; none when it cannot be."""
     return tuple(
         PartUse(part=str(component), size=part.size, file=part)
-        for component, part in parts_taken(registry, model).items()
+        for component, part in parts_taken(registry.catalogue, model).items()
     )
 
 
-def parts_taken(registry: Registry, model: Model) -> Mapping[Component, Model]:
+def parts_taken(catalogue: Catalogue, model: Model) -> Mapping[Component, Model]:
     """The registered files that ``model`` would be loaded with when nobody chooses; none when it cannot be loaded."""
     if not model.type & MAIN_TYPES:
         return {}
     try:
-        chosen = resolve_loading(registry.catalogue, model).components
+        chosen = resolve_loading(catalogue, model).components
     except SdrestError:
         return {}
-    found = ((component, registry.catalogue.get(part)) for component, part in chosen.items())
+    found = ((component, catalogue.get(part)) for component, part in chosen.items())
     return {component: part for component, part in found if part is not None}
 
 
 def _beside(model: Model) -> dict[str, int]:
     found = {}
-    for name in sidecar_names(model.name):
+    for name in sidecar_names(model.stem):
         try:
             found[name] = model.path.with_name(name).stat().st_size
         except OSError:

@@ -31,13 +31,14 @@ _DECODERS = frozenset({Component.VAE, Component.TAESD})
 def resolve_loading(catalogue: Catalogue, model: Model, chosen: Mapping[Component, str] | None = None) -> Loading:
     """The files with which ``model`` can be loaded.
 
-    ``chosen`` names components by any name the catalogue knows; they override what the model's file holds. Required
+    ``chosen`` names components by any name the catalogue knows; they override what the model's file holds. After them come
+    those that a file beside the model names. Required
     and wanted parts that are neither held nor chosen are looked for among the registered files (a tiny autoencoder will
     do where no VAE fits). Raises :class:`ModelUnusable` naming every part that is missing, or :class:`InvalidInput` for
     choices that are not there or cannot fit.
     """
     check_usable(model)
-    parts = _chosen_parts(catalogue, model, chosen or {})
+    parts = {**_own_parts(catalogue, model, chosen or {}), **chosen_parts(catalogue, model, chosen or {})}
     absent: list[Requirement] = []
     for need in requirements(model):
         if need.need is Need.RECOMMENDED or need.component in parts or need.component in model.embedded:
@@ -107,7 +108,19 @@ def _has_tiny_autoencoder(catalogue: Catalogue, model: Model) -> bool:
     return Component.TAESD in model.embedded or best_candidate(catalogue, Component.TAESD, model) is not None
 
 
-def _chosen_parts(catalogue: Catalogue, model: Model, chosen: Mapping[Component, str]) -> dict[Component, Model]:
+def _own_parts(catalogue: Catalogue, model: Model, chosen: Mapping[Component, str]) -> dict[Component, Model]:
+    """What a file beside the model names, but for what is chosen."""
+    try:
+        return chosen_parts(
+            catalogue, model, {component: name for component, name in model.parts.items() if component not in chosen}
+        )
+    except InvalidInput as error:
+        told = "; ".join(f"{problem.field}: {problem.message}" for problem in error.problems)
+        raise ModelUnusable(f"the notes on {model.name} name its parts, and {told}", model=model.id) from None
+
+
+def chosen_parts(catalogue: Catalogue, model: Model, chosen: Mapping[Component, str]) -> dict[Component, Model]:
+    """The registered files that the names mean. Raises :class:`InvalidInput` for what is not there or cannot fit."""
     parts: dict[Component, Model] = {}
     problems: list[FieldProblem] = []
     for component, name in chosen.items():

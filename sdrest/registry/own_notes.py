@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,9 @@ _NOTES, _PREVIEW = ".json", ".preview.png"
 
 
 def may_write_beside(folders: Folders, model: Model) -> bool:
-    """Whether files may be put beside a model: it lies in the model folders, and did not come with the program."""
+    """Whether something can be written of a model: it did not come with the program, and lies in our own folders or is borrowed."""
+    if model.lender:
+        return folders.notes_dir is not None
     try:
         folders.confine(model.path)
     except Forbidden:
@@ -35,11 +38,38 @@ def save_notes(folders: Folders, model: Model, text: str) -> None:
     """
     if len(text) > NOTES_LIMIT:
         raise InvalidInput(f"at most {NOTES_LIMIT} characters", field="notes")
+    change_notes(folders, model, {"notes": text.replace("\r\n", "\n").strip()})
+
+
+def change_notes(folders: Folders, model: Model, changes: Mapping[str, object]) -> Path:
+    """Change some fields of ``NAME.json`` beside the model (of a borrowed one: in our own folder); whatever else it holds stays.
+
+    Args:
+        folders: The model folders.
+        model: The model.
+        changes: Values by field. Within an object each key is changed for itself. What is empty goes.
+
+    Returns:
+        The file.
+
+    Raises:
+        Forbidden, Conflict, InsufficientStorage: as :func:`save_notes`.
+    """
     path = _beside(folders, model, _NOTES)
-    known = _object_in(path)
-    known.pop("notes", None)
-    written = text.replace("\r\n", "\n").strip()
-    _write(path, msgspec.json.format(msgspec.json.encode({**known, **({"notes": written} if written else {})})))
+    changed = _changed(_object_in(path), changes)
+    _write(path, msgspec.json.format(msgspec.json.encode(changed)))
+    return path
+
+
+def _changed(known: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    found = dict(known)
+    for key, value in changes.items():
+        before = found.pop(key, None)
+        if isinstance(value, Mapping):
+            value = _changed(before if isinstance(before, Mapping) else {}, value)  # noqa: PLW2901 - the same, merged
+        if value not in ("", None, {}, []):
+            found[key] = value
+    return found
 
 
 def save_preview(folders: Folders, model: Model, png: bytes) -> None:
@@ -54,7 +84,9 @@ def save_preview(folders: Folders, model: Model, png: bytes) -> None:
 def _beside(folders: Folders, model: Model, ending: str) -> Path:
     if not may_write_beside(folders, model):
         raise Forbidden(f"{model.name} lies outside the model folders: nothing is written beside it", model=model.id)
-    return model.path.with_name(model.name + ending)
+    if model.lender and folders.notes_dir is not None:
+        return folders.notes_dir / (model.id + ending)
+    return model.path.with_name(model.stem + ending)
 
 
 def _object_in(path: Path) -> dict[str, object]:
@@ -71,6 +103,7 @@ def _object_in(path: Path) -> dict[str, object]:
 
 def _write(path: Path, data: bytes) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as stream:
             stream.write(data)
     except OSError as error:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdrest.core.errors import Forbidden, InsufficientStorage, SdrestError
+from sdrest.core.errors import Forbidden, InsufficientStorage
 from sdrest.core.model import MAIN_TYPES, Component, Model
 from sdrest.registry.catalogue import Catalogue
+from sdrest.registry.disk_use import parts_taken
 from sdrest.registry.folders import Folders
-from sdrest.registry.loading import resolve_loading
 from sdrest.registry.model_sets import ModelSet
 from sdrest.registry.registry import Registry
 from sdrest.registry.sidecars import sidecar_names
@@ -108,18 +108,6 @@ def models_of_set(registry: Registry, wanted: ModelSet, sets: Iterable[ModelSet]
     return gone, kept
 
 
-def parts_taken(catalogue: Catalogue, model: Model) -> Mapping[Component, Model]:
-    """The registered files that ``model`` would be loaded with when nobody chooses; none when it cannot be loaded."""
-    if not model.type & MAIN_TYPES:
-        return {}
-    try:
-        chosen = resolve_loading(catalogue, model).components
-    except SdrestError:
-        return {}
-    found = ((component, catalogue.get(part)) for component, part in chosen.items())
-    return {component: part for component, part in found if part is not None}
-
-
 def _effects(before: Catalogue, after: Catalogue) -> Iterable[Effect]:
     for model in after.of_type(MAIN_TYPES):
         had = parts_taken(before, model)
@@ -166,9 +154,9 @@ def _files(registry: Registry, model: Model, gone: set[str]) -> tuple[tuple[Path
     same_stem = (
         other
         for other in registry.catalogue.models
-        if other.name == model.name and other.path.parent == folder and other.id not in gone
+        if other.stem == model.stem and other.path.parent == folder and other.id not in gone
     )
-    beside = [] if any(same_stem) else [folder / name for name in sidecar_names(model.name)]
+    beside = [] if any(same_stem) else [folder / name for name in sidecar_names(model.stem)]
     paths = (model.path, *(path for path in beside if path.is_file() and path != model.path))
     return paths, sum(_size(path) for path in paths)
 

@@ -143,9 +143,7 @@ def _titled(model: Model, folder: Folder) -> Model:
     """The model with the name that its program gives it."""
     if not folder.lender:
         return model
-    return replace(
-        model, name=folder.titles.get(str(model.path), model.path.name if model.path.is_dir() else model.path.stem)
-    )
+    return replace(model, name=folder.titles.get(str(model.path), model.stem))
 
 
 def skipped(folders: Folders, *, follow_links: bool = False) -> tuple[str, ...]:
@@ -279,7 +277,7 @@ def _relative_path(folders: Folders, folder: Folder, path: Path) -> str:
 
 
 #: Raised whenever identification or the record changes: older caches are then dropped.
-CACHE_VERSION = 8
+CACHE_VERSION = 9
 
 
 class _Entry(msgspec.Struct):

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from sdrest.core.model import Component
+
 _SIZE_LIMIT = 4 * 1024 * 1024
 _TEXT_LIMIT = 4000
 #: Longest notes, in characters.
@@ -40,6 +42,8 @@ class Notes:
     preview: Path | None = None
     #: Generation parameters (``Defaults`` fields) under ``defaults`` of a JSON file beside the model; values not yet checked.
     defaults: Mapping[str, str | int | float] = field(default_factory=dict)
+    #: Names of the files to load the model with, under ``parts`` of a JSON file beside it.
+    parts: Mapping[Component, str] = field(default_factory=dict)
 
 
 def sidecar_names(stem: str) -> tuple[str, ...]:
@@ -81,6 +85,7 @@ def read_notes(
         sha256=next((n.sha256 for n in found if n.sha256), None),
         preview=next(iter(previews), None),
         defaults=next((n.defaults for n in found if n.defaults), {}),
+        parts=next((n.parts for n in found if n.parts), {}),
     )
 
 
@@ -116,6 +121,7 @@ def _from_json(data: Mapping[str, object]) -> Notes:
         licence=_text(data.get("licence") or data.get("license")),
         sha256=_sha256(version, data),
         defaults=_defaults(data.get("defaults")),
+        parts=_parts(data.get("parts")),
     )
 
 
@@ -123,6 +129,13 @@ def _defaults(value: object) -> dict[str, str | int | float]:
     if not isinstance(value, dict):
         return {}
     return {str(key): item for key, item in value.items() if isinstance(item, str | int | float)}
+
+
+def _parts(value: object) -> dict[Component, str]:
+    if not isinstance(value, dict):
+        return {}
+    known = {component.value: component for component in Component}
+    return {known[key]: item for key, item in value.items() if key in known and isinstance(item, str) and item.strip()}
 
 
 def _sha256(version: Mapping[str, object], data: Mapping[str, object]) -> str | None:

@@ -98,7 +98,7 @@ def expected_of(
                 found.setdefault(file.known_sha256, f"the model set {item.name} ({item.catalogue})")
             elif seen := first_seen(file.url):
                 found.setdefault(seen, "the note of its first download")
-    beside = sha256_beside(model.path, model.name)
+    beside = sha256_beside(model.path, model.stem)
     if beside:
         found.setdefault(beside, "the description beside it")
     return tuple(Expected(sha256, source) for sha256, source in found.items())

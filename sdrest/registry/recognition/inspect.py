@@ -97,6 +97,7 @@ def _describe(base: Model, kind: FolderKind, header: Header, identity: Identity,
         licence=notes.licence,
         preview=notes.preview,
         defaults=notes.defaults,
+        parts=notes.parts,
         problems=problems,
     )
 

@@ -129,7 +129,7 @@ def _taken_by(registry: Registry, model: Model) -> Iterator[tuple[Component, Mod
         for main in registry.catalogue.of_type(MAIN_TYPES)[:_MAINS]:
             # A tiny autoencoder stands in for the one that is required.
             takes = component is Component.TAESD or any(need.component is component for need in requirements(main))
-            if takes and fits(component, model, main) and parts_taken(registry, main).get(component) is model:
+            if takes and fits(component, model, main) and parts_taken(registry.catalogue, main).get(component) is model:
                 yield component, main
 
 
