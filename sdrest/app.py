@@ -152,7 +152,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     )
     planner = plan_memory(libraries=lambda: [engine.library for engine in engines])
     app[keys.SIZE_PLANNER] = SizePlanner(contexts, planner)
-    pictures = PictureFiles(marks_ai=settings.ai_mark)
+    pictures = PictureFiles.of(settings)
     preparer = ModelPreparer(
         registry,
         default_model,

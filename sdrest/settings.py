@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean, nearest
-from sdrest.core.names import PictureFormat
+from sdrest.core.names import PictureFormat, SigningAlgorithm
 
 
 class AuthMode(StrEnum):
@@ -346,6 +346,18 @@ class Settings(BaseSettings):
     ai_mark: bool = Field(
         True,
         description="Mark pictures as made by a model (IPTC digital source type, in XMP); the pixels stay as they are.",
+    )
+
+    c2pa_certificates: Path | None = Field(
+        None,
+        description="PEM file with the certificate chain that files are signed with (C2PA, sdrest[c2pa]); needs c2pa_key too.",
+    )
+    c2pa_key: Path | None = Field(
+        None, description="PEM file with the key of that certificate (PKCS #8, not encrypted)."
+    )
+    c2pa_algorithm: SigningAlgorithm = Field(SigningAlgorithm.ES256, description="Signature algorithm of that key.")
+    c2pa_timestamp_url: str = Field(
+        "", description="RFC 3161 server that is asked for a time stamp of each signature; empty: none is."
     )
 
     text_to_image_model: str = Field("", description="Model of /text-to-image and /image-to-image; empty: the default.")

@@ -85,6 +85,18 @@ class PictureFormat(StrEnum):
     JPEG = "jpeg"
 
 
+class SigningAlgorithm(StrEnum):
+    """Signatures that C2PA knows."""
+
+    ES256 = "es256"
+    ES384 = "es384"
+    ES512 = "es512"
+    PS256 = "ps256"
+    PS384 = "ps384"
+    PS512 = "ps512"
+    ED25519 = "ed25519"
+
+
 class InpaintFill(StrEnum):
     """What is under the mask when repainting begins."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +44,14 @@ def check_format(video_format: VideoFormat) -> None:
 
 
 def write_video(
-    target: Path, frames: Sequence[Pixels], *, fps: int, video_format: VideoFormat, comment: str = "", xmp: str = ""
+    target: Path,
+    frames: Sequence[Pixels],
+    *,
+    fps: int,
+    video_format: VideoFormat,
+    comment: str = "",
+    xmp: str = "",
+    seal: Callable[[bytes], bytes] = bytes,
 ) -> int:
     """Write ``frames`` (height × width × 3 bytes each) as one file, atomically; its size in bytes.
 
@@ -55,6 +62,7 @@ def write_video(
         video_format: Anything but ``frames``.
         comment: Text put into the file's metadata (GIF and containers).
         xmp: An XMP packet for animated WebP, the one of these formats that Pillow or PyAV can write it into.
+        seal: What is done to the finished file before it is written.
 
     Raises:
         InsufficientStorage: the disk is full.
@@ -66,7 +74,7 @@ def write_video(
         _encode(stream, frames, fps, video_format, comment)
     else:
         _animate(stream, frames, fps, video_format, comment, xmp)
-    data = stream.getvalue()
+    data = seal(stream.getvalue())
     with atomic_file(target) as file:
         file.write(data)
     return len(data)

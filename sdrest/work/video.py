@@ -78,6 +78,7 @@ class VideoWriter:
             video_format=video_format,
             comment=text if self._parameters.embed_metadata else "",
             xmp=self._files.xmp(self._parameters),
+            seal=lambda data: self._files.sealed(data, MEDIA_TYPES[video_format], self._parameters),
         )
         return Output(
             file=file,
