@@ -28,6 +28,8 @@ from sdrest.jobs.bin import Bin
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
 from sdrest.jobs.gallery import Gallery
+from sdrest.jobs.group_store import GroupStore
+from sdrest.jobs.groups import Groups
 from sdrest.jobs.intake import Intake
 from sdrest.jobs.leases import Leases
 from sdrest.jobs.retention import Keep, Retention
@@ -59,6 +61,7 @@ from sdrest.settings import AuthMode, Settings
 from sdrest.storage.opening import database_of
 from sdrest.storage.sql.accounts import SqlAccountStore
 from sdrest.storage.sql.database import Database
+from sdrest.storage.sql.groups import SqlGroupStore
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sql.marks import SqlMarkStore
 from sdrest.storage.sql.timings import SqlTimings
@@ -165,7 +168,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     )
     jobs = app[keys.JOBS] = JobService(store, Broadcast(), files, clock=database.clock)
     sharing = Sharing(jobs, database, (default_model.restore, SharedRing(access.ring, store).agree))
-    app[keys.INTAKE] = Intake(jobs, preparer.prepare, max_pending=settings.max_pending_jobs, allowances=app[ALLOWANCES])
+    _add_intake(app, preparer, SqlGroupStore(database, store))
     audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
     timings = app[keys.TIMINGS] = SqlTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
@@ -221,6 +224,14 @@ async def _announce_end(app: web.Application) -> None:
     broadcast = app[keys.JOBS].broadcast
     broadcast.publish(ServerStopping(app[keys.LIFECYCLE].restarting))
     broadcast.close()
+
+
+def _add_intake(app: web.Application, preparer: ModelPreparer, groups: GroupStore) -> None:
+    """The way into the queue, for jobs alone and in groups."""
+    jobs, most = app[keys.JOBS], app[keys.SETTINGS].max_pending_jobs
+    intake = Intake(jobs, preparer.prepare, groups, max_pending=most, allowances=app[ALLOWANCES])
+    app[keys.INTAKE] = intake
+    app[keys.GROUPS] = Groups(groups, jobs, intake)
 
 
 def _add_bounds(app: web.Application) -> None:

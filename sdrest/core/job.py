@@ -156,6 +156,9 @@ class Job:
     sources: dict[str, str] = field(default_factory=dict)
     #: Ids of the jobs whose pictures it still waits for: as long as there are any, nobody takes it from the queue.
     waits_for: tuple[str, ...] = ()
+    #: The group that it is one of (empty: none), and its place there.
+    group_id: str = ""
+    place: int = 0
     #: Which dialect it came through and what that dialect needs to answer again (a stable id of its own, for example).
     origin: dict[str, Any] = field(default_factory=dict)
     #: Its place in the order of arrival, which lists are in; the store gives it, and no two jobs ever have the same.

@@ -26,7 +26,7 @@ from PIL import Image
 from sdrest.core.errors import InsufficientStorage
 from sdrest.core.files import atomic_file
 from sdrest.core.job import Job, Output
-from sdrest.jobs.submission import Picture, Promised
+from sdrest.jobs.submission import Picture, Promised, input_names
 from sdrest.outputs.pictures import png_bytes
 
 _INPUT: Final = "input"
@@ -58,14 +58,12 @@ class JobFiles:
         Raises:
             InsufficientStorage: the disk is full; nothing of the job is left.
         """
-        names: dict[str, tuple[str, ...]] = {}
+        names = input_names(pictures)
         try:
             for field, items in pictures.items():
-                files = [f"{field}_{index}.png" for index in range(len(items))]
-                for name, picture in zip(files, items, strict=True):
+                for name, picture in zip(names[field], items, strict=True):
                     if not isinstance(picture, Promised):
                         self._store_input(job_id, name, picture)
-                names[field] = tuple(files)
         except BaseException:
             self.remove(job_id)
             raise

@@ -6,20 +6,22 @@ import asyncio
 import dataclasses
 import secrets
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import msgspec
 import structlog
 
-from sdrest.core.errors import Conflict, Forbidden
+from sdrest.core.errors import Conflict, Forbidden, InvalidInput
+from sdrest.core.group import Group
 from sdrest.core.job import Job, JobState, JobType
-from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, to_json
+from sdrest.core.parameters import RANDOM_SEED, Components, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.allowance import Allowances
+from sdrest.jobs.group_store import GroupStore
 from sdrest.jobs.service import JobService
-from sdrest.jobs.submission import TABLES, Prepare, Submission, promised_files, with_files
+from sdrest.jobs.submission import TABLES, Picture, Prepare, Submission, input_names, promised_files, with_files
 
 log = structlog.get_logger(__name__)
 
@@ -35,16 +37,24 @@ class Intake:
     Args:
         jobs: Where the jobs go.
         prepare: Checks a submission and completes it.
+        groups: Where groups of jobs go.
         max_pending: How many jobs may wait.
         allowances: How much each principal may ask for.
     """
 
     def __init__(
-        self, jobs: JobService, prepare: Prepare, *, max_pending: int, allowances: Allowances | None = None
+        self,
+        jobs: JobService,
+        prepare: Prepare,
+        groups: GroupStore,
+        *,
+        max_pending: int,
+        allowances: Allowances | None = None,
     ) -> None:
         self._jobs = jobs
         #: What :meth:`submit` would store. Nothing is stored.
         self.check = prepare
+        self._groups = groups
         self._max_pending = max_pending
         self._allowances = allowances or Allowances()
 
@@ -56,6 +66,51 @@ class Intake:
         Raises:
             Forbidden: the principal may not generate, or not so much, or not with this priority.
             InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported, QueueFull.
+        """
+        job = await self._job_of(submission)
+        async with self._files_until_stored([job.id]):
+            stored = await self._add(await self._with_earlier_result(job), submission.principal)
+        if stored.id != job.id:
+            await asyncio.to_thread(self._jobs.files.remove, job.id)
+        elif stored.reused_from:
+            await asyncio.to_thread(self._jobs.files.keep, job.id)
+        return stored
+
+    async def submit_group(self, group: Group, submissions: Sequence[Submission]) -> None:
+        """Check, complete and store the jobs of a group, one for each of its places; all are on disk when this returns, or none.
+
+        They have the same input pictures. They are queued so that models and their parts change as seldom as can be.
+
+        Raises:
+            InvalidInput: one of them cannot be made; the message says which.
+            SdrestError: as :meth:`submit`.
+        """
+        principal = submissions[0].principal
+        made: list[Job] = []
+        async with self._files_until_stored(made):
+            for place, submission in enumerate(submissions):
+                with _at_place(group, place):
+                    job = await self._job_of(submission, inputs_of=made[0] if made else None)
+                made.append(dataclasses.replace(job, group_id=group.id, place=place))
+            made[:] = [await self._with_earlier_result(job) for job in sorted(made, key=_what_is_loaded)]
+            await self._groups.add(
+                group,
+                made,
+                max_pending=self._max_pending,
+                max_pending_of_principal=self._allowances.of(principal).max_pending,
+            )
+        for job in made:
+            if job.reused_from:
+                await asyncio.to_thread(self._jobs.files.keep, job.id)
+            self._jobs.running.changed(job, None)
+        log.info("group accepted", group_id=group.id, jobs=len(made))
+        await self._jobs.follow()
+
+    async def _job_of(self, submission: Submission, *, inputs_of: Job | None = None) -> Job:
+        """The job that a submission becomes, its input pictures on disk; those of another job where it has the same.
+
+        Raises:
+            SdrestError: as :meth:`submit`.
         """
         principal = submission.principal
         _demand_permission(principal, submission.type)
@@ -73,10 +128,10 @@ class Intake:
         job_id = str(uuid.uuid4())
         sources: dict[str, str] = {}
         if submission.pictures:
-            names = await asyncio.to_thread(self._jobs.files.store_inputs, job_id, submission.pictures)
+            names = await self._store_inputs(job_id, submission.pictures, inputs_of)
             parameters = with_files(parameters, names)
             sources = promised_files(submission.pictures, names)
-        job = Job(
+        return Job(
             id=job_id,
             type=submission.type,
             principal=principal.name,
@@ -93,13 +148,14 @@ class Intake:
             sources=sources,
             waits_for=tuple(dict.fromkeys(source.partition("/")[0] for source in sources.values())),
         )
-        async with self._files_until_stored(job_id):
-            stored = await self._add(await self._with_earlier_result(job), principal)
-        if stored.id != job_id:
-            await asyncio.to_thread(self._jobs.files.remove, job_id)
-        elif stored.reused_from:
-            await asyncio.to_thread(self._jobs.files.keep, job_id)
-        return stored
+
+    async def _store_inputs(
+        self, job_id: str, pictures: Mapping[str, Sequence[Picture]], inputs_of: Job | None
+    ) -> Mapping[str, tuple[str, ...]]:
+        if inputs_of is None:
+            return await asyncio.to_thread(self._jobs.files.store_inputs, job_id, pictures)
+        await asyncio.to_thread(self._jobs.files.share_inputs, inputs_of.id, job_id)
+        return input_names(pictures)
 
     async def submit_task(
         self, job_type: JobType, parameters: dict[str, Any], principal: Principal, **fields: Any
@@ -158,10 +214,11 @@ class Intake:
             failure=None,
             idempotency_key="",
             reused_from="",
+            bin=(),
             sources=sources,
             waits_for=waits_for,
         )
-        async with self._files_until_stored(new_id):
+        async with self._files_until_stored([new_id]):
             return await self._add(job, principal)
 
     async def _sources_again(self, old: Job, principal: Principal) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -206,15 +263,16 @@ class Intake:
         )
 
     @asynccontextmanager
-    async def _files_until_stored(self, job_id: str) -> AsyncIterator[None]:
-        """While a job is being stored whose files are there already: an error takes them away again.
+    async def _files_until_stored(self, jobs: Sequence[str | Job]) -> AsyncIterator[None]:
+        """While jobs (or those of these ids) are being stored whose files are there already: an error takes them away again.
 
-        Who is cancelled cannot tell whether the job was stored, so then the files are left to the sweep of the next start.
+        Who is cancelled cannot tell whether they were stored, so then the files are left to the sweep of the next start.
         """
         try:
             yield
         except Exception:
-            await asyncio.to_thread(self._jobs.files.remove, job_id)
+            for job in jobs:
+                await asyncio.to_thread(self._jobs.files.remove, job if isinstance(job, str) else job.id)
             raise
 
     async def _add(self, job: Job, principal: Principal) -> Job:
@@ -240,3 +298,22 @@ def _demand_permission(principal: Principal, job_type: JobType) -> None:
     needed = Permission.MANAGE_MODELS if job_type in _MANAGING else Permission.GENERATE
     if not principal.may(needed):
         raise Forbidden(f"{job_type} jobs need the permission '{needed}'", permission=str(needed))
+
+
+def _what_is_loaded(job: Job) -> tuple[str, ...]:
+    """The same for jobs that need the same model, parts and LoRAs in memory; near for those that share some."""
+    parts = {field.name for field in dataclasses.fields(Components)}
+    chosen = {name: value for name, value in sorted(job.parameters.items()) if name in parts}
+    return job.model_id, str(chosen), str(job.parameters.get("loras") or ())
+
+
+@contextmanager
+def _at_place(group: Group, place: int) -> Iterator[None]:
+    """Let problems say at which place of a group they are."""
+    try:
+        yield
+    except InvalidInput as error:
+        where = ", ".join(f"{axis.label} {value}" for axis, value in zip(group.axes, group.labels(place), strict=True))
+        raise InvalidInput(
+            dataclasses.replace(problem, message=f"{problem.message} (at {where})") for problem in error.problems
+        ) from None

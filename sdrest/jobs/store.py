@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from sdrest.core.errors import QueueFull
 from sdrest.core.job import Failure, Job, JobState, JobType, Output
 from sdrest.jobs.marks import Mark
 
@@ -35,6 +36,8 @@ class JobFilter:
     #: What must hold, as people write it: see :func:`sdrest.jobs.search.terms_of`.
     search: str = ""
     model_id: str = ""
+    #: Only jobs of this group; empty: of any, and of none.
+    group_id: str = ""
     created_after: datetime | None = None
     created_before: datetime | None = None
     #: Only jobs that ended before this time, or at or after it.
@@ -88,6 +91,27 @@ def lost_source(source_id: str, source: JobState | None, reason: str = "") -> tu
     if source is None:
         return JobState.FAILED, Failure(slug="source_gone", message=f"{whose} is not there any more")
     return JobState.FAILED, Failure(slug="source_failed", message=f"{whose} failed" + (f": {reason}" if reason else ""))
+
+
+def check_room(new: int, *, pending: int, own: int, max_pending: int, max_pending_of_principal: int | None) -> None:
+    """Refuse what would not fit into the queue.
+
+    Args:
+        new: How many jobs are to be added.
+        pending: How many are pending.
+        own: How many of these are the same principal's.
+        max_pending: How many may be.
+        max_pending_of_principal: How many of the principal's may be; None: as many.
+
+    Raises:
+        QueueFull: one of the bounds would be passed.
+    """
+    if pending + new > max_pending:
+        what = "the queue is full" if new == 1 else f"the queue has no room for {new} jobs"
+        raise QueueFull(f"{what}: {pending} jobs are pending" + (f", {max_pending} may be" if new > 1 else ""))
+    if max_pending_of_principal is not None and own + new > max_pending_of_principal:
+        most = "as many as" if new == 1 else f"and asked for {new} more; {max_pending_of_principal} are what"
+        raise QueueFull(f"you have {own} jobs pending, {most} one user may have")
 
 
 class JobStore(Protocol):

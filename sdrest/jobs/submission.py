@@ -83,6 +83,11 @@ class Prepared:
 Prepare = Callable[[Submission], Awaitable[Prepared]]
 
 
+def input_names(pictures: Mapping[str, Sequence[Picture]]) -> dict[str, tuple[str, ...]]:
+    """What the files of input pictures are called, by parameter."""
+    return {field: tuple(f"{field}_{index}.png" for index in range(len(items))) for field, items in pictures.items()}
+
+
 def promised_files(pictures: Mapping[str, Sequence[Picture]], names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Which files are promised pictures: ``<job id>/<number>`` by file name."""
     return {

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sdrest.core.errors import QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.marks import Mark
 from sdrest.jobs.search import Term, terms_of
-from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, lost_source, new_lease_id, server_died
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, check_room, lost_source, new_lease_id, server_died
 from sdrest.storage.sql.turns import MAX_PASSED_OVER
 
 
@@ -47,16 +46,23 @@ class MemoryJobStore:
         """See :meth:`JobStore.add`."""
         if job.idempotency_key and (known := await self.by_key(job.principal, job.idempotency_key)):
             return known
-        if not job.is_finished:
-            pending = len(self._pending())
-            if pending >= max_pending:
-                raise QueueFull(f"the queue is full: {pending} jobs are pending")
-            own = len(self._pending(lambda other: other.principal == job.principal))
-            if max_pending_of_principal is not None and own >= max_pending_of_principal:
-                raise QueueFull(f"you have {own} jobs pending, as many as one user may have")
-        self._sequence += 1
-        self.entries[job.id] = Entry(dataclasses.replace(job, sequence=self._sequence), self._sequence)
+        self.add_all([job], max_pending=max_pending, max_pending_of_principal=max_pending_of_principal)
         return job
+
+    def add_all(self, jobs: Sequence[Job], *, max_pending: int, max_pending_of_principal: int | None) -> None:
+        """Add jobs of one principal that have no idempotency keys of others, all or none; raises as :meth:`add`."""
+        waiting = [job for job in jobs if not job.is_finished]
+        if waiting:
+            check_room(
+                len(waiting),
+                pending=len(self._pending()),
+                own=len(self._pending(lambda other: other.principal == waiting[0].principal)),
+                max_pending=max_pending,
+                max_pending_of_principal=max_pending_of_principal,
+            )
+        for job in jobs:
+            self._sequence += 1
+            self.entries[job.id] = Entry(dataclasses.replace(job, sequence=self._sequence), self._sequence)
 
     # ------------------------------------------------------------------ look
 
@@ -344,6 +350,7 @@ def _matches(job: Job, wanted: JobFilter) -> bool:
         and (not wanted.types or job.type in wanted.types)
         and wanted.principal in {None, job.principal}
         and wanted.model_id in {"", job.model_id}
+        and wanted.group_id in {"", job.group_id}
         and (wanted.created_after is None or job.created_at >= wanted.created_after)
         and (wanted.created_before is None or job.created_at < wanted.created_before)
         and ended_before

@@ -13,6 +13,7 @@ from sdrest.storage.sql.database import Connection, Database
 #: All tables, each with what it is read in order of. The numbers of jobs are counted by the target itself.
 _TABLES: Final = {
     "jobs": "sequence",
+    "groups": "sequence",
     "marks": "job, file, kind, name",
     "turns": "principal",
     "key_values": "key",

@@ -24,6 +24,7 @@ def where_of(wanted: JobFilter, search: Mapping[SearchField, str]) -> tuple[str,
     compared = {
         "principal = ?": wanted.principal,
         "model_id = ?": wanted.model_id or None,
+        "group_id = ? AND group_id <> ''": wanted.group_id or None,
         "created_at >= ?": as_text(wanted.created_after),
         "created_at < ?": as_text(wanted.created_before),
         "finished_at < ?": as_text(wanted.finished_before),

@@ -46,6 +46,8 @@ def row_of(job: Job) -> dict[str, Any]:
         "result_key": job.result_key,
         "reused_from": job.reused_from,
         "lease_id": job.lease_id,
+        "group_id": job.group_id,
+        "place": job.place,
         "sources": as_json(job.sources),
         "waits_for": as_json(job.waits_for),
     }
@@ -86,6 +88,8 @@ def job_of(row: Any) -> Job:
         result_key=row["result_key"],
         reused_from=row["reused_from"],
         lease_id=row["lease_id"],
+        group_id=row["group_id"],
+        place=row["place"],
         sources=json.loads(row["sources"]),
         waits_for=_IDS.decode(row["waits_for"]),
         sequence=row["sequence"],

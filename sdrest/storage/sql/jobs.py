@@ -11,10 +11,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sdrest.core.errors import QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.search import SearchField
-from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, lost_source, new_lease_id, server_died
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, check_room, lost_source, new_lease_id, server_died
 from sdrest.storage.sql.database import ADDING, CLAIMING, ONE_ROW, Connection, Database
 from sdrest.storage.sql.job_filters import where_of
 from sdrest.storage.sql.job_rows import as_json, binned_at, job_of, outputs_of, row_of
@@ -86,20 +85,36 @@ class SqlJobStore:
                 known = _job(db, self._sql.by_key, {"principal": job.principal, "key": job.idempotency_key})
                 if known is not None:
                     return known
+            self.add_all(db, [job], max_pending=max_pending, max_pending_of_principal=max_pending_of_principal)
+            return job
+
+        return await self._database.write(change, alone=ADDING)
+
+    def add_all(
+        self, db: Connection, jobs: Sequence[Job], *, max_pending: int, max_pending_of_principal: int | None
+    ) -> None:
+        """Add jobs of one principal within a transaction of kind :data:`ADDING`; none has an idempotency key that was used before.
+
+        Raises:
+            QueueFull: as :meth:`add`.
+        """
+        waiting = [job for job in jobs if not job.is_finished]
+        if waiting:
+            pending = db.execute(self._sql.pending, {"principal": waiting[0].principal}).fetchone()
+            check_room(
+                len(waiting),
+                pending=pending["number"],
+                own=pending["own"],
+                max_pending=max_pending,
+                max_pending_of_principal=max_pending_of_principal,
+            )
+        for job in jobs:
             if job.is_finished:
                 db.execute(self._sql.add, row_of(dataclasses.replace(job, state=JobState.PENDING)))
                 # As an ending, so that all that hangs on endings hears of it.
                 db.execute(self._sql.end_new, {"id": job.id, "state": job.state})
-                return job
-            pending = db.execute(self._sql.pending, {"principal": job.principal}).fetchone()
-            if pending["number"] >= max_pending:
-                raise QueueFull(f"the queue is full: {pending['number']} jobs are pending")
-            if max_pending_of_principal is not None and pending["own"] >= max_pending_of_principal:
-                raise QueueFull(f"you have {pending['own']} jobs pending, as many as one user may have")
-            db.execute(self._sql.add, row_of(job))
-            return job
-
-        return await self._database.write(change, alone=ADDING)
+            else:
+                db.execute(self._sql.add, row_of(job))
 
     async def get(self, job_id: str) -> Job | None:
         """See :meth:`JobStore.get`."""

@@ -19,6 +19,7 @@ _MODULES: Final = (
     "events",
     "gallery",
     "generate",
+    "groups",
     "images",
     "machine",
     "model_batch",

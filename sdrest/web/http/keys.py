@@ -11,6 +11,7 @@ from sdrest.auth.setup import Access
 from sdrest.core.background import Backgrounds
 from sdrest.core.principal import Principal
 from sdrest.engine.engines import Engines
+from sdrest.jobs.groups import Groups
 from sdrest.jobs.intake import Intake
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingStore
@@ -28,6 +29,7 @@ from sdrest.work.loaded_models import Residency
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 JOBS: Final = web.AppKey("jobs", JobService)
+GROUPS: Final = web.AppKey("groups", Groups)
 INTAKE: Final = web.AppKey("intake", Intake)
 ENGINES: Final = web.AppKey("engines", Engines)
 BACKGROUNDS: Final = web.AppKey("backgrounds", Backgrounds)

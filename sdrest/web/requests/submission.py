@@ -78,6 +78,11 @@ class Mode:
             is_loose=True,
         )
 
+    @property
+    def picture_parameters(self) -> Sequence[str]:
+        """The parameters that are pictures."""
+        return [item.name for item in dataclasses.fields(self.table) if limits_of(item).picture]
+
     @contextmanager
     def naming(self) -> Iterator[None]:
         """Let problems name fields as the client does.
@@ -110,7 +115,7 @@ async def submission(
         request: Who asks, and how the job is to be treated.
         mode: The way in.
         values: What the client sent; its pictures may be among it as texts.
-        pictures: The pictures, by parameter, of a way in that reads them itself.
+        pictures: The pictures, by parameter, of a way in that reads them itself, or has read them before.
         origin: What the way in wants to know of the job later.
         warnings: What the way in passed over.
 
@@ -127,7 +132,7 @@ async def submission(
     else:
         body = await _checked(request, mode, values)
     parameters, given, texts = _parameters_of(body, mode)
-    if texts:
+    if texts and not pictures:
         with mode.naming():
             pictures = await pictures_or_promises(request, texts)
     return Submission(

@@ -17,6 +17,7 @@ from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
 from sdrest.storage.memory import MemoryJobStore
+from sdrest.storage.memory_groups import MemoryGroupStore
 from tests.unit.jobs.queue_server import Clock, RecordingBroadcast, unchecked
 
 ANN, BOB = (principal_of(name, Role.USER, "jwt") for name in ("ann", "bob"))
@@ -61,5 +62,5 @@ def queue(tmp_path: Path) -> Queue:
     files = JobFiles(tmp_path / "output", tmp_path / "spool")
     allowances = Allowances(user=Allowance(max_pending=2, max_pixels=512 * 512))
     service = JobService(store, broadcast, files, clock=clock)
-    intake = Intake(service, unchecked, max_pending=3, allowances=allowances)
+    intake = Intake(service, unchecked, MemoryGroupStore(store), max_pending=3, allowances=allowances)
     return Queue(service, intake, store, files, broadcast, clock, tmp_path)

@@ -29,6 +29,7 @@ from sdrest.jobs.submission import Prepared, Submission
 from sdrest.jobs.webhooks import URL_KEY
 from sdrest.jobs.worker import Result, Worker
 from sdrest.storage.sql.database import EVERYTHING, Connection
+from sdrest.storage.sql.groups import SqlGroupStore
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
 
@@ -232,6 +233,7 @@ class QueueServer:
         self.intake = Intake(
             self.service,
             unchecked,
+            SqlGroupStore(self.database, self.store),
             max_pending=MAX_PENDING,
             allowances=Allowances(user=Allowance(max_pending=MAX_PENDING_OF_USER)),
         )

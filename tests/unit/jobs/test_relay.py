@@ -25,6 +25,7 @@ from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
 from sdrest.jobs.worker import Result, Worker
 from sdrest.settings import Settings
+from sdrest.storage.sql.groups import SqlGroupStore
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.work.sharing import Sharing
 from tests.needs import needs
@@ -61,8 +62,9 @@ class Front:
         self.settings = Settings(data_dir=folder / name, output=folder / "output", spool=folder / "spool")
         self.settings.data_dir.mkdir(parents=True)
         files = JobFiles(self.settings.output_dir, self.settings.spool_dir)
-        self.service = JobService(SqlJobStore(self.database), Broadcast(), files, clock=self.database.clock)
-        self.intake = Intake(self.service, unchecked, max_pending=100)
+        store = SqlJobStore(self.database)
+        self.service = JobService(store, Broadcast(), files, clock=self.database.clock)
+        self.intake = Intake(self.service, unchecked, SqlGroupStore(self.database, store), max_pending=100)
         self.refreshed = asyncio.Event()
         self.sharing = Sharing(self.service, self.database, (self._refresh,))
         self.executor = ToldExecutor()

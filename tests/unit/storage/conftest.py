@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from sdrest.jobs.group_store import GroupStore
 from sdrest.jobs.marks import MarkStore
 from sdrest.jobs.store import JobStore
 from sdrest.storage.memory import MemoryJobStore
+from sdrest.storage.memory_groups import MemoryGroupStore
 from sdrest.storage.memory_marks import MemoryMarkStore
+from sdrest.storage.sql.groups import SqlGroupStore
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sql.marks import SqlMarkStore
 from sdrest.storage.sqlite.database import Database
@@ -19,10 +22,12 @@ from tests.postgres import open_database
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[JobStore, MarkStore]]:
+async def stores(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[JobStore, MarkStore, GroupStore]]:
     if request.param == "memory":
         memory = MemoryJobStore()
-        yield memory, MemoryMarkStore(memory)
+        yield memory, MemoryMarkStore(memory), MemoryGroupStore(memory)
         return
     database: Any = (
         Database(tmp_path / "jobs.sqlite3")
@@ -30,16 +35,23 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         else open_database(request.getfixturevalue("postgres").new_database())
     )
     await database.open()
-    yield SqlJobStore(database), SqlMarkStore(database)
+    jobs = SqlJobStore(database)
+    yield jobs, SqlMarkStore(database), SqlGroupStore(database, jobs)
     await database.close()
 
 
 @pytest.fixture
-def store(stores: tuple[JobStore, MarkStore]) -> JobStore:
+def store(stores: tuple[JobStore, MarkStore, GroupStore]) -> JobStore:
     return stores[0]
 
 
 @pytest.fixture
-def marks(stores: tuple[JobStore, MarkStore]) -> MarkStore:
+def marks(stores: tuple[JobStore, MarkStore, GroupStore]) -> MarkStore:
     """The marks beside the jobs of ``store``."""
     return stores[1]
+
+
+@pytest.fixture
+def groups(stores: tuple[JobStore, MarkStore, GroupStore]) -> GroupStore:
+    """The groups of the jobs of ``store``."""
+    return stores[2]

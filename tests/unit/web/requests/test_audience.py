@@ -19,6 +19,7 @@ from sdrest.jobs.intake import Intake
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
 from sdrest.storage.memory import MemoryJobStore
+from sdrest.storage.memory_groups import MemoryGroupStore
 from sdrest.web.requests.audience import Audiences
 from tests.unit.jobs.queue_server import unchecked
 
@@ -46,7 +47,9 @@ class Room:
 
     async def job(self, **fields: str) -> Job:
         asked = Submission(type=JobType.TXT2IMG, parameters=GenerationParameters(prompt="a"), principal=ANYONE)
-        return await Intake(self.jobs, unchecked, max_pending=9).submit(dataclasses.replace(asked, **fields))  # type: ignore[arg-type]
+        groups = MemoryGroupStore(MemoryJobStore())
+        intake = Intake(self.jobs, unchecked, groups, max_pending=9)
+        return await intake.submit(dataclasses.replace(asked, **fields))  # type: ignore[arg-type]
 
     async def comes(self, job: Job) -> Client:
         client = Client()

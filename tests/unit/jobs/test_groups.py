@@ -1,0 +1,71 @@
+"""Groups on their way into the queue."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+
+import pytest
+from PIL import Image
+
+from sdrest.core.errors import FieldProblem, InvalidInput, QueueFull
+from sdrest.core.group import Axis, Group
+from sdrest.core.job import JobType
+from sdrest.core.parameters import GenerationParameters
+from sdrest.jobs.intake import Intake
+from sdrest.jobs.store import JobFilter
+from sdrest.jobs.submission import Prepared, Submission
+from sdrest.storage.memory_groups import MemoryGroupStore
+from tests.unit.jobs.conftest import ANN, Queue
+from tests.unit.jobs.queue_server import unchecked
+
+MODELS = ("flux", "sdxl", "flux", "wan", "sdxl")
+
+
+def group(*values: str) -> Group:
+    axes = (Axis(label="model", values=values),)
+    return Group(id="g", principal="ann", name="", created_at=datetime(2026, 1, 1, tzinfo=UTC), axes=axes)
+
+
+def asked(model: str, **fields: object) -> Submission:
+    parameters = GenerationParameters(prompt="a", vae_model=model)
+    return Submission(type=JobType.TXT2IMG, parameters=parameters, principal=ANN, **fields)  # type: ignore[arg-type]
+
+
+def intake(queue: Queue) -> Intake:
+    return Intake(queue.service, unchecked, MemoryGroupStore(queue.store), max_pending=9)
+
+
+async def test_what_needs_the_same_files_follows_each_other(queue: Queue) -> None:
+    await intake(queue).submit_group(group(*MODELS), [asked(model) for model in MODELS])
+    jobs = await queue.store.find(JobFilter(newest_first=False))
+    assert [job.parameters["vae_model"] for job in jobs] == ["flux", "flux", "sdxl", "sdxl", "wan"]
+    assert [job.place for job in jobs] == [0, 2, 1, 4, 3]  # and each knows where it belongs
+
+
+async def test_all_jobs_have_the_pictures_of_the_first(queue: Queue) -> None:
+    picture = Image.new("RGB", (8, 8))
+    asks = [
+        dataclasses.replace(asked(model, pictures={"init_image": [picture]}), type=JobType.IMG2IMG) for model in "ab"
+    ]
+    await intake(queue).submit_group(group("a", "b"), asks)
+    for job in await queue.store.find(JobFilter()):
+        assert job.parameters["init_image"] == "init_image_0.png"
+        assert queue.files.has_input(job.id, "init_image_0.png")
+
+
+async def test_nothing_of_a_group_is_left_that_is_refused(queue: Queue) -> None:
+    picture = {"init_image": [Image.new("RGB", (8, 8))]}
+
+    async def picky(submission: Submission) -> Prepared:
+        if submission.parameters == asked("b").parameters:
+            raise InvalidInput([FieldProblem("steps", "too many")])
+        return await unchecked(submission)
+
+    strict = Intake(queue.service, picky, MemoryGroupStore(queue.store), max_pending=9)
+    with pytest.raises(InvalidInput, match=r"too many \(at model b\)"):
+        await strict.submit_group(group("a", "b"), [asked("a", pictures=picture), asked("b", pictures=picture)])
+    with pytest.raises(QueueFull, match="no room for 4 jobs"):
+        await queue.intake.submit_group(group(*"abcd"), [asked(model, pictures=picture) for model in "abcd"])
+    assert await queue.store.count(JobFilter()) == 0
+    assert queue.spool() == []
