@@ -47,6 +47,7 @@ from sdrest.outputs.thumbnails import Thumbnails
 from sdrest.planning.context_specs import ContextBuilder
 from sdrest.planning.default_model import DefaultModel
 from sdrest.planning.embedding_files import Embeddings
+from sdrest.planning.holding import Holding
 from sdrest.planning.loras_and_embeddings import AdapterFinder
 from sdrest.planning.memory import ComputeSizes, MemoryPlanner
 from sdrest.planning.preparation import ModelPreparer
@@ -144,14 +145,13 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     store = SqlJobStore(database)
     default_model = app[keys.DEFAULT_MODEL] = DefaultModel(registry, store, settings.default_model or EMBEDDED_NAME)
     threads = settings.threads or share_of(usable_cores(), len(engines))
-    contexts = ContextBuilder(registry, threads=threads, offload=settings.offload_weights)
+    contexts = ContextBuilder(registry, Holding.of(settings, threads=threads))
     adapters = app[ADAPTERS] = AdapterFinder(registry, Embeddings(registry, settings.data_dir / "embeddings"))
     plan_memory = partial(
         MemoryPlanner,
         ComputeSizes(settings.data_dir / "memory.json"),
         budget_bytes=settings.memory_budget_bytes,
         shared_by=settings.engines,
-        offload=settings.offload_weights,
     )
     planner = plan_memory(libraries=lambda: [engine.library for engine in engines])
     app[keys.SIZE_PLANNER] = SizePlanner(contexts, planner)

@@ -255,6 +255,28 @@ class Settings(BaseSettings):
         description="Keep models' weights in the machine's memory and bring them to the device file by file: larger models fit, "
         "slower. Without effect on the processor.",
     )
+    text_encoders_on_cpu: bool = Field(False, description="Compute text encoders on the processor: room on the device.")
+    vae_on_cpu: bool = Field(False, description="Compute the VAE on the processor: room on the device, slower.")
+    control_net_on_cpu: bool = Field(
+        False, description="Compute ControlNets on the processor: room on the device, slower."
+    )
+    map_weights: bool = Field(
+        False, description="Map model files into memory instead of reading them, where the device can compute on that."
+    )
+    flash_attention: bool = Field(
+        False,
+        description="Flash attention in the diffusion model: a fraction of the memory at large sizes, faster on most GPUs, "
+        "slower on the processor; pictures differ by rounding.",
+    )
+    diffusion_conv_direct: bool = Field(
+        False, description="Convolutions of the diffusion model without the large copies: less memory, other speed."
+    )
+    vae_conv_direct: bool = Field(
+        False, description="Convolutions of the VAE without the large copies: less than half of its memory, slower."
+    )
+    max_graph_bytes: int = Field(
+        0, ge=0, description="Device memory that one computation may take before the library cuts it in pieces; 0: any."
+    )
     idle_unload_seconds: float = Field(
         0.0, ge=0, description="Time without work after which loaded models are freed; 0: never."
     )

@@ -16,6 +16,7 @@ from sdrest.cli.options import settings_from, settings_options
 from sdrest.core.errors import SdrestError
 from sdrest.engine.engines import Engines, engines_from
 from sdrest.engine.messages import Ready
+from sdrest.planning.holding import Holding
 from sdrest.registry.builtin import builtin_models
 from sdrest.registry.opening import folders_of
 from sdrest.registry.scan import skipped
@@ -64,6 +65,8 @@ def _engine_problems(settings: Settings) -> list[str]:
     if len(engines) > 1 or settings.devices:
         for engine in engines:
             click.echo(f"{engine.name:<21} {engine.place.device or 'the device that the library chooses'}")
+    held = ", ".join(Holding.of(settings, threads=0).options())
+    click.echo(f"models are held       {held or 'as the library does by itself'}")
     return []
 
 

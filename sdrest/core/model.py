@@ -200,6 +200,8 @@ class Model:
     defaults: Mapping[str, str | int | float] = field(default_factory=dict)
     #: Names of the files that it is to be loaded with, by component, from a file beside it.
     parts: Mapping[Component, str] = field(default_factory=dict)
+    #: How it is best held in memory, from a file beside it; not yet checked (:class:`sdrest.planning.holding.Holding`).
+    holding: Mapping[str, bool | int] = field(default_factory=dict)
     #: The other program whose folder it lies in (:mod:`sdrest.registry.borrowed`); empty for our own.
     lender: str = ""
     #: The same file in other programs' folders.

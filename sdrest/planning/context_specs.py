@@ -16,6 +16,7 @@ from sdrest.core.model import Component, Loading, Model
 from sdrest.core.names import LoraApplyMode, PreviewMode
 from sdrest.core.parameters import Components, GenerationParameters
 from sdrest.engine.messages import ContextSpec
+from sdrest.planning.holding import Holding
 from sdrest.planning.loras_and_embeddings import Adapters
 from sdrest.registry.loading import best_candidate, resolve_loading
 from sdrest.registry.registry import Registry
@@ -48,24 +49,28 @@ class ContextPlan:
     #: Bytes of the largest file's weights.
     largest_bytes: int = 0
 
+    @property
+    def offloads(self) -> bool:
+        """Whether the weights stay in the machine's memory and come to the device file by file."""
+        return "offload_params_to_cpu" in dict(self.spec.options)
+
 
 class ContextBuilder:
     """Makes the engine's contexts from the registry's files."""
 
-    def __init__(self, registry: Registry, *, threads: int, offload: bool = False) -> None:
+    def __init__(self, registry: Registry, holding: Holding) -> None:
         self._registry = registry
-        self._threads = threads
-        self._offload = offload
+        self._holding = holding
 
     def plan(self, model: Model, parameters: GenerationParameters, adapters: Adapters | None = None) -> ContextPlan:
         """The context for a job on ``model``.
 
         Raises:
-            ModelUnusable: required parts are missing.
+            ModelUnusable: required parts are missing, or the model's JSON file says how to hold it in words that are none.
             InvalidInput: a chosen component does not exist or does not fit; problems are named by parameter field.
         """
         chosen = chosen_components(parameters)
-        options: dict[str, bool | int | float | str] = {"lora_apply_mode": str(parameters.lora_apply_mode)}
+        options = self._holding.of_model(model).options() | {"lora_apply_mode": str(parameters.lora_apply_mode)}
         try:
             if parameters.preview is PreviewMode.TAE and Component.TAESD not in chosen:
                 chosen |= self._preview_decoder(model, chosen, options)
@@ -76,10 +81,6 @@ class ContextBuilder:
             ) from None
         if adapters:
             _check_high_noise(adapters, loading, self._quantized(model, loading), parameters.lora_apply_mode)
-        if self._threads:
-            options["threads"] = self._threads
-        if self._offload:
-            options["offload_params_to_cpu"] = True
         encodes = self._encodes(model, loading, preview_only="tae_preview_only" in options)
         if not encodes:
             options["vae_decode_only"] = True

@@ -83,7 +83,6 @@ class MemoryPlanner:
         budget_bytes: What an engine may take; 0: most of its device's memory, or its share of the machine's.
         libraries: What the library said of itself in each engine that may get the jobs: the smallest says what fits.
         shared_by: How many engines share a device's or the machine's memory.
-        offload: Weights stay in the machine's memory and come to the device file by file.
     """
 
     def __init__(
@@ -93,13 +92,11 @@ class MemoryPlanner:
         budget_bytes: int = 0,
         libraries: Callable[[], Sequence[messages.Ready | None]] = lambda: [None],
         shared_by: int = 1,
-        offload: bool = False,
     ) -> None:
         self._sizes = sizes
         self._budget_bytes = budget_bytes
         self._libraries = libraries
         self._shared_by = shared_by
-        self._offload = offload
 
     def budget(self) -> int:
         """Bytes that loaded models and their work may take: the setting, or a share of the device's or machine's memory."""
@@ -108,8 +105,8 @@ class MemoryPlanner:
         return min(_memory_of(library) for library in self._libraries()) // self._shared_by
 
     def estimate(self, plan: ContextPlan, parameters: GenerationParameters, *, offload: bool | None = None) -> Estimate:
-        """What is known of a job's memory; ``offload`` as the settings have it, unless it is told."""
-        offloads = (self._offload if offload is None else offload) and self.can_offload(plan)
+        """What is known of a job's memory; ``offload`` as the plan has it, unless it is told."""
+        offloads = (plan.offloads if offload is None else offload) and self.can_offload(plan)
         weights = plan.largest_bytes if offloads else plan.weights_bytes
         return Estimate(weights, self._sizes.get(_key(plan, parameters)), self.budget())
 

@@ -44,6 +44,8 @@ class Notes:
     defaults: Mapping[str, str | int | float] = field(default_factory=dict)
     #: Names of the files to load the model with, under ``parts`` of a JSON file beside it.
     parts: Mapping[Component, str] = field(default_factory=dict)
+    #: ``holding`` of the same file; values not yet checked.
+    holding: Mapping[str, bool | int] = field(default_factory=dict)
 
 
 def sidecar_names(stem: str) -> tuple[str, ...]:
@@ -86,6 +88,7 @@ def read_notes(
         preview=next(iter(previews), None),
         defaults=next((n.defaults for n in found if n.defaults), {}),
         parts=next((n.parts for n in found if n.parts), {}),
+        holding=next((n.holding for n in found if n.holding), {}),
     )
 
 
@@ -122,6 +125,7 @@ def _from_json(data: Mapping[str, object]) -> Notes:
         sha256=_sha256(version, data),
         defaults=_defaults(data.get("defaults")),
         parts=_parts(data.get("parts")),
+        holding=_holding(data.get("holding")),
     )
 
 
@@ -136,6 +140,10 @@ def _parts(value: object) -> dict[Component, str]:
         return {}
     known = {component.value: component for component in Component}
     return {known[key]: item for key, item in value.items() if key in known and isinstance(item, str) and item.strip()}
+
+
+def _holding(value: object) -> dict[str, bool | int]:
+    return dict(value) if isinstance(value, dict) else {}
 
 
 def _sha256(version: Mapping[str, object], data: Mapping[str, object]) -> str | None:

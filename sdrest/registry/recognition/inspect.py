@@ -98,6 +98,7 @@ def _describe(base: Model, kind: FolderKind, header: Header, identity: Identity,
         preview=notes.preview,
         defaults=notes.defaults,
         parts=notes.parts,
+        holding=notes.holding,
         problems=problems,
     )
 

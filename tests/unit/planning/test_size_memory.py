@@ -10,6 +10,7 @@ from sdrest.core.architecture import Architecture
 from sdrest.core.model import Model
 from sdrest.engine.messages import DeviceInfo, Ready
 from sdrest.planning.context_specs import ContextBuilder
+from sdrest.planning.holding import Holding
 from sdrest.planning.memory import ComputeSizes, MemoryPlanner
 from sdrest.planning.size_memory import SizePlanner, Verdict, typical
 from sdrest.registry.folders import Folders
@@ -38,21 +39,23 @@ def ready(kind: str, memory: int) -> Ready:
     return Ready(version="", commit="", system_info="", physical_cores=1, soft_cancel=True, devices=(device,))
 
 
-def memory_of(library: Ready, sizes: ComputeSizes | None = None, **more: bool) -> MemoryPlanner:
-    return MemoryPlanner(sizes or ComputeSizes(), libraries=lambda: [library], **more)
+def memory_of(library: Ready, sizes: ComputeSizes | None = None) -> MemoryPlanner:
+    return MemoryPlanner(sizes or ComputeSizes(), libraries=lambda: [library])
 
 
 def verdicts(registry: Registry, memory: MemoryPlanner) -> list[Verdict]:
-    return [size.verdict for size in SizePlanner(ContextBuilder(registry, threads=1), memory).of(one(registry))]
+    return [
+        size.verdict for size in SizePlanner(ContextBuilder(registry, Holding(threads=1)), memory).of(one(registry))
+    ]
 
 
 def test_sizes_are_the_models_own_and_one_on_either_side(registry: Registry) -> None:
-    found = SizePlanner(ContextBuilder(registry, threads=1), memory_of(ready("cpu", 0))).sizes(one(registry))
+    found = SizePlanner(ContextBuilder(registry, Holding(threads=1)), memory_of(ready("cpu", 0))).sizes(one(registry))
     assert found == ((384, 384), (512, 512), (768, 768))
 
 
 def test_what_a_dry_run_told_is_in_the_total(registry: Registry) -> None:
-    contexts, memory = ContextBuilder(registry, threads=1), memory_of(ready("cpu", 0))
+    contexts, memory = ContextBuilder(registry, Holding(threads=1)), memory_of(ready("cpu", 0))
     memory.learn(contexts.plan(one(registry), typical(512, 512)), typical(512, 512), 5 * _MIB)
     small, own, _ = SizePlanner(contexts, memory).of(one(registry))
     assert (small.compute, own.compute) == (0, 5 * _MIB)
@@ -78,11 +81,12 @@ def test_verdicts_by_the_memory_of_the_device(registry: Registry) -> None:
 
 
 def test_a_job_is_let_in_by_what_the_device_holds_of_it(registry: Registry) -> None:
-    contexts = ContextBuilder(registry, threads=1, offload=True)
+    contexts = ContextBuilder(registry, Holding(threads=1, offload_weights=True))
     plan = contexts.plan(one(registry), typical(512, 512))
     assert dict(plan.spec.options)["offload_params_to_cpu"] is True
     device = ready("gpu", 100 << 30)
-    assert memory_of(device, offload=True).demand(plan, typical(512, 512)).weights == one(registry).weights_bytes
-    assert memory_of(device).demand(plan, typical(512, 512)).weights == plan.weights_bytes
+    assert memory_of(device).demand(plan, typical(512, 512)).weights == one(registry).weights_bytes
+    held = ContextBuilder(registry, Holding(threads=1)).plan(one(registry), typical(512, 512))
+    assert memory_of(device).demand(held, typical(512, 512)).weights == plan.weights_bytes
     # Without a device of its own memory, everything counts.
-    assert memory_of(ready("cpu", 0), offload=True).demand(plan, typical(512, 512)).weights == plan.weights_bytes
+    assert memory_of(ready("cpu", 0)).demand(plan, typical(512, 512)).weights == plan.weights_bytes
