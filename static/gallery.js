@@ -1,4 +1,4 @@
-// Picking two pictures to compare, the slider that lays one over the other, and the place in the gallery to come back to.
+// The place in the gallery to come back to, the size of its pictures, and the slider that lays one of two pictures over the other.
 "use strict";
 (() => {
   // What was scrolled through is kept while a picture is looked at: pages are not to be cached, so the browser itself forgets them.
@@ -27,24 +27,15 @@
     if (kept?.address === event.currentTarget.href) write({ ...kept, isWanted: true });
   });
 
-  const bar = document.getElementById("compare");
-  if (bar) {
-    const chosen = () => [...document.querySelectorAll("input[name=p]:checked")];
-    const show = () => {
-      const count = chosen().length;
-      bar.classList.toggle("is-active", count > 0);
-      bar.querySelector("[data-chosen]").textContent = count === 2 ? "Two pictures chosen." : count === 1 ? "Choose one more picture." : "Choose two pictures to compare them.";
-      bar.querySelector("[data-compare]").disabled = count !== 2;
-    };
-    document.addEventListener("change", (event) => {
-      if (event.target.name !== "p") return;
-      const all = chosen();
-      if (all.length > 2) all.find((box) => box !== event.target).checked = false;
-      show();
-    });
-    document.body.addEventListener("htmx:afterSwap", show);
+  const size = document.querySelector("[data-tile-size]");
+  if (size) {
+    const show = () => document.documentElement.style.setProperty("--row", `${size.value}px`);
+    if (innerWidth < 720) size.value = 110;
+    try { size.value = localStorage.getItem("sdrest.tiles") ?? size.value; } catch { /* no storage: the usual size */ }
     show();
+    size.addEventListener("input", () => { show(); try { localStorage.setItem("sdrest.tiles", size.value); } catch { /* as above */ } });
   }
+
   const overlay = document.querySelector("[data-overlay]");
   if (overlay) {
     overlay.hidden = false;

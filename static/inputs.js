@@ -25,6 +25,17 @@
     show(box, input.files, detail);
   }
   const picturesOf = (data) => [...(data?.files ?? [])].filter((file) => file.type.startsWith("image/"));
+  // A picture that is dragged from another page of this server, or from the strip: its file, not its thumbnail.
+  function pictureOfPage(data) {
+    const found = `${data.getData("text/html")} ${data.getData("text/uri-list")}`.match(/[^\s"']*\/api\/v1\/jobs\/[\w-]+\/output\/[\w.%-]+/);
+    return found && new URL(found[0], location).origin === location.origin ? found[0] : "";
+  }
+  async function fetchPicture(url) {
+    const reply = await fetch(url);
+    const data = await reply.blob();
+    if (!reply.ok || !data.type.startsWith("image/")) throw new TypeError("no picture");
+    return new File([data], url.slice(url.lastIndexOf("/") + 1), { type: data.type });
+  }
   for (const box of all("[data-drop]")) {
     box.querySelector("[type=file]").addEventListener("change", (event) => show(box, event.target.files));
     box.querySelector("[data-clear]").addEventListener("click", () => give(box, []));
@@ -35,7 +46,9 @@
       event.stopPropagation();
       box.classList.remove("is-over");
       const files = picturesOf(event.dataTransfer);
+      const dragged = files.length ? "" : pictureOfPage(event.dataTransfer);
       if (files.length) give(box, files);
+      else if (dragged) fetchPicture(dragged).then((file) => give(box, [file]), () => window.sdrest.announce("This picture cannot be used.", true));
     });
   }
   document.addEventListener("paste", (event) => {

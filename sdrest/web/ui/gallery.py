@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -16,19 +16,22 @@ from sdrest.core.errors import InvalidInput
 from sdrest.core.job import TERMINAL_STATES, Job, Output
 from sdrest.core.model import MAIN_TYPES
 from sdrest.core.principal import Permission
+from sdrest.jobs.marks import FAVOURITE, FileId, Mark
 from sdrest.jobs.store import JobFilter
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
+from sdrest.web.requests.gallery import BIN, GALLERY
 from sdrest.web.requests.model_care import output_of
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.job_cards import parameter_rows, picture_of, pictures_of
-from sdrest.web.ui.job_contexts import ComparePage, GalleryPage, PicturePage
+from sdrest.web.ui.job_contexts import ComparePage, GalleryPage, PicturePage, Tile
 from sdrest.web.ui.rendering import is_htmx, page, part, query_number, see
 from sdrest.web.ui.tabs import TABS
 
-GALLERY: Final = "/ui/gallery"
+GALLERY_PAGE: Final = "/ui/gallery"
 #: Jobs on one page of the gallery.
 _PAGE_LENGTH: Final = 48
 _LISTED_MODELS: Final = 300
+_EVERYTHING: Final = JobFilter(states=TERMINAL_STATES, with_outputs=True)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -48,8 +51,16 @@ async def show_picture(request: web.Request) -> web.Response:
     """One picture with everything that is known about it."""
     job, output = await output_of(request, f"{request.match_info['job_id']}/{request.match_info['file']}")
     newer, older = await _neighbours(request, job)
+    gallery, principal = request.app[GALLERY], request[PRINCIPAL]
+    marks = await gallery.marks_of([job])
+    query = address("", _sought(request).query)
     context = PicturePage(
         picture=picture_of(job, output),
+        tile=_tile(job, output, marks.get(FileId(job.id, output.file), ())),
+        here=picture_of(job, output).detail + query,
+        tags=await gallery.names("tag", principal),
+        albums=await gallery.names("album", principal),
+        undo=request.query.get("undo", "")[:200],
         job=job,
         siblings=pictures_of(job) if len(job.outputs) > 1 else (),
         parameters=parameter_rows(job.parameters, model_name=job.model_name, defaults=_defaults(job)),
@@ -57,18 +68,23 @@ async def show_picture(request: web.Request) -> web.Response:
         size_bytes=output.size_bytes,
         previous=newer,
         next=older,
-        query=address("", _sought(request).query),
-        can_generate=request[PRINCIPAL].may(Permission.GENERATE),
+        query=query,
+        can_generate=principal.may(Permission.GENERATE),
     )
     return page(request, "picture.html", context)
 
 
 async def delete(request: web.Request) -> web.StreamResponse:
-    """Delete a job with all of its files, and go on to the next older picture of those sought."""
-    jobs, principal, job_id = request.app[JOBS], request[PRINCIPAL], request.match_info["job_id"]
-    newer, older = await _neighbours(request, await jobs.get(job_id, principal))
-    await jobs.remove(job_id, principal)
-    return see(request, older or newer or address(GALLERY, _sought(request).query))
+    """Put a picture into the bin, and go on to the next one: of its job, else to an older one of those sought."""
+    job, output = await output_of(request, f"{request.match_info['job_id']}/{request.match_info['file']}")
+    newer, older = await _neighbours(request, job)
+    gone = FileId(job.id, output.file)
+    await request.app[BIN].throw_away([gone], request[PRINCIPAL])
+    rest = [picture for picture in pictures_of(job) if picture.file != output.file]
+    query = _sought(request).query
+    following = address(rest[0].detail, query) if rest else older or newer or address(GALLERY_PAGE, query)
+    joint = "&" if "?" in following else "?"
+    return see(request, f"{following}{joint}{urlencode({'undo': f'{gone.job_id}/{gone.file}'})}")
 
 
 async def compare(request: web.Request) -> web.Response:
@@ -109,7 +125,21 @@ class _Sought:
     model: str
     after: str
     before: str
+    favourite: str
+    tag: str
+    album: str
+    sort: str
     query: Mapping[str, str]
+
+    @property
+    def marks(self) -> frozenset[Mark]:
+        """What every file that is shown has."""
+        named = (
+            (self.favourite, FAVOURITE),
+            (self.tag, Mark("tag", self.tag)),
+            (self.album, Mark("album", self.album)),
+        )
+        return frozenset(mark for is_wanted, mark in named if is_wanted)
 
     def filter(self, **how: Any) -> JobFilter:
         """The jobs sought."""
@@ -119,6 +149,7 @@ class _Sought:
             with_outputs=True,
             search=self.search,
             model_id=self.model,
+            marks=self.marks,
             created_after=_day(self.after),
             created_before=last + timedelta(days=1) if last else None,
             **how,
@@ -126,9 +157,9 @@ class _Sought:
 
 
 def _sought(request: web.Request) -> _Sought:
-    query = request.query
-    found = {name: query.get(name, "") for name in ("search", "model", "after", "before")}
-    found["search"] = found["search"].strip()[:200]
+    names = ("search", "model", "after", "before", "favourite", "tag", "album", "sort")
+    found = {name: request.query.get(name, "").strip()[:200] for name in names}
+    found["sort"] = "oldest" if found["sort"] == "oldest" else ""
     return _Sought(**found, query={name: value for name, value in found.items() if value})
 
 
@@ -144,26 +175,65 @@ async def _neighbours(request: web.Request, job: Job) -> tuple[str, str]:
 
 
 async def _page(request: web.Request) -> GalleryPage:
-    jobs, principal, sought = request.app[JOBS], request[PRINCIPAL], _sought(request)
+    jobs, gallery, principal, sought = request.app[JOBS], request.app[GALLERY], request[PRINCIPAL], _sought(request)
     newer, older = query_number(request, "newer"), query_number(request, "older")
-    wanted = sought.filter(newer_than=newer, older_than=older, limit=_PAGE_LENGTH + 1)
-    found, total = await asyncio.gather(jobs.find(wanted, principal), jobs.count(sought.filter(), principal))
-    shown = found[:_PAGE_LENGTH]
-    more = {**sought.query, "older": str(shown[-1].sequence)} if len(found) > _PAGE_LENGTH else {}
+    newest_first = sought.sort != "oldest"
+    wanted = sought.filter(newer_than=newer, older_than=older, newest_first=newest_first, limit=_PAGE_LENGTH + 1)
+    found = await jobs.find(wanted, principal)
+    shown, is_more = found[:_PAGE_LENGTH], len(found) > _PAGE_LENGTH
+    marks = await gallery.marks_of(shown)
+    more = {**sought.query, "older" if newest_first else "newer": str(shown[-1].sequence)} if is_more else {}
     latest = shown[0].sequence if shown else newer
+    is_live = newest_first and latest and not older
     mains = request.app[MODELS].catalogue.of_type(MAIN_TYPES)[:_LISTED_MODELS]
+    is_filtered = bool({*sought.query} - {"sort"})
     return GalleryPage(
-        pictures=tuple(picture for job in shown for picture in pictures_of(job)),
-        total_jobs=total,
+        tiles=tuple(
+            _tile(job, output, noted)
+            for job in shown
+            for output in job.outputs
+            if sought.marks <= {*(noted := marks.get(FileId(job.id, output.file), ()))}
+        ),
+        count=await _count(request, is_filtered=is_filtered, shown=len(shown), is_more=is_more),
         search=sought.search,
         model=sought.model,
         models=tuple(Option(item.id, item.name) for item in mains),
         after=sought.after,
         before=sought.before,
-        next_href=address(GALLERY, more) if more else "",
-        newer_href=address(GALLERY, {**sought.query, "newer": str(latest)}) if latest and not older else "",
+        favourite=bool(sought.favourite),
+        tag=sought.tag,
+        tags=await gallery.names("tag", principal),
+        album=sought.album,
+        albums=await gallery.names("album", principal),
+        sort=sought.sort,
+        next_href=address(GALLERY_PAGE, more) if more else "",
+        newer_href=address(GALLERY_PAGE, {**sought.query, "newer": str(latest)}) if is_live else "",
         query=address("", sought.query),
-        is_filtered=bool(sought.query),
+        is_filtered=is_filtered,
+        can_generate=principal.may(Permission.GENERATE),
+        undo=tuple(item[:200] for item in request.query.getall("undo", ())[:50]),
+    )
+
+
+async def _count(request: web.Request, *, is_filtered: bool, shown: int, is_more: bool) -> str:
+    """How many jobs there are. Of those sought only a page is counted: for the others every job would have to be read."""
+    if is_filtered and is_more:
+        return f"more than {shown} jobs"
+    number = shown if is_filtered else await request.app[JOBS].count(_EVERYTHING, request[PRINCIPAL])
+    return f"{number} {'job' if number == 1 else 'jobs'}"
+
+
+def _tile(job: Job, output: Output, marks: Sequence[Mark]) -> Tile:
+    size = f"{output.width} × {output.height}" if output.width else ""
+    seed = f"seed {output.seed}" if output.seed is not None else ""
+    steps = f"{job.parameters['steps']} steps" if job.parameters.get("steps") else ""
+    return Tile(
+        id=f"{job.id}/{output.file}",
+        picture=picture_of(job, output),
+        facts=" · ".join(filter(None, (job.model_name, size, steps, seed))),
+        is_favourite=FAVOURITE in marks,
+        tags=tuple(mark.name for mark in marks if mark.kind == "tag"),
+        albums=tuple(mark.name for mark in marks if mark.kind == "album"),
     )
 
 

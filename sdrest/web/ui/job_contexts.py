@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sdrest.core.job import Job
 from sdrest.web.ui.fields import Option
@@ -105,12 +106,32 @@ class QueuePage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GalleryPage:
-    """Finished pictures, newest first."""
+class Tile:
+    """A finished file in the gallery; ``id`` is its name in forms."""
 
-    pictures: tuple[Picture, ...]
-    total_jobs: int
+    id: str
+    picture: Picture
+    #: What it is, in a line.
+    facts: str
+    is_favourite: bool
+    tags: tuple[str, ...]
+    albums: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryPage:
+    """Finished pictures, newest first unless they are sorted otherwise."""
+
+    tiles: tuple[Tile, ...]
+    #: How many jobs there are, in words; what is sought is not counted beyond a page.
+    count: str
     search: str
+    favourite: bool
+    tag: str
+    tags: Sequence[str]
+    album: str
+    albums: Sequence[str]
+    sort: str
     model: str
     models: tuple[Option, ...]
     after: str
@@ -122,6 +143,31 @@ class GalleryPage:
     #: What the pictures were searched by, as the end of an address.
     query: str
     is_filtered: bool
+    can_generate: bool
+    #: Files that were just thrown away and can be put back; empty otherwise.
+    undo: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinnedTile:
+    """A file in the bin."""
+
+    id: str
+    alt: str
+    #: A small picture of it; empty for what is none.
+    thumb: str
+    gone_at: datetime
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinPage:
+    """What was thrown away, of the newest jobs first."""
+
+    tiles: tuple[BinnedTile, ...]
+    next_href: str
+    days: float
+    can_generate: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +175,14 @@ class PicturePage:
     """One picture with everything known about it."""
 
     picture: Picture
+    tile: Tile
+    #: The address of this page.
+    here: str
+    #: Tags and albums that there are.
+    tags: Sequence[str]
+    albums: Sequence[str]
+    #: A file that was just thrown away and can be put back; empty otherwise.
+    undo: str
     job: Job
     siblings: tuple[Picture, ...]
     parameters: tuple[tuple[str, str], ...]

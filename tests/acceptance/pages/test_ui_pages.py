@@ -23,6 +23,7 @@ PAGES = {
     "queue": "/ui/queue",
     "gallery": "/ui/gallery",
     "picture file": "/ui/png-info",
+    "bin": "/ui/gallery/bin",
     "models": "/ui/models",
     "system": "/ui/system",
     "api": "/docs",
@@ -88,11 +89,62 @@ def test_the_gallery_finds_shows_compares_and_deletes(page: Page, server: Server
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a tiny submarine")
     expect(page.get_by_label("Seed", exact=True)).to_have_value("2")
     page.go_back()
-    page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name="a tiny submarine, seed 1")).to_be_attached()
     page.goto(f"{server.url}/ui/gallery?search=submarine")
     expect(page.locator("#gallery .tile")).to_have_count(1)
+
+
+def test_pictures_are_chosen_by_range_and_rectangle_marked_deleted_put_back_and_sent_on(
+    page: Page, server: Server
+) -> None:
+    for seed in range(4):
+        server.native_picture(prompt="a purple giraffe", seed=seed)
+    page.goto(f"{server.url}/ui/gallery?search=giraffe")
+    boxes, told = page.locator(".pick input"), page.locator("[data-chosen]")
+    expect(boxes).to_have_count(4)
+    boxes.nth(0).check(force=True)
+    boxes.nth(2).click(force=True, modifiers=["Shift"])
+    expect(told).to_have_text("3 pictures chosen")
+    page.get_by_role("button", name="Favourite", exact=True).click()
+    expect(page.locator(".star:visible")).to_have_count(3)
+    expect(page.locator("#selection")).to_be_hidden()
+    page.evaluate("scrollTo(0, 0)")
+    tiles = page.locator("#tiles").bounding_box()
+    assert tiles
+    page.mouse.move(tiles["x"] + tiles["width"] - 3, tiles["y"] + 3)
+    page.mouse.down()
+    page.mouse.move(tiles["x"] + 3, tiles["y"] + 40, steps=4)
+    expect(page.locator(".lasso")).to_be_visible()
+    page.mouse.up()
+    expect(told).to_have_text("4 pictures chosen")
+    page.locator("#selection").get_by_role("button", name="Delete").click()
+    expect(page.locator("#gallery .tile")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#gallery .tile")).to_have_count(4)
+    shape = page.locator("#gallery .tile img").first.bounding_box()
+    assert shape
+    assert abs(shape["width"] - shape["height"]) < 1
+    file = page.locator("#gallery .tile").first.get_attribute("data-file") or ""
+    page.locator("[data-tile-size]").fill("300")
+    expect(page.locator("#gallery .tile").first).to_have_css("height", "300px")
+    page.locator("#gallery .tile").first.dispatch_event(
+        "dragstart", {"dataTransfer": page.evaluate_handle("new DataTransfer()")}
+    )
+    expect(page.locator(".drop-tray")).to_be_visible()
+    page.locator(".drop-tray a", has_text="Image to image").dispatch_event(
+        "drop", {"dataTransfer": page.evaluate_handle("new DataTransfer()")}
+    )
+    expect(page.locator("[data-drop] .drop-shown img")).to_have_count(1)
+    page.locator("[data-drop]").first.evaluate(
+        """(box, html) => {
+            const data = new DataTransfer();
+            data.setData("text/html", html);
+            box.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+        }""",
+        f'<a href="x"><img src="{server.url}/api/v1/jobs/{file.replace("/", "/output/")}?thumb=1&amp;size=320"></a>',
+    )
+    expect(page.locator("[data-drop] .drop-shown img").first).to_have_attribute("alt", "image_0.png")
 
 
 def test_a_model_is_loaded_and_unloaded_from_its_page(page: Page, server: Server) -> None:

@@ -61,10 +61,65 @@ async def test_neighbours_and_deletion_keep_to_what_was_searched(client: Client)
     remove = re.search(r'action="(/ui/gallery/[^"]+/delete[^"]*)"', newest)
     assert remove
     gone = await client.post(remove[1], allow_redirects=False)
-    assert gone.headers["Location"] == tiles[1]
-    await client.post(tiles[1].replace("/image_0.png", "/delete"))
-    last = await client.post(tiles[2].replace("/image_0.png", "/delete"), allow_redirects=False)
-    assert last.headers["Location"] == "/ui/gallery?search=teapot"
+    assert gone.headers["Location"].startswith(f"{tiles[1]}&undo=")
+    await client.post(tiles[1].replace("/image_0.png", "/image_0.png/delete"))
+    last = await client.post(tiles[2].replace("/image_0.png", "/image_0.png/delete"), allow_redirects=False)
+    assert last.headers["Location"].startswith("/ui/gallery?search=teapot&undo=")
+    undo = await (await client.get(last.headers["Location"])).text()
+    await client.post(
+        "/ui/gallery/selection", data={"do": "restore", "p": re.findall(r'name="p" value="([^"]+)"', undo)}
+    )
+    assert len(_shown(await (await client.get("/ui/gallery?search=teapot")).text())) == 1
+
+
+async def test_without_scripts_pictures_are_chosen_marked_deleted_and_put_back(client: Client) -> None:
+    await _make(client, "a fox", 3)
+    page = await (await client.get("/ui/gallery")).text()
+    files = re.findall(r'name="p" value="([^"]+)" form="selection"', page)
+    assert len(files) == 3
+
+    async def do(wish: str, *chosen: str, **fields: str) -> Any:
+        data = [("do", wish), ("back", "/ui/gallery?tag=x"), *fields.items(), *(("p", item) for item in chosen)]
+        return await client.post("/ui/gallery/selection", data=data, allow_redirects=False)
+
+    assert (await do("favourite", files[0])).headers["Location"] == "/ui/gallery?tag=x"
+    await do("tag", *files[:2], name="Red, small")
+    await do("untag", files[1], name="small")
+    await do("album", files[2], name="Best of")
+    for query, number in (("favourite=1", 1), ("tag=red", 2), ("tag=small", 1), ("album=Best+of", 1), ("tag=none", 0)):
+        assert len(_shown(await (await client.get(f"/ui/gallery?{query}")).text())) == number, query
+    assert (await do("tag", files[0], name=" , ")).status == 400
+    assert (await do("tag", name="x")).status == 400
+    assert (await do("dance", files[0])).status == 400
+    away = await client.post(
+        "/ui/gallery/selection", data={"do": "unfavourite", "p": files[0], "back": "//evil"}, allow_redirects=False
+    )
+    assert away.headers["Location"] == "/ui/gallery"
+    await do("delete", *files[:2])
+    assert len(_shown(await (await client.get("/ui/gallery")).text())) == 1
+    the_bin = await (await client.get("/ui/gallery/bin")).text()
+    thumbs = re.findall(r'<img src="(/ui/gallery/bin/[^"]+)"', the_bin)
+    assert len(thumbs) == 2
+    assert (await client.get(thumbs[0])).content_type == "image/jpeg"
+    assert (await client.get(f"/ui/gallery/bin/{files[2]}")).status == 404
+    await do("restore", files[0])
+    await do("remove", files[1])
+    assert "The bin is empty" in await (await client.get("/ui/gallery/bin")).text()
+    sent = await client.post("/ui/gallery/zip", data={"p": files[0]})
+    assert sent.content_type == "application/zip"
+
+
+async def test_the_oldest_come_first_where_that_is_wanted_and_pages_go_on(client: Client) -> None:
+    await _make(client, "a fox", 50)
+    newest = _shown(await (await client.get("/ui/gallery")).text())
+    first = await (await client.get("/ui/gallery?sort=oldest")).text()
+    more = re.search(r'class="more" hx-get="([^"]+)"', first)
+    assert more
+    assert "data-previous" not in first
+    second = await (await client.get(more[1].replace("&amp;", "&"), headers=HTMX)).text()
+    assert len(_shown(first)) + len(_shown(second)) == 50
+    assert _shown(first)[2:] == newest[::-1][:46]
+    assert 'id="newer"' not in first
 
 
 async def test_a_large_picture_is_shown_smaller_than_its_file(client: Client) -> None:
