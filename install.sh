@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-BACKEND=auto EXTRAS="" QUIET=0 SERVICE=0 PYTHON=${PYTHON:-python3}
+BACKEND=auto ENGINE_SOURCE="" EXTRAS="" QUIET=0 SERVICE=0 PYTHON=${PYTHON:-python3}
 VENV=.venv
 NATIVE_PACKAGE=stable-diffusion-cpp-python
 
@@ -12,6 +12,8 @@ usage() {
     cat <<TEXT
 usage: ./install.sh [options]
   --backend NAME   ggml backend: auto cpu cuda vulkan metal rocm sycl opencl   [auto]
+  --engine-source DIR   build the native library from this source tree of stable-diffusion.cpp; it is used only if its interface is
+                   the known one. "package": back to the library that the Python package brings
   --extras LIST    optional parts, comma-separated: pam video download mcp cluster test clients
   --python FILE    Python 3.11 or newer                                        [python3]
   --service        also install a systemd service: for the whole machine as root, else for this user
@@ -26,6 +28,7 @@ say() { [ "$QUIET" = 1 ] || printf '%s\n' "$*"; }
 while [ $# -gt 0 ]; do
     case $1 in
         --backend) BACKEND=${2:?--backend needs a name}; shift 2 ;;
+        --engine-source) ENGINE_SOURCE=${2:?--engine-source needs a folder}; shift 2 ;;
         --extras) EXTRAS=${2:?--extras needs a list}; shift 2 ;;
         --python) PYTHON=${2:?--python needs a file}; shift 2 ;;
         --service) SERVICE=1; shift ;;
@@ -45,6 +48,14 @@ for compiler in ${CXX:-} c++ g++ clang++; do
     if command -v "$compiler" >/dev/null; then CXX_FOUND=$compiler; break; fi
 done
 [ -n "$CXX_FOUND" ] || die "no C++ compiler was found. Install one (Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install)"
+
+case $ENGINE_SOURCE in
+    "" | package) ;;
+    *)
+        [ -f "$ENGINE_SOURCE/include/stable-diffusion.h" ] || die "$ENGINE_SOURCE is no source tree of stable-diffusion.cpp (include/stable-diffusion.h is not there)"
+        [ -f "$ENGINE_SOURCE/ggml/CMakeLists.txt" ] || die "$ENGINE_SOURCE lacks ggml: git -C $ENGINE_SOURCE submodule update --init --recursive"
+        ENGINE_SOURCE=$(cd "$ENGINE_SOURCE" && pwd) ;;
+esac
 
 # ---- PAM: part of the installation where the machine has it
 
@@ -129,5 +140,29 @@ if [ "$(stamp .package)" != "$PACKAGE_ID" ]; then
     $PIP install $CONSTRAINTS --editable ".${EXTRAS:+[$EXTRAS]}"
     printf '%s' "$PACKAGE_ID" >$VENV/.package
 fi
+# ---- a native library from the user's own source tree: beside the package's, and only if it passes the check that every start makes
+
+ENGINE=$VENV/lib/sdrest-engine
+build_engine() {
+    CMAKE=$(command -v cmake || true)
+    [ -n "$CMAKE" ] || { $PIP install cmake; CMAKE=$VENV/bin/cmake; }
+    BUILT="${XDG_CACHE_HOME:-$HOME/.cache}/sdrest/engine/$(printf '%s' "$ENGINE_SOURCE" | cksum | cut -d' ' -f1)-$BACKEND"
+    printf 'building the native library from %s for the backend %s …\n' "$ENGINE_SOURCE" "$BACKEND"
+    # shellcheck disable=SC2086 # several words
+    "$CMAKE" -S "$ENGINE_SOURCE" -B "$BUILT" -DCMAKE_BUILD_TYPE=Release -DSD_BUILD_SHARED_LIBS=ON -DSD_BUILD_EXAMPLES=OFF $FLAGS ${CMAKE_ARGS:-} >"$BUILT.log" 2>&1 &&
+        "$CMAKE" --build "$BUILT" --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-$(getconf _NPROCESSORS_ONLN)}" >>"$BUILT.log" 2>&1 ||
+        { tail -n 20 "$BUILT.log" >&2; die "$ENGINE_SOURCE could not be built; all of it is in $BUILT.log"; }
+    LIBRARY=$(find "$BUILT" -name 'libstable-diffusion.so' -o -name 'libstable-diffusion.dylib' | head -n 1)
+    [ -n "$LIBRARY" ] || die "$ENGINE_SOURCE was built, and made no libstable-diffusion"
+    STABLE_DIFFUSION_CPP_LIB=$LIBRARY $VENV/bin/python -m sdrest.engine.child.check ||
+        die "this source tree's library cannot be used; what was installed before stays"
+    mkdir -p "$ENGINE"
+    cp "$LIBRARY" "$ENGINE/.new" && mv "$ENGINE/.new" "$ENGINE/$(basename "$LIBRARY")"
+}
+case $ENGINE_SOURCE in
+    "") [ ! -d "$ENGINE" ] || say "the native library is the one in $ENGINE (--engine-source package goes back to the package's)" ;;
+    package) rm -rf "$ENGINE" ;;
+    *) mkdir -p "${XDG_CACHE_HOME:-$HOME/.cache}/sdrest/engine"; build_engine ;;
+esac
 say "sdrest is installed in $PWD/$VENV (backend $BACKEND). Next: $VENV/bin/sdrest serve"
 [ "$SERVICE" = 0 ] || packaging/service.sh install

@@ -5,7 +5,9 @@ Standard library only, so that the parent may import it to build the environment
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 #: Stack of the thread that makes native calls, in bytes. The tokenizers' ``std::regex`` recurses once per character: 8
@@ -31,4 +33,11 @@ def native_environment(current: Mapping[str, str]) -> dict[str, str]:
         # The child's own text must survive a container without a locale.
         "PYTHONUTF8": "1",
     }
+    if (library := own_library()) is not None:
+        chosen["STABLE_DIFFUSION_CPP_LIB"] = str(library)
     return {**chosen, **current}
+
+
+def own_library() -> Path | None:
+    """The library that ``install.sh --engine-source`` has built and put into this installation; None where it has not."""
+    return next((Path(sys.prefix) / "lib" / "sdrest-engine").glob("libstable-diffusion.*"), None)

@@ -19,7 +19,7 @@ from sdrest.core.parameters import (
     VideoParameters,
 )
 from sdrest.engine.child.binding import ContextParams, Embedding, Inputs, NativeLibrary
-from sdrest.engine.child.binding.structures import Structures
+from sdrest.engine.child.binding.v0_4_7.structures import Structures
 from sdrest.engine.messages import LoraFile
 from tests.native_child import in_child
 

@@ -14,7 +14,6 @@ from sdrest.engine.child.binding.handle import Handle
 from sdrest.engine.child.binding.logs import BufferReport
 from sdrest.engine.child.binding.parameters import NO_INPUTS, ContextParams, Inputs, Picture
 from sdrest.engine.child.binding.session import Session
-from sdrest.engine.child.binding.structures import Structures
 
 
 class Context(Handle):
@@ -28,7 +27,7 @@ class Context(Handle):
 
     def __init__(self, session: Session, params: ContextParams) -> None:
         super().__init__(session)
-        structures = Structures(session.foreign, session.names)
+        structures = session.foreign.abi.structures(session.foreign, session.names)
         made = structures.context(params)
         handle = ctypes.c_void_p()
         shim = session.foreign.shim
@@ -62,7 +61,7 @@ class Context(Handle):
         is freed with the last reference. Empty in a dry run. Raises Cancelled, NativeError, ValueError.
         """
         foreign = self._session.foreign
-        structures = Structures(foreign, self._session.names)
+        structures = foreign.abi.structures(foreign, self._session.names)
         result = ctypes.POINTER(foreign.sd.sd_image_t)()
         call: Callable[[], int]
         if isinstance(parameters, VideoParameters):

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Final
 
 from sdrest.engine.child.binding.foreign import Foreign
 from sdrest.engine.messages import DeviceInfo
 
-#: ``enum ggml_backend_dev_type``.
-_TYPES: Final = ("cpu", "gpu", "igpu", "accel")
-
 
 def registered(foreign: Foreign) -> list[DeviceInfo]:
     """All devices, in the library's order (it computes on the first GPU unless told otherwise)."""
-    lib = foreign.lib
+    lib, types = foreign.lib, foreign.abi.device_types
     found = []
     for index in range(lib.ggml_backend_dev_count()):
         device = lib.ggml_backend_dev_get(index)
@@ -25,7 +21,7 @@ def registered(foreign: Foreign) -> list[DeviceInfo]:
             DeviceInfo(
                 name=_text(lib.ggml_backend_dev_name(device)),
                 description=_text(lib.ggml_backend_dev_description(device)),
-                type=_TYPES[kind] if 0 <= kind < len(_TYPES) else "other",
+                type=types[kind] if 0 <= kind < len(types) else "other",
                 memory_free=free.value,
                 memory_total=total.value,
                 backend=_text(lib.ggml_backend_reg_name(lib.ggml_backend_dev_backend_reg(device))),

@@ -1,4 +1,4 @@
-"""Loading the shim and the native library, and the C functions that the rest of this package calls.
+"""Loading the shim and the native library.
 
 The shim (``native/``) must be in the process, with its symbols global, before libstable-diffusion is loaded: only then
 are the library's calls of ``ggml_backend_graph_compute`` bound to it.
@@ -9,11 +9,14 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from collections.abc import Sequence
+from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, Final
 
 from sdrest.core.installed import built_file_candidates
+from sdrest.engine.child.binding.abi import PACKAGE, Prototype, known_abi
+from sdrest.engine.child.binding.abi_check import differences
 from sdrest.engine.child.binding.errors import NativeError
 
 #: ``SDREST_SHIM_ABI`` of native/sdrest_shim.h.
@@ -30,9 +33,6 @@ _SHIM_FILE: Final = {"win32": "libsdrest_shim.dll", "darwin": "libsdrest_shim.dy
 LogCallback = ctypes.CFUNCTYPE(None, c_int, c_char_p, c_void_p)
 #: ``void (*sdrest_progress_callback)(int step, int steps, float seconds, void* data)``
 ProgressCallback = ctypes.CFUNCTYPE(None, c_int, c_int, c_float, c_void_p)
-
-#: A C function: its declaration, and what ctypes makes of it, the type of the result and those of the arguments.
-Prototype = tuple[str, Any, list[Any]]
 
 
 def shim_functions(image: type[ctypes.Structure]) -> list[Prototype]:
@@ -67,40 +67,6 @@ def shim_functions(image: type[ctypes.Structure]) -> list[Prototype]:
     ]  # fmt: skip
 
 
-#: Functions of ``stable-diffusion.h`` and ``ggml-backend.h``. The low-level module declares only a part, and some with
-#: typed pointers; handles are plain addresses here.
-LIBRARY_FUNCTIONS: Final[list[Prototype]] = [
-    ("void free_sd_ctx(sd_ctx_t* sd_ctx)", None, [c_void_p]),
-    ("void free_upscaler_ctx(upscaler_ctx_t* upscaler_ctx)", None, [c_void_p]),
-    ("int get_upscale_factor(upscaler_ctx_t* upscaler_ctx)", c_int, [c_void_p]),
-    ("bool sd_ctx_supports_image_generation(const sd_ctx_t* sd_ctx)", c_bool, [c_void_p]),
-    ("bool sd_ctx_supports_video_generation(const sd_ctx_t* sd_ctx)", c_bool, [c_void_p]),
-    ("void sd_ctx_params_init(sd_ctx_params_t* sd_ctx_params)", None, [c_void_p]),
-    ("void sd_sample_params_init(sd_sample_params_t* sample_params)", None, [c_void_p]),
-    ("void sd_img_gen_params_init(sd_img_gen_params_t* sd_img_gen_params)", None, [c_void_p]),
-    ("void sd_vid_gen_params_init(sd_vid_gen_params_t* sd_vid_gen_params)", None, [c_void_p]),
-    ("void sd_cache_params_init(sd_cache_params_t* cache_params)", None, [c_void_p]),
-    ("void sd_hires_params_init(sd_hires_params_t* hires_params)", None, [c_void_p]),
-    ("const char* sd_type_name(enum sd_type_t type)", c_char_p, [c_int]),
-    ("const char* sd_rng_type_name(enum rng_type_t rng_type)", c_char_p, [c_int]),
-    ("const char* sd_sample_method_name(enum sample_method_t sample_method)", c_char_p, [c_int]),
-    ("const char* sd_scheduler_name(enum scheduler_t scheduler)", c_char_p, [c_int]),
-    ("const char* sd_prediction_name(enum prediction_t prediction)", c_char_p, [c_int]),
-    ("const char* sd_preview_name(enum preview_t preview)", c_char_p, [c_int]),
-    ("const char* sd_lora_apply_mode_name(enum lora_apply_mode_t mode)", c_char_p, [c_int]),
-    ("const char* sd_hires_upscaler_name(enum sd_hires_upscaler_t upscaler)", c_char_p, [c_int]),
-    ("size_t ggml_backend_dev_count(void)", c_size_t, []),
-    ("ggml_backend_dev_t ggml_backend_dev_get(size_t index)", c_void_p, [c_size_t]),
-    ("const char* ggml_backend_dev_name(ggml_backend_dev_t device)", c_char_p, [c_void_p]),
-    ("const char* ggml_backend_dev_description(ggml_backend_dev_t device)", c_char_p, [c_void_p]),
-    ("void ggml_backend_dev_memory(ggml_backend_dev_t device, size_t* free, size_t* total)",
-     None, [c_void_p, POINTER(c_size_t), POINTER(c_size_t)]),
-    ("enum ggml_backend_dev_type ggml_backend_dev_type(ggml_backend_dev_t device)", c_int, [c_void_p]),
-    ("ggml_backend_reg_t ggml_backend_dev_backend_reg(ggml_backend_dev_t device)", c_void_p, [c_void_p]),
-    ("const char* ggml_backend_reg_name(ggml_backend_reg_t reg)", c_char_p, [c_void_p]),
-]  # fmt: skip
-
-
 def shim_candidates() -> list[Path]:
     """Where the shim is looked for: ``SDREST_SHIM``, then where it was installed or built."""
     named = os.environ.get("SDREST_SHIM")
@@ -108,13 +74,14 @@ def shim_candidates() -> list[Path]:
 
 
 class Foreign:
-    """The two loaded libraries: ``sd`` (the package's low-level module), ``lib`` and ``shim`` (``ctypes.CDLL``).
+    """The two loaded libraries: ``sd`` (the package's low-level module), ``lib`` and ``shim`` (``ctypes.CDLL``), and their ``abi``.
 
     Raises :class:`NativeError` when the shim is missing or of another version, the library cannot be loaded, or its
-    structures are not those that the low-level module describes.
+    interface is none that is known (:mod:`.abi`, :mod:`.abi_check`).
     """
 
     def __init__(self, shim: Path | None = None, *, interpose: bool = True) -> None:
+        self.abi = known_abi()
         self.shim_path = shim or next((path for path in shim_candidates() if path.is_file()), None)
         if self.shim_path is None:
             looked = ", ".join(str(path) for path in shim_candidates())
@@ -137,40 +104,17 @@ class Foreign:
         _declare(self.shim, shim_functions(sd.sd_image_t))
         if self.shim.sdrest_shim_abi() != SHIM_ABI:
             raise NativeError(f"{self.shim_path} is of another version of sdrest; build it again")
-        _declare(self.lib, LIBRARY_FUNCTIONS)
-        self._check_structures()
+        _declare(self.lib, self.abi.functions)
+        if differing := differences(sd, self.lib, self.abi):
+            raise NativeError(
+                f"{self.lib._name} has another interface than {PACKAGE} {self.abi.version}: {'; '.join(differing)}"
+            )
         self.cancel_mode: int = self.shim.sdrest_shim_attach(self.lib._handle, interpose)
         if self.cancel_mode == CANCEL_NONE:
             raise NativeError(f"{self.lib._name} lacks functions of libstable-diffusion")
 
-    def _check_structures(self) -> None:
-        """Let the library fill its structures with their defaults, between guard bytes: another layout shows itself."""
-        sd = self.sd
-        for kind, structure, field, expected in (
-            ("ctx", sd.sd_ctx_params_t, "chroma_t5_mask_pad", 1),
-            ("sample", sd.sd_sample_params_t, "sample_steps", 20),
-            ("cache", sd.sd_cache_params_t, "spectrum_warmup_steps", 4),
-            ("hires", sd.sd_hires_params_t, "upscale_tile_size", 128),
-            ("img_gen", sd.sd_img_gen_params_t, "batch_count", 1),
-            ("vid_gen", sd.sd_vid_gen_params_t, "video_frames", 6),
-        ):
-            size = ctypes.sizeof(structure)
-            guard = b"\xa5" * 256
-            memory = ctypes.create_string_buffer(b"\xa5" * size + guard, size + len(guard))
-            getattr(self.lib, f"sd_{kind}_params_init")(memory)
-            filled = structure.from_buffer(memory)
-            intact = memory.raw[size:] == guard and getattr(filled, field) == expected
-            if kind == "img_gen":
-                intact = intact and filled.hires.upscale_tile_size == 128
-            if kind == "vid_gen":
-                intact = intact and filled.cache.spectrum_warmup_steps == 4
-            if not intact:
-                raise NativeError(
-                    f"{self.lib._name} is of another version than the Python package: its {structure.__name__} differs"
-                )
 
-
-def _declare(library: ctypes.CDLL, prototypes: list[Prototype]) -> None:
+def _declare(library: ctypes.CDLL, prototypes: Sequence[Prototype]) -> None:
     for declaration, result, arguments in prototypes:
         name = declaration.partition("(")[0].split()[-1]
         try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdrest.engine.child.binding.foreign import Foreign
 from sdrest.engine.child.binding.parameters import Picture
+
+if TYPE_CHECKING:
+    from sdrest.engine.child.binding.foreign import Foreign
 
 
 class _Owner:

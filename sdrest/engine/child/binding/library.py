@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sdrest.engine.child.binding import devices, images
+from sdrest.engine.child.binding.abi import PACKAGE
 from sdrest.engine.child.binding.context import Context
 from sdrest.engine.child.binding.errors import NativeError
 from sdrest.engine.child.binding.foreign import CANCEL_GRAPH, Foreign
@@ -18,8 +18,6 @@ from sdrest.engine.child.binding.logs import BufferReport
 from sdrest.engine.child.binding.names import Names, number_of
 from sdrest.engine.child.binding.parameters import ContextParams, Picture
 from sdrest.engine.child.binding.session import LogFunction, PreviewFunction, ProgressFunction, Session
-from sdrest.engine.child.binding.sources import PACKAGE, commit_of
-from sdrest.engine.child.binding.structures import Structures
 from sdrest.engine.child.binding.upscaler import Upscaler
 from sdrest.engine.messages import DeviceInfo
 
@@ -33,7 +31,7 @@ class NativeLibrary:
 
     def __init__(self, foreign: Foreign) -> None:
         self._foreign = foreign
-        self.names = Names(foreign)
+        self.names = Names(foreign.abi)
         self._session = Session(foreign, self.names)
 
     @classmethod
@@ -48,7 +46,7 @@ class NativeLibrary:
     def version(self) -> str:
         """``sd_version()``, or the Python package's version when the library was built without one."""
         own: str = self._foreign.sd.sd_version().decode()
-        return own if own != "unknown" else importlib.metadata.version(PACKAGE)
+        return own if own != "unknown" else self._foreign.abi.version
 
     @property
     def commit(self) -> str:
@@ -56,7 +54,7 @@ class NativeLibrary:
         own = str(self._foreign.sd.sd_commit().decode())
         if own != "unknown" or not self._is_of_the_package:
             return own
-        return commit_of(importlib.metadata.version(PACKAGE))
+        return f"{PACKAGE}@{self._foreign.abi.commit[:12]}"
 
     @property
     def path(self) -> Path:
@@ -155,7 +153,7 @@ class NativeLibrary:
     ) -> Picture:
         """The edges of ``picture`` as a picture of the same size (``preprocess_canny``)."""
         edges = np.array(images.as_pixels(picture, "picture"))
-        structures = Structures(self._foreign, self.names)
+        structures = self._foreign.abi.structures(self._foreign, self.names)
         image = structures.picture(edges, "picture")
         if not self._foreign.sd.preprocess_canny(image, high_threshold, low_threshold, weak, strong, inverse):
             raise NativeError("canny: the library reported a failure")
@@ -176,7 +174,7 @@ class NativeLibrary:
         """
         if source.resolve() == target.resolve():
             raise NativeError(f"convert: {target} would overwrite its own input")
-        structures = Structures(self._foreign, self.names)
+        structures = self._foreign.abi.structures(self._foreign, self.names)
         rules = structures.text(tensor_type_rules, "tensor_type_rules")
         number = number_of(self.names.types, type_name, "type")
         vae_path = b"" if vae is None else os.fsencode(vae)

@@ -1,30 +1,26 @@
-"""The library's enumerations by name, asked from the library itself."""
+"""The library's enumerations by name."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Sequence
 
-from sdrest.engine.child.binding.foreign import Foreign
-
-#: ``enum sd_cache_mode_t``; the library exports no function that names them.
-_CACHE_MODES: Final = ("disabled", "easycache", "ucache", "dbcache", "taylorseer", "cache-dit", "spectrum")
+from sdrest.engine.child.binding.abi import Abi
 
 
 class Names:
     """Name → number of each enumeration; the order is the library's."""
 
-    def __init__(self, foreign: Foreign) -> None:
-        sd = foreign.sd
-        self.samplers = _table(foreign, "sample_method", sd.SampleMethod.SAMPLE_METHOD_COUNT)
-        self.schedulers = _table(foreign, "scheduler", sd.Scheduler.SCHEDULER_COUNT)
-        self.types = _table(foreign, "type", sd.GGMLType.SD_TYPE_COUNT)
-        self.rngs = _table(foreign, "rng_type", sd.RNGType.RNG_TYPE_COUNT)
-        self.predictions = _table(foreign, "prediction", sd.Prediction.PREDICTION_COUNT)
-        self.previews = _table(foreign, "preview", sd.Preview.PREVIEW_COUNT)
-        self.lora_apply_modes = _table(foreign, "lora_apply_mode", sd.LoraApplyMode.LORA_APPLY_MODE_COUNT)
-        self.hires_upscalers = _table(foreign, "hires_upscaler", sd.SDHiresUpscaler.SD_HIRES_UPSCALER_COUNT)
-        self.cache_modes = {name: number for number, name in enumerate(_CACHE_MODES)}
+    def __init__(self, abi: Abi) -> None:
+        self.samplers = _table(abi.enums["sample_method"])
+        self.schedulers = _table(abi.enums["scheduler"])
+        self.types = _table(abi.enums["type"])
+        self.rngs = _table(abi.enums["rng_type"])
+        self.predictions = _table(abi.enums["prediction"])
+        self.previews = _table(abi.enums["preview"])
+        self.lora_apply_modes = _table(abi.enums["lora_apply_mode"])
+        self.hires_upscalers = _table(abi.enums["hires_upscaler"])
+        self.cache_modes = _table(abi.cache_modes)
 
 
 def number_of(table: dict[str, int], name: str, what: str) -> int:
@@ -35,14 +31,8 @@ def number_of(table: dict[str, int], name: str, what: str) -> int:
         raise ValueError(f"{what} {name!r} is not known to the library; known: {', '.join(table)}") from None
 
 
-def _table(foreign: Foreign, kind: str, count: int) -> dict[str, int]:
-    name_of = getattr(foreign.lib, f"sd_{kind}_name")
-    found = {}
-    for number in range(count):
-        name = name_of(number)
-        if name and name != b"NONE":
-            found[_word(name.decode())] = number
-    return found
+def _table(names: Sequence[str]) -> dict[str, int]:
+    return {_word(name): number for number, name in enumerate(names) if name}
 
 
 def _word(name: str) -> str:

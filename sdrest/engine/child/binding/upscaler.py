@@ -11,7 +11,6 @@ from sdrest.engine.child.binding.errors import NativeError
 from sdrest.engine.child.binding.handle import Handle
 from sdrest.engine.child.binding.parameters import Picture
 from sdrest.engine.child.binding.session import Session
-from sdrest.engine.child.binding.structures import Structures
 
 
 class Upscaler(Handle):
@@ -48,7 +47,7 @@ class Upscaler(Handle):
         ``factor`` is handed to the library, which ignores it for every model it can load. Raises Cancelled,
         NativeError, ValueError.
         """
-        structures = Structures(self._session.foreign, self._session.names)
+        structures = self._session.foreign.abi.structures(self._session.foreign, self._session.names)
         source = structures.picture(picture, "picture")
         result = self._session.foreign.sd.sd_image_t()
         shim = self._session.foreign.shim

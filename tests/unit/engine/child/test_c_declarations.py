@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from sdrest.engine.child.binding.foreign import LIBRARY_FUNCTIONS, Prototype, shim_functions
+from sdrest.engine.child.binding.abi import Prototype, known_abi
+from sdrest.engine.child.binding.foreign import shim_functions
 
 SHIM_HEADER = Path(__file__).parents[4] / "native" / "sdrest_shim.h"
+LIBRARY_FUNCTIONS = list(known_abi().functions)
 
 
 class Image(ctypes.Structure):

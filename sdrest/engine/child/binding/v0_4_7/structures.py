@@ -13,14 +13,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from sdrest.core.parameters import Cache, GenerationParameters, HighNoise, Hires, Tiling, VideoParameters
 from sdrest.engine.child.binding import images
 from sdrest.engine.child.binding.errors import NativeError
-from sdrest.engine.child.binding.foreign import Foreign
 from sdrest.engine.child.binding.names import Names, number_of
 from sdrest.engine.child.binding.parameters import ContextParams, Inputs, Picture
 from sdrest.engine.messages import LoraFile
@@ -37,6 +36,9 @@ _PLAIN = (
     "vae_conv_direct", "circular_x", "circular_y", "force_sdxl_vae_conv_scale", "chroma_use_dit_mask",
     "chroma_use_t5_mask", "chroma_t5_mask_pad", "qwen_image_zero_cond_t", "max_vram",
 )  # fmt: skip
+
+if TYPE_CHECKING:
+    from sdrest.engine.child.binding.foreign import Foreign
 
 _T = TypeVar("_T")
 _Number = TypeVar("_Number", bool, int, float)
