@@ -58,6 +58,7 @@ from sdrest.registry.incoming import IncomingFiles
 from sdrest.registry.opening import registry_of
 from sdrest.registry.refreshing import Refresher
 from sdrest.registry.registry import Watcher
+from sdrest.registry.wildcards import Wildcards
 from sdrest.settings import AuthMode, Settings
 from sdrest.storage.opening import database_of
 from sdrest.storage.sql.accounts import SqlAccountStore
@@ -165,6 +166,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         FreeSpace(settings.output_dir, settings.min_free_bytes),
         ResultKeys(lambda: engines.library, enabled=settings.reuse_results, written_by=pictures.marks),
         Encoding(settings.output_format, settings.output_quality),
+        app[keys.WILDCARDS],
     )
     jobs = app[keys.JOBS] = JobService(store, Broadcast(), files, clock=database.clock)
     sharing = Sharing(jobs, database, (default_model.restore, SharedRing(access.ring, store).agree))
@@ -237,6 +239,7 @@ def _add_intake(app: web.Application, preparer: ModelPreparer, groups: GroupStor
 def _add_bounds(app: web.Application) -> None:
     """How much callers may have in work at the same time."""
     settings = app[keys.SETTINGS]
+    app[keys.WILDCARDS] = Wildcards(settings.wildcards_dir)
     app[keys.ROOMS] = Rooms(
         Room(max(settings.max_body_bytes_at_once, settings.max_body_bytes)),
         Room(max(settings.max_pixels_at_once, settings.max_image_pixels)),

@@ -165,6 +165,10 @@ class Settings(BaseSettings):
         description="Folders of models that other programs keep, read in place and never written into: comfyui:DIR, a1111:DIR, "
         "invokeai:DIR, or any DIR.",
     )
+    wildcards: Path | None = Field(
+        None,
+        description="Folder of wildcards, text files that prompts draw lines from; MODELS_DIR/wildcards when not given.",
+    )
     follow_links: bool | None = Field(
         None,
         description="Read models through symbolic links that lead out of the model folders; on with auth none, else off.",
@@ -410,6 +414,11 @@ class Settings(BaseSettings):
     def output_dir(self) -> Path:
         """Where finished pictures go."""
         return self.output or self.data_dir / "output"
+
+    @property
+    def wildcards_dir(self) -> Path:
+        """Where wildcards lie."""
+        return self.wildcards or self.models_dir / "wildcards"
 
     @property
     def spool_dir(self) -> Path:

@@ -34,6 +34,8 @@ MIN_SIDE_PX: Final = 16
 MAX_SIDE_PX: Final = 4096
 MAX_SEED: Final = 2**63 - 1
 RANDOM_SEED: Final = -1
+#: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
+SEED_BOUND: Final = 2**32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +219,16 @@ class GenerationParameters(Components):
 
     prompt: str = param("", "What the picture should show.", max_length=MAX_PROMPT_CHARACTERS)
     negative_prompt: str = param("", "What it should not show.", max_length=MAX_PROMPT_CHARACTERS)
+    dynamic_prompts: bool = param(
+        False,
+        "Draw `{a|b}` and `__wildcards__` in both prompts by the seed; the job keeps the texts before and after.",
+    )
+    prompt_source: str = param(
+        "", "What the prompt was drawn from; filled in by `dynamic_prompts`.", max_length=MAX_PROMPT_CHARACTERS
+    )
+    negative_prompt_source: str = param(
+        "", "What the negative prompt was drawn from; filled in by `dynamic_prompts`.", max_length=MAX_PROMPT_CHARACTERS
+    )
     model: str = param("", "Name, file name, relative path or id of a model; empty: the default model.", max_length=500)
     width: int = param(
         512, "Width in pixels; the architecture may need a multiple of 8, 16 or 64.", ge=MIN_SIDE_PX, le=MAX_SIDE_PX

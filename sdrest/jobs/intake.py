@@ -16,7 +16,7 @@ import structlog
 from sdrest.core.errors import Conflict, Forbidden, InvalidInput
 from sdrest.core.group import Group
 from sdrest.core.job import Job, JobState, JobType
-from sdrest.core.parameters import RANDOM_SEED, Components, GenerationParameters, to_json
+from sdrest.core.parameters import RANDOM_SEED, SEED_BOUND, Components, GenerationParameters, to_json
 from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.group_store import GroupStore
@@ -25,8 +25,6 @@ from sdrest.jobs.submission import TABLES, Picture, Prepare, Submission, input_n
 
 log = structlog.get_logger(__name__)
 
-#: Random seeds stay below 2³²: every client, also one with 32-bit or floating-point numbers, can send them back.
-_SEED_BOUND: Final = 2**32
 #: Work on the models themselves: for who may manage them.
 _MANAGING: Final = frozenset({JobType.CONVERT, JobType.DOWNLOAD, JobType.LOAD, JobType.LOAD_TEST})
 
@@ -124,7 +122,7 @@ class Intake:
         if isinstance(parameters, GenerationParameters) and parameters.inpaint.only_masked:
             allowance.check_size(*submission.pictures["init_image"][0].size, field="init_image")
         if isinstance(parameters, GenerationParameters) and parameters.seed == RANDOM_SEED:
-            parameters = dataclasses.replace(parameters, seed=secrets.randbelow(_SEED_BOUND))
+            parameters = dataclasses.replace(parameters, seed=secrets.randbelow(SEED_BOUND))
         job_id = str(uuid.uuid4())
         sources: dict[str, str] = {}
         if submission.pictures:

@@ -43,6 +43,8 @@ def infotext(
         "Lora": ", ".join(f"{lora.name}: {lora.multiplier:g}" for lora in parameters.loras),
         "ControlNet": parameters.control_net_model if parameters.control_image else "",
         "Hires upscaler": parameters.hires.upscaler if parameters.hires.enabled else "",
+        "Template": parameters.prompt_source,
+        "Negative Template": parameters.negative_prompt_source,
         "Version": f"sdrest {version}",
     }
     return joined_infotext({"prompt": parameters.prompt, "negative_prompt": parameters.negative_prompt, **pairs})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -15,7 +16,14 @@ from typing import Any, Final, TypeVar
 from sdrest.core.architecture import Family
 from sdrest.core.errors import FieldProblem, InvalidInput
 from sdrest.core.model import MAIN_TYPES, Model, Need
-from sdrest.core.parameters import MAX_SIDE_PX, GenerationParameters, UpscaleParameters, VideoParameters
+from sdrest.core.parameters import (
+    MAX_SIDE_PX,
+    RANDOM_SEED,
+    SEED_BOUND,
+    GenerationParameters,
+    UpscaleParameters,
+    VideoParameters,
+)
 from sdrest.core.principal import Principal
 from sdrest.core.space import FreeSpace
 from sdrest.jobs.submission import Parameters, Picture, Prepared, Submission
@@ -25,6 +33,7 @@ from sdrest.outputs.video import check_format
 from sdrest.planning.checks import encoder_problems, mode_problems, number_problems
 from sdrest.planning.context_specs import ContextBuilder, chosen_components
 from sdrest.planning.default_model import DefaultModel
+from sdrest.planning.dynamic_prompts import Options, drawn
 from sdrest.planning.loras_and_embeddings import AdapterFinder
 from sdrest.planning.memory import MemoryPlanner
 from sdrest.planning.prompt_tokens import text_problems
@@ -32,8 +41,10 @@ from sdrest.planning.result_keys import ResultKeys
 from sdrest.planning.upscaler_models import enlargement_problems, find_upscaler
 from sdrest.registry.defaults import Defaults, defaults_of
 from sdrest.registry.registry import Registry
+from sdrest.registry.wildcards import Wildcards
 
 T = TypeVar("T")
+P = TypeVar("P", bound=GenerationParameters)
 
 
 class ModelPreparer:
@@ -49,6 +60,7 @@ class ModelPreparer:
         space: FreeSpace,
         result_keys: ResultKeys,
         encoding: Encoding,
+        wildcards: Wildcards,
     ) -> None:
         self._registry = registry
         self._default_model = default_model
@@ -58,6 +70,7 @@ class ModelPreparer:
         self._result_keys = result_keys
         self._adapters = adapters
         self._encoding = encoding
+        self._wildcards = wildcards
 
     async def prepare(self, submission: Submission) -> Prepared:
         """See :data:`sdrest.jobs.submission.Prepare`."""
@@ -88,6 +101,8 @@ class ModelPreparer:
 
     def _prepare(self, parameters: GenerationParameters, submission: Submission) -> Prepared:
         model, given = self.model(parameters.model, submission.principal), submission.given
+        if parameters.dynamic_prompts:
+            parameters = with_drawn_prompts(parameters, self._wildcards.options)
         defaults = defaults_of(model)
         missing = {name: value for name, value in defaults.parameters().items() if name not in given}
         complete = dataclasses.replace(parameters, model=model.name, **missing)
@@ -156,6 +171,24 @@ class ModelPreparer:
         return Prepared(dataclasses.replace(parameters, upscale_model=model.name), model)
 
 
+def with_drawn_prompts(parameters: P, options: Options) -> P:
+    """``parameters`` with the prompts that their seed draws, and what these were drawn from; with a seed, if there was none.
+
+    Raises:
+        InvalidInput: one of the prompts cannot be drawn.
+    """
+    seed = secrets.randbelow(SEED_BOUND) if parameters.seed == RANDOM_SEED else parameters.seed
+    prompt, negative = parameters.prompt, parameters.negative_prompt
+    return dataclasses.replace(
+        parameters,
+        seed=seed,
+        prompt=drawn(prompt, seed, options),
+        negative_prompt=drawn(negative, seed, options, field="negative_prompt"),
+        prompt_source=prompt,
+        negative_prompt_source=negative,
+    )
+
+
 def _collect(problems: list[FieldProblem], ask: Callable[[], T]) -> T | None:
     """The answer, or None with its problems added to ``problems``."""
     try:
@@ -176,8 +209,6 @@ def _with_frames(parameters: GenerationParameters, model: Model) -> GenerationPa
 _MOST_AREAS: Final = 4
 #: The picture that decides, in this order.
 _DECIDING: Final = ("init_image", "control_image", "ref_images", "control_frames")
-
-P = TypeVar("P", bound=GenerationParameters)
 
 
 def with_picture_size(

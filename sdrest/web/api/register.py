@@ -28,6 +28,7 @@ _MODULES: Final = (
     "model_sets",
     "models",
     "outputs",
+    "prompts",
     "queue",
     "saved",
     "system",

@@ -20,6 +20,7 @@ from sdrest.planning.default_model import DefaultModel
 from sdrest.planning.size_memory import SizePlanner
 from sdrest.registry.refreshing import Refresher
 from sdrest.registry.registry import Registry
+from sdrest.registry.wildcards import Wildcards
 from sdrest.settings import Settings
 from sdrest.web.http.lifecycle import Lifecycle
 from sdrest.web.http.room import AtOnce, Held, Rooms
@@ -52,3 +53,4 @@ HELD: Final = web.RequestKey("held", Held)
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 CALLER: Final = web.RequestKey("caller", Caller)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+WILDCARDS: Final = web.AppKey("wildcards", Wildcards)

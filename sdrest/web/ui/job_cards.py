@@ -43,7 +43,7 @@ _FIRST: Final = (
     "scheduler",
 )
 #: Parameters that are files of the job, of no meaning outside it.
-_HIDDEN: Final = frozenset({"model", "seed", "embed_metadata", "preview"})
+_HIDDEN: Final = frozenset({"dynamic_prompts", "model", "seed", "embed_metadata", "preview"})
 
 
 def pictures_of(job: Job) -> tuple[Picture, ...]:

@@ -12,6 +12,9 @@ from sdrest.core.model import ModelType
 FIELD_LABELS: Final[Mapping[str, str]] = {
     "prompt": "Prompt",
     "negative_prompt": "Negative prompt",
+    "dynamic_prompts": "Draw {a|b} and __wildcards__",
+    "prompt_source": "Drawn from",
+    "negative_prompt_source": "Negative drawn from",
     "model": "Model",
     "width": "Width",
     "height": "Height",

@@ -91,6 +91,8 @@ async def pictures_named(request: web.Request, names: Sequence[str]) -> tuple[Pi
 
 def _of_job(request: web.Request, tab: Tab, job: Job) -> Filling:
     texts = texts_of({name: value for name, value in job.parameters.items() if name != "loras"})
+    # What was drawn is drawn again by the same seed, and otherwise by another one.
+    texts |= {name: texts[f"{name}_source"] for name in ("prompt", "negative_prompt") if texts.get(f"{name}_source")}
     # A job names its model by id, which a picker does not list.
     model = request.app[MODELS].catalogue.get(job.model_id)
     if model is not None and model.type & MAIN_TYPES:

@@ -26,6 +26,7 @@ from sdrest.web.ui import (
     picture_info,
     queue,
     system,
+    wildcards,
 )
 from sdrest.web.ui import (
     preset_saving as saving,
@@ -47,6 +48,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/parameters", generate.read_picture_parameters),
     ("GET", picture_info.HERE, picture_info.show),
     ("POST", picture_info.HERE, picture_info.read),
+    ("GET", wildcards.HERE, wildcards.show),
+    ("POST", wildcards.HERE, wildcards.change),
     ("GET", "/ui/events", live.events),
     ("GET", "/ui/gallery", gallery.show),
     ("GET", "/ui/compare", gallery.compare),

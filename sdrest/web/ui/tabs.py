@@ -67,7 +67,7 @@ class Tab:
         return (*prompts, *self.pictures, *self.main, *(name for group in self.groups for name in group.fields))
 
 
-_PROMPTS: Final = ("prompt", "negative_prompt", "model")
+_PROMPTS: Final = ("prompt", "negative_prompt", "dynamic_prompts", "model")
 SIZES: Final = ("width", "height")
 SAMPLING: Final = ("steps", "cfg_scale", "sampler", "scheduler", "seed", "batch_count")
 

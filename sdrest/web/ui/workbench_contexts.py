@@ -90,6 +90,20 @@ class PictureInfoPage:
     use: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WildcardsPage:
+    """The wildcards, one of them, and what a prompt is drawn to."""
+
+    names: Sequence[str]
+    name: str = ""
+    text: str = ""
+    tried: str = ""
+    prompts: Sequence[str] = ()
+    problem: str = ""
+    folder: str = ""
+    can_edit: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class FieldGroup:
     """Fields that are folded away together; open when one of them differs from its default or is wrong."""

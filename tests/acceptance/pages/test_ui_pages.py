@@ -24,6 +24,7 @@ PAGES = {
     "gallery": "/ui/gallery",
     "picture file": "/ui/png-info",
     "bin": "/ui/gallery/bin",
+    "wildcards": "/ui/wildcards",
     "models": "/ui/models",
     "system": "/ui/system",
     "api": "/docs",

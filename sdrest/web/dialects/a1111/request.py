@@ -24,7 +24,7 @@ from sdrest.web.dialects.a1111.bodies import ControlUnit, Image2Image, Making, O
 from sdrest.web.dialects.a1111.fitting import Fit
 from sdrest.web.dialects.a1111.names import upscaler_named
 from sdrest.web.dialects.a1111.owners import DIALECT, origin_of
-from sdrest.web.dialects.a1111.scripts import control_unit, ignored_parts, other_scripts
+from sdrest.web.dialects.a1111.scripts import control_unit, draws_prompts, ignored_parts, other_scripts
 from sdrest.web.dialects.a1111.told import ignored_fields
 from sdrest.web.dialects.sdcpp.fields import hires_upscaler, parameters_from, take_extra_args
 from sdrest.web.http.keys import MODELS, PRINCIPAL
@@ -167,6 +167,10 @@ def values_from(body: Text2Image | Image2Image, options: OptionValues, catalogue
         values["guidance"] = body.distilled_cfg_scale
     if body.lora or body.loras:
         values["loras"] = body.lora or body.loras
+    if draws_prompts(body.alwayson_scripts):
+        values["dynamic_prompts"] = True
+        if body.batch_size * body.n_iter > 1:
+            asked.warnings.append("Dynamic Prompts draws one text for all pictures of a request")
     if body.tiling:
         values |= {"circular_x": True, "circular_y": True}
     # 1.0 is what clients send when nobody chose anything; it is right for some samplers and wrong for others.

@@ -9,6 +9,8 @@ from sdrest.core.errors import InvalidInput, Unsupported
 from sdrest.web.dialects.a1111.bodies import ControlUnit, Script
 from sdrest.web.http.bodies import validate
 
+#: What the name of the extension Dynamic Prompts begins with; its version follows.
+_DYNAMIC: Final = "dynamic prompts"
 _FIELD: Final = "alwayson_scripts"
 _NO_NAME: Final = frozenset({"", "none"})
 #: ControlNet preprocessors; ``invert`` and others would need more than the library has.
@@ -58,6 +60,14 @@ def ignored_parts(unit: ControlUnit) -> Iterator[str]:
         yield "the mask of a ControlNet unit has no effect"
 
 
+def draws_prompts(scripts: Mapping[str, Script]) -> bool:
+    """Whether the extension Dynamic Prompts is on; its first argument says so."""
+    return any(
+        name.lower().startswith(_DYNAMIC) and bool(script.args) and script.args[0] in (True, "True", "true")
+        for name, script in scripts.items()
+    )
+
+
 def other_scripts(scripts: Mapping[str, Script]) -> Iterator[str]:
     """A sentence for each other script that is switched on.
 
@@ -66,7 +76,7 @@ def other_scripts(scripts: Mapping[str, Script]) -> Iterator[str]:
     """
     for name, script in scripts.items():
         kind = name.lower()
-        if kind.startswith("controlnet"):
+        if kind.startswith(("controlnet", _DYNAMIC)):
             continue
         if kind.startswith("adetailer"):
             if _adetailer_is_on(script.args):

@@ -69,7 +69,6 @@ def test_what_clients_always_send_is_told_of_with_no_word() -> None:
         ("styles", ["of old"]),
         ("infotext", "a fox\nSteps: 3, Sampler: Euler, Seed: 5, Model: of old"),
         ("override_settings", {"samples_format": "jxl"}),
-        ("alwayson_scripts", {"Dynamic Prompts v2.17.1": {"args": [True, False, 1]}}),
         ("alwayson_scripts", {"Tiled Diffusion": {"args": ["True", "MultiDiffusion"]}}),
         ("sampler_name", "UniPC"),
     ],

@@ -1,0 +1,115 @@
+"""Prompts before they are jobs: wildcards, and what a prompt would be drawn to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from sdrest.core.parameters import MAX_PROMPT_CHARACTERS, MAX_SEED
+from sdrest.core.principal import Permission
+from sdrest.planning.dynamic_prompts import drawn
+from sdrest.registry.wildcards import MOST_BYTES
+from sdrest.web.http.access import requires
+from sdrest.web.http.bodies import Body, read_body
+from sdrest.web.http.keys import WILDCARDS
+from sdrest.web.http.operations import operation
+from sdrest.web.http.replies import json_reply
+from sdrest.web.http.routing import Route
+
+
+class WildcardBody(Body):
+    """The text of a wildcard."""
+
+    text: str = Field(max_length=MOST_BYTES, description="One option a line; lines that begin with # are none.")
+
+
+class DrawBody(Body):
+    """A prompt to draw."""
+
+    prompt: str = Field(max_length=MAX_PROMPT_CHARACTERS, description="A text with `{a|b}` and `__wildcards__`.")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="Seed of the first text; each further one has the next.")
+    count: int = Field(1, ge=1, le=100, description="How many texts.")
+
+
+class WildcardNames(TypedDict):
+    """The wildcards that are there."""
+
+    wildcards: list[str]
+
+
+class WildcardText(TypedDict):
+    """A wildcard."""
+
+    name: str
+    text: str
+
+
+class DrawnText(TypedDict):
+    """What a seed draws."""
+
+    seed: int
+    prompt: str
+
+
+class DrawnTexts(TypedDict):
+    """What seeds draw."""
+
+    prompts: list[DrawnText]
+
+
+@operation("prompts", reply=WildcardNames)
+async def names(request: web.Request) -> web.Response:
+    """The names of the wildcards that prompts can draw from."""
+    reply: WildcardNames = {"wildcards": await asyncio.to_thread(request.app[WILDCARDS].names)}
+    return json_reply(reply)
+
+
+@operation("prompts", reply=WildcardText)
+async def read(request: web.Request) -> web.Response:
+    """The lines of a wildcard."""
+    name = request.match_info["name"]
+    reply: WildcardText = {"name": name, "text": await asyncio.to_thread(request.app[WILDCARDS].read, name)}
+    return json_reply(reply)
+
+
+@requires(Permission.MANAGE_MODELS)
+@operation("prompts", body=WildcardBody, reply=WildcardText, errors=(507,))
+async def save(request: web.Request) -> web.Response:
+    """Write a wildcard, in the place of one of that name."""
+    name, body = request.match_info["name"], await read_body(WildcardBody, request)
+    await asyncio.to_thread(request.app[WILDCARDS].save, name, body.text)
+    reply: WildcardText = {"name": name, "text": body.text}
+    return json_reply(reply)
+
+
+@requires(Permission.MANAGE_MODELS)
+@operation("prompts", reply=WildcardNames)
+async def remove(request: web.Request) -> web.Response:
+    """Delete a wildcard; the answer names those that are left."""
+    await asyncio.to_thread(request.app[WILDCARDS].remove, request.match_info["name"])
+    return await names(request)
+
+
+@operation("prompts", body=DrawBody, reply=DrawnTexts)
+async def draw(request: web.Request) -> web.Response:
+    """Draw a prompt without making a picture: the texts that jobs with these seeds would have."""
+    body, options = await read_body(DrawBody, request), request.app[WILDCARDS].options
+
+    def work() -> DrawnTexts:
+        seeds = range(body.seed, min(body.seed + body.count, MAX_SEED + 1))
+        return {"prompts": [{"seed": seed, "prompt": drawn(body.prompt, seed, options)} for seed in seeds]}
+
+    return json_reply(await asyncio.to_thread(work))
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    ("GET", "/wildcards", names),
+    ("GET", "/wildcards/{name:.+}", read),
+    ("PUT", "/wildcards/{name:.+}", save),
+    ("DELETE", "/wildcards/{name:.+}", remove),
+    ("POST", "/prompts/draw", draw),
+)
