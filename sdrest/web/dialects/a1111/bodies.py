@@ -37,6 +37,8 @@ class OptionValues(Loose):
     CLIP_stop_at_last_layers: Whole | None = Field(None, description="Clip skip; 1 is the model's own.")
     samples_format: Text = Field("", description="png, jpg, webp or avif; empty: the server's own.")
     jpeg_quality: Whole | None = Field(None, description="Quality of jpg, webp and avif in percent.")
+    eta_noise_seed_delta: Whole = 0
+    token_merging_ratio: Number = 0.0
     forge_additional_modules: Annotated[Texts | None, Field(max_length=16)] = Field(
         None, description="Forge: files of a VAE and text encoders."
     )
@@ -65,6 +67,9 @@ class ControlUnit(Loose):
     module: Text = "none"
     model: Text = "None"
     weight: Number | None = None
+    resize_mode: Text = Field(
+        "Crop and Resize", description="Just Resize, Crop and Resize, Resize and Fill; or 0, 1, 2."
+    )
     threshold_a: Number | None = None
     threshold_b: Number | None = None
     guidance_start: Number = 0.0
@@ -114,6 +119,7 @@ class Making(Loose):
     s_tmax: Number = 0.0
     s_noise: Number = 1.0
     override_settings: OptionValues = OptionValues()
+    override_settings_restore_afterwards: bool = True
     refiner_checkpoint: Text = ""
     refiner_switch_at: Number | None = None
     disable_extra_networks: bool = False

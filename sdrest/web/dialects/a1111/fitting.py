@@ -18,6 +18,9 @@ from sdrest.web.requests.pictures import Size
 _STRETCH, _CUT, _BORDER, _LATENT = range(4)
 #: ``inpainting_fill``: under the mask are its surroundings, what was there, or, in the latent picture, noise or nothing.
 _FILL, _ORIGINAL, _NOISE, _NOTHING = range(4)
+#: A ControlNet unit's ``resize_mode``, in the words of its versions; whatever else is said means to crop.
+_JUST_RESIZE: Final = frozenset({"0", "just resize", "resizemode.resize"})
+_RESIZE_AND_FILL: Final = ("2", "fill", "outer")
 #: As A1111 does where the body says nothing.
 _MASK_BLUR_PX: Final = 4
 
@@ -107,6 +110,19 @@ class Fit:
         if len(self._body.init_images) > 1:
             told.append("only the first of init_images is used")
         return told
+
+
+def control_fitted(picture: Image.Image, size: Size, resize_mode: str) -> Image.Image:
+    """A control picture in the shape of ``size``, as a ControlNet unit's ``resize_mode`` says; blocks.
+
+    One that has that shape, or is to be stretched, is left as it is: that is done with every picture later.
+    """
+    mode = resize_mode.strip().lower()
+    if picture.width * size[1] == picture.height * size[0] or mode in _JUST_RESIZE:
+        return picture
+    if any(word in mode for word in _RESIZE_AND_FILL):
+        return ImageOps.pad(picture, size, Image.Resampling.LANCZOS)
+    return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
 
 
 def mask_of(picture: Image.Image) -> Image.Image:

@@ -15,13 +15,13 @@ from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput, Unsupported
 from sdrest.core.model import MAIN_TYPES, TEXT_ENCODER_TYPES, UPSCALER_TYPES, ModelType
 from sdrest.core.names import Scheduler, parse_sampler
-from sdrest.core.parameters import GenerationParameters
+from sdrest.core.parameters import MAX_SIDE_PX, MIN_SIDE_PX, GenerationParameters
 from sdrest.jobs.allowance import Allowances
 from sdrest.outputs.infotext import parse_infotext
 from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.presets import find_template
 from sdrest.web.dialects.a1111.bodies import ControlUnit, Image2Image, Making, OptionValues, Text2Image
-from sdrest.web.dialects.a1111.fitting import Fit
+from sdrest.web.dialects.a1111.fitting import Fit, control_fitted
 from sdrest.web.dialects.a1111.names import upscaler_named
 from sdrest.web.dialects.a1111.owners import DIALECT, origin_of
 from sdrest.web.dialects.a1111.scripts import control_unit, draws_prompts, ignored_parts, other_scripts
@@ -65,7 +65,8 @@ GENERATION: Final = Mode.loose(
 )
 _PLAIN: Final = ("negative_prompt", "seed", "steps", "cfg_scale", "width", "height", "clip_skip", "scheduler")
 #: The dialect's fields of pictures that are taken as they are, and the parameters that they are.
-_PICTURES: Final = {"extra_images": "ref_images", "alwayson_scripts": "control_image"}
+_CONTROL: Final = "alwayson_scripts"
+_PICTURES: Final = {"extra_images": "ref_images", _CONTROL: "control_image"}
 _NO_NAME: Final = frozenset({"", "none", "automatic"})
 #: Which component a file is that Forge calls a module.
 _MODULES: Final = {
@@ -110,13 +111,23 @@ async def asked_by(request: web.Request, body: Text2Image | Image2Image, options
     sent: dict[str, Sequence[str]] = {"extra_images": body.extra_images} if body.extra_images else {}
     if unit := control_unit(body.alwayson_scripts):
         _take_control(unit, asked)
-        sent["alwayson_scripts"] = [unit.picture]
+        sent[_CONTROL] = [unit.picture]
     if isinstance(body, Text2Image):
-        pictures = await read_pictures(request, sent)
+        pictures = await read_pictures(request, sent, made=lambda sizes: _pixels(asked) * len(sizes.get(_CONTROL, ())))
     else:
         pictures = await _read_started(request, body, sent, asked)
+    if unit and _pixels(asked):
+        size = asked.values["width"], asked.values["height"]
+        pictures[_CONTROL] = [await asyncio.to_thread(control_fitted, pictures[_CONTROL][0], size, unit.resize_mode)]
     asked.pictures |= {_PICTURES[name]: items for name, items in pictures.items() if name in _PICTURES}
     return asked
+
+
+def _pixels(asked: Asked) -> int:
+    """The pixels of a picture of the size that is asked for; 0 when none is, or one that will be refused."""
+    sides = [asked.values.get(name) for name in ("width", "height")]
+    known = [side for side in sides if isinstance(side, int) and MIN_SIDE_PX <= side <= MAX_SIDE_PX]
+    return known[0] * known[1] if len(known) == len(sides) else 0
 
 
 async def _read_started(
@@ -133,7 +144,7 @@ async def _read_started(
     def made(sizes: Mapping[str, Sequence[Size]]) -> int:
         fit.measure(sizes["init_images"][0])
         request.app[ALLOWANCES].of(request[PRINCIPAL]).check_size(fit.width, fit.height)
-        return fit.width * fit.height * (len(sizes["init_images"]) + len(sizes.get("mask", ())))
+        return fit.width * fit.height * sum(len(sizes.get(name, ())) for name in ("init_images", "mask", _CONTROL))
 
     pictures = await read_pictures(request, sent, made=made)
     strength = 0.75 if body.denoising_strength is None else body.denoising_strength

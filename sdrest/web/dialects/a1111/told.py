@@ -18,6 +18,7 @@ _IGNORED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
     "s_min_uncond": ((0,), _SAMPLING),
     "s_churn": ((0,), _SAMPLING),
     "s_tmin": ((0,), _SAMPLING),
+    "s_tmax": ((0,), _SAMPLING),
     "s_noise": ((1,), _SAMPLING),
     "refiner_checkpoint": (("", "None"), "there is no refiner here"),
     "disable_extra_networks": ((False,), "LoRAs and embeddings of the prompt are applied"),
@@ -25,6 +26,11 @@ _IGNORED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
     "firstphase_height": ((0,), "give width and height, and hr_resize_x and hr_resize_y"),
     "latent_mask": (("",), "give mask"),
     "initial_noise_multiplier": ((None, 1), _NOISE),
+}
+#: As above, of the options that a request brings along.
+_IGNORED_OPTIONS: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
+    "eta_noise_seed_delta": ((0,), _NOISE),
+    "token_merging_ratio": ((0,), "the library merges no tokens"),
 }
 #: As above, where a second pass is made.
 _IGNORED_IN_SECOND: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
@@ -46,5 +52,10 @@ def ignored_fields(body: Making) -> Iterator[str]:
         if name in body.model_fields_set and getattr(body, name) not in neutral:
             yield f"{name} has no effect: {why}"
     asked = body.override_settings
+    for name, (neutral, why) in _IGNORED_OPTIONS.items():
+        if getattr(asked, name) not in neutral:
+            yield f"override_settings.{name} has no effect: {why}"
+    if asked.model_fields_set and not body.override_settings_restore_afterwards:
+        yield "override_settings_restore_afterwards has no effect: override_settings hold for one request; POST options"
     if asked.samples_format and asked.picture_format is None:
         yield f"samples_format {asked.samples_format!r} has no effect: png, jpg, webp and avif are written"

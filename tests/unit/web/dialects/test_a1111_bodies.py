@@ -12,7 +12,7 @@ from sdrest.core.errors import InvalidInput, ModelNotFound, Unsupported
 from sdrest.core.model import Model, ModelFormat, ModelType
 from sdrest.registry.catalogue import Catalogue
 from sdrest.web.dialects.a1111.bodies import Image2Image, OptionValues, Text2Image
-from sdrest.web.dialects.a1111.fitting import Fit
+from sdrest.web.dialects.a1111.fitting import Fit, control_fitted
 from sdrest.web.dialects.a1111.request import values_from
 from sdrest.web.dialects.a1111.scripts import control_unit, ignored_parts, other_scripts
 from sdrest.web.dialects.a1111.told import ignored_fields
@@ -63,12 +63,15 @@ def test_what_clients_always_send_is_told_of_with_no_word() -> None:
         ("s_churn", 1.5),
         ("s_min_uncond", 1),
         ("s_noise", 1.1),
+        ("s_tmax", 5),
         ("refiner_checkpoint", "refiner.safetensors"),
         ("disable_extra_networks", True),
         ("firstphase_width", 256),
         ("styles", ["of old"]),
         ("infotext", "a fox\nSteps: 3, Sampler: Euler, Seed: 5, Model: of old"),
         ("override_settings", {"samples_format": "jxl"}),
+        ("override_settings", {"eta_noise_seed_delta": 31337}),
+        ("override_settings", {"token_merging_ratio": 0.3}),
         ("alwayson_scripts", {"Tiled Diffusion": {"args": ["True", "MultiDiffusion"]}}),
         ("sampler_name", "UniPC"),
     ],
@@ -165,6 +168,38 @@ def test_pictures_are_stretched_cut_or_bordered(mode: int, size: tuple[int, int]
     (made,) = fit.arranged({"init_images": [picture]})["init_image"]
     assert made.size == size
     assert (made.getpixel((32, 2)) == (0, 0, 0)) is (mode == 2)
+
+
+def test_options_that_are_to_stay_are_told_where_to_go() -> None:
+    assert warnings(override_settings_restore_afterwards=False) == []
+    kept = warnings(override_settings={"CLIP_stop_at_last_layers": 2}, override_settings_restore_afterwards=False)
+    assert len(kept) == 1
+    assert "POST options" in kept[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "size", "has_border"),
+    [
+        ("Just Resize", (100, 40), False),
+        (0, (100, 40), False),
+        ("Crop and Resize", (64, 64), False),
+        ("Scale to Fit (Inner Fit)", (64, 64), False),
+        (1, (64, 64), False),
+        ("Resize and Fill", (64, 64), True),
+        ("Envelope (Outer Fit)", (64, 64), True),
+        (2, (64, 64), True),
+    ],
+)
+def test_control_pictures_of_another_shape_are_fitted_as_their_unit_says(
+    said: object, size: tuple[int, int], has_border: bool
+) -> None:
+    mode = unit_of({**UNIT, "resize_mode": said}).resize_mode
+    made = control_fitted(Image.new("RGB", (100, 40), "red"), (64, 64), mode)
+    assert made.size == size
+    assert (made.getpixel((32, 2)) == (0, 0, 0)) is has_border
+    square = Image.new("RGB", (80, 80))
+    assert control_fitted(square, (64, 64), mode) is square
+    assert unit_of(UNIT).resize_mode == "Crop and Resize"
 
 
 UNIT: dict[str, Any] = {"model": "control_v11p_sd15_canny [d14c016b]", "module": "canny", "image": "x", "weight": 0.5}
