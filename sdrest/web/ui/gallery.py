@@ -31,7 +31,6 @@ GALLERY_PAGE: Final = "/ui/gallery"
 #: Jobs on one page of the gallery.
 _PAGE_LENGTH: Final = 48
 _LISTED_MODELS: Final = 300
-_EVERYTHING: Final = JobFilter(states=TERMINAL_STATES, with_outputs=True)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -194,7 +193,7 @@ async def _page(request: web.Request) -> GalleryPage:
             for output in job.outputs
             if sought.marks <= {*(noted := marks.get(FileId(job.id, output.file), ()))}
         ),
-        count=await _count(request, is_filtered=is_filtered, shown=len(shown), is_more=is_more),
+        count=_count(len(shown), is_more=is_more),
         search=sought.search,
         model=sought.model,
         models=tuple(Option(item.id, item.name) for item in mains),
@@ -215,12 +214,9 @@ async def _page(request: web.Request) -> GalleryPage:
     )
 
 
-async def _count(request: web.Request, *, is_filtered: bool, shown: int, is_more: bool) -> str:
-    """How many jobs there are. Of those sought only a page is counted: for the others every job would have to be read."""
-    if is_filtered and is_more:
-        return f"more than {shown} jobs"
-    number = shown if is_filtered else await request.app[JOBS].count(_EVERYTHING, request[PRINCIPAL])
-    return f"{number} {'job' if number == 1 else 'jobs'}"
+def _count(shown: int, *, is_more: bool) -> str:
+    """How many jobs there are. Only a page is counted: for the others every job would have to be read."""
+    return f"more than {shown} jobs" if is_more else f"{shown} {'job' if shown == 1 else 'jobs'}"
 
 
 def _tile(job: Job, output: Output, marks: Sequence[Mark]) -> Tile:

@@ -123,7 +123,7 @@ class GalleryPage:
     """Finished pictures, newest first unless they are sorted otherwise."""
 
     tiles: tuple[Tile, ...]
-    #: How many jobs there are, in words; what is sought is not counted beyond a page.
+    #: How many jobs there are, in words; they are not counted beyond a page.
     count: str
     search: str
     favourite: bool

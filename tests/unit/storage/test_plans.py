@@ -142,6 +142,7 @@ async def test_numbers_by_state_are_kept_beside_the_jobs(store: SqlJobStore, dat
         (JobFilter(states=TERMINAL_STATES, with_outputs=True), "jobs_with_outputs"),
         (JobFilter(states=TERMINAL_STATES, with_outputs=True, older_than=9), "jobs_with_outputs"),
         (JobFilter(states=TERMINAL_STATES, with_outputs=True, newer_than=9, newest_first=False), "jobs_with_outputs"),
+        (JobFilter(states=TERMINAL_STATES, with_outputs=True, principal="a", older_than=9), "jobs_principal"),
         (JobFilter(in_bin=True), "jobs_binned"),
         (JobFilter(in_bin=True, binned_before=NOW, newest_first=False), "jobs_binned"),
         (JobFilter(states=TERMINAL_STATES, with_outputs=True, marks=[FAVOURITE]), "row"),
