@@ -98,6 +98,9 @@ from sdrest.work.downloads.model_sets import ModelSets, catalogue_hosts
 from sdrest.work.downloads.parts import Parts
 from sdrest.work.downloads.requests import Downloads
 from sdrest.work.engine_executor import EngineExecutor
+from sdrest.work.hubs.browsing import HubBrowser
+from sdrest.work.hubs.previews import Previews
+from sdrest.work.hubs.values import Rating
 from sdrest.work.load_tests import LoadTestExecutor
 from sdrest.work.loaded_models import Residency
 from sdrest.work.loading import LoadExecutor
@@ -326,6 +329,13 @@ def _transfers(
     seen = first_seen_in(settings.models_dir)
     app[keys.MODEL_SETS] = ModelSets(
         downloads, registry, seen, streams.open, catalogues=settings.model_sets, memory_bytes=memory_bytes
+    )
+    app[keys.HUBS] = HubBrowser(
+        hubs,
+        streams.open,
+        Previews(streams.open, settings.data_dir / "hub-previews"),
+        memory_bytes=memory_bytes,
+        rating=Rating[settings.hub_rating.upper()],
     )
     parts = Parts(files, jobs.store, jobs.broadcast)
 

@@ -66,6 +66,16 @@ def _from_list(value: object) -> object:
 
 
 #: Hugging Face and CivitAI with the hosts that their files really lie on.
+class HubRating(StrEnum):
+    """How explicit a hub's pictures may be, least first."""
+
+    PG = "pg"
+    PG13 = "pg13"
+    R = "r"
+    X = "x"
+    XXX = "xxx"
+
+
 DOWNLOAD_HOSTS: Final = (
     "huggingface.co",
     "*.huggingface.co",
@@ -337,6 +347,10 @@ class Settings(BaseSettings):
     )
     hf_token: SecretStr = Field(
         SecretStr(""), description="Token for Hugging Face; empty: HF_TOKEN or the login of its own tools."
+    )
+    hub_rating: HubRating = Field(
+        HubRating.PG,
+        description="Most explicit rating of models and preview pictures that a search on a hub shows.",
     )
     civitai_url: str = Field("https://civitai.com", description="Address of CivitAI.")
     civitai_api_key: SecretStr = Field(SecretStr(""), description="API key for CivitAI.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sdrest.cli.disk import disk_usage
+from sdrest.cli.hub_search import search_hubs
 from sdrest.cli.inspection import inspect
 from sdrest.cli.model_commands import download, list_models
 from sdrest.cli.notes import set_notes
@@ -20,6 +21,7 @@ def models() -> None:
 
 
 models.add_command(list_models)
+models.add_command(search_hubs)
 models.add_command(inspect)
 models.add_command(pull)
 models.add_command(download)

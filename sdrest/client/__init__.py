@@ -14,6 +14,9 @@ from sdrest.client.asynchronous import AsyncClient
 from sdrest.client.errors import ClientError, JobFailed, ServerError
 from sdrest.client.replies import (
     Failure,
+    HubFile,
+    HubListing,
+    HubModel,
     Image,
     Job,
     ModelName,
@@ -32,6 +35,9 @@ __all__ = [
     "Client",
     "ClientError",
     "Failure",
+    "HubFile",
+    "HubListing",
+    "HubModel",
     "Image",
     "Job",
     "JobFailed",

@@ -16,7 +16,7 @@ import msgspec
 from sdrest.client import exchange
 from sdrest.client.errors import JobFailed
 from sdrest.client.exchange import JobEvents, OnPreview, OnProgress
-from sdrest.client.replies import Image, Job, ModelSet, ModelSummary, Pulled
+from sdrest.client.replies import HubListing, Image, Job, ModelSet, ModelSummary, Pulled
 
 
 class Calls(ABC):
@@ -136,6 +136,25 @@ class Calls(ABC):
         """The model sets that the server knows."""
         listed = exchange.checked(await self._request("GET", "/api/model-sets"), dict[str, Any])
         return [msgspec.convert(item, ModelSet) for item in listed.get("sets", ())]
+
+    async def search_hubs(
+        self,
+        query: str,
+        *,
+        hub: str = "",
+        type: str = "",  # noqa: A002 - as the route calls it
+        runs: bool = True,
+        fits: bool = True,
+        limit: int = 20,
+    ) -> HubListing:
+        """Models on CivitAI and Hugging Face, as the server sees them; see ``GET /api/hubs/search``.
+
+        Raises:
+            ServerError: not allowed, or a value is wrong. A hub that does not answer is among the reply's ``problems``.
+        """
+        asked: dict[str, Any] = {"query": query, "hub": hub, "type": type, "limit": limit}
+        asked |= {"runs": str(runs).lower(), "fits": str(fits).lower()}
+        return exchange.checked(await self._request("GET", "/api/hubs/search", params=asked), HubListing)
 
     async def pull(self, name: str, *, quantisation: str = "") -> Pulled:
         """Queue the downloads of a model set's files that are not there; see ``POST /api/model-sets/{name}/pull``.

@@ -147,3 +147,44 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     height: int
     image: str
+
+
+class HubFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file on a hub; ``source`` is what downloads it. ``size`` in bytes, None where it is not told."""
+
+    name: str
+    source: str
+    type: str
+    size: int | None = None
+    fits: str = "unknown"
+
+
+class HubModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model on a hub; ``runs`` and ``fits`` are yes, no or unknown."""
+
+    hub: str
+    id: str
+    name: str
+    creator: str = ""
+    type: str = ""
+    base_model: str = ""
+    version: str = ""
+    licence: str = ""
+    trigger_words: tuple[str, ...] = ()
+    rating: str = "pg"
+    downloads: int = 0
+    page: str = ""
+    gated: bool = False
+    runs: str = "unknown"
+    fits: str = "unknown"
+    here: bool = False
+    files: tuple[HubFile, ...] = ()
+    previews: tuple[str, ...] = ()
+
+
+class HubListing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search found; ``hidden`` models do not run or fit, ``problems`` says which hubs could not be asked."""
+
+    models: tuple[HubModel, ...]
+    hidden: int = 0
+    problems: tuple[str, ...] = ()

@@ -100,4 +100,5 @@ class Client:
     models = _blocking(Calls.models)
     download_model = _blocking(Calls.download_model)
     model_sets = _blocking(Calls.model_sets)
+    search_hubs = _blocking(Calls.search_hubs)
     pull = _blocking(Calls.pull)

@@ -72,7 +72,7 @@ def read_notes(
     """
     sidecars = [model.with_name(stem + ending) for ending in _JSON_ENDINGS if stem + ending in beside]
     sidecars = [elsewhere, *sidecars] if elsewhere is not None else sidecars
-    found = [_from_json(_load(sidecar)) for sidecar in sidecars]
+    found = [_from_json(load_sidecar(sidecar)) for sidecar in sidecars]
     found.append(_from_metadata(metadata))
     previews = [model.with_name(stem + ending) for ending in PREVIEW_ENDINGS if stem + ending in beside]
     if elsewhere is not None and (chosen := elsewhere.with_suffix(PREVIEW_ENDINGS[0])).is_file():
@@ -94,11 +94,12 @@ def read_notes(
 
 def sha256_beside(model: Path, stem: str) -> str | None:
     """The hash that a download tool noted beside a model, if any did."""
-    noted = (_from_json(_load(model.with_name(stem + ending))).sha256 for ending in _JSON_ENDINGS)
+    noted = (_from_json(load_sidecar(model.with_name(stem + ending))).sha256 for ending in _JSON_ENDINGS)
     return next(filter(None, noted), None)
 
 
-def _load(path: Path) -> dict[str, object]:
+def load_sidecar(path: Path) -> dict[str, object]:
+    """The JSON object in a file beside a model; empty when it is not there, too large or none."""
     try:
         if path.stat().st_size > _SIZE_LIMIT:
             return {}

@@ -20,6 +20,7 @@ _MODULES: Final = (
     "gallery",
     "generate",
     "groups",
+    "hubs",
     "images",
     "machine",
     "model_batch",

@@ -26,6 +26,7 @@ from sdrest.web.http.lifecycle import Lifecycle
 from sdrest.web.http.room import AtOnce, Held, Rooms
 from sdrest.work.downloads.model_sets import ModelSets
 from sdrest.work.downloads.requests import Downloads
+from sdrest.work.hubs.browsing import HubBrowser
 from sdrest.work.loaded_models import Residency
 
 SETTINGS: Final = web.AppKey("settings", Settings)
@@ -42,6 +43,7 @@ WORKERS: Final = web.AppKey("workers", list[Worker])
 TIMINGS: Final = web.AppKey("timings", TimingStore)
 SIZE_PLANNER: Final = web.AppKey("size_planner", SizePlanner)
 DOWNLOADS: Final = web.AppKey("downloads", Downloads)
+HUBS: Final = web.AppKey("hubs", HubBrowser)
 MODEL_SETS: Final = web.AppKey("model_sets", ModelSets)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
 ACCESS: Final = web.AppKey("access", Access)

@@ -41,6 +41,7 @@ async def about(request: web.Request, model: Model) -> About:
         pictures=tuple(picture_of(job, output) for job, output in found.pictures[:_OFFERED]),
         can_write=can_manage and writes and not model.type & TEXT_TYPES,
         can_paint=paints(model) and principal.may(Permission.GENERATE),
+        is_builtin=not writes and not model.lender,
         can_measure=can_manage and bool(found.memory),
         offered=tuple(
             kind for kind in COMPARED_TYPES if kind not in {_type_of(item) for item in (model, *found.variants)}

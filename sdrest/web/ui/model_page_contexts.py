@@ -11,6 +11,7 @@ from sdrest.web.ui.fields import Field, Option
 from sdrest.web.ui.job_contexts import JobCard, Picture
 from sdrest.web.ui.page_contexts import Fact
 from sdrest.web.ui.workbench_contexts import StarterModel
+from sdrest.work.hubs.values import Answer, HubFile, HubModel, Newer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,8 @@ class About:
     #: Whether a picture of a text can be asked for.
     can_paint: bool
     can_measure: bool
+    #: Whether it came with the program.
+    is_builtin: bool
     #: Types that it can be converted to for a comparison, of those that are not here.
     offered: tuple[str, ...]
     sample_prompt: str
@@ -205,3 +208,46 @@ class ModelPage:
     can_manage: bool
     tools: ModelTools
     about: About
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubRow:
+    """A model on a hub, and what of it fits this machine."""
+
+    model: HubModel
+    fits: Answer
+    files: tuple[tuple[HubFile, Answer], ...]
+    more_files: int
+    previews: tuple[str, ...]
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubPage:
+    """A search on the hubs."""
+
+    query: str
+    hub: str
+    hubs: tuple[Option, ...]
+    type: str
+    types: tuple[Option, ...]
+    #: Whether only what runs here and fits the memory is shown.
+    fitting: bool
+    was_sent: bool
+    rows: tuple[HubRow, ...]
+    hidden: int
+    problems: tuple[str, ...]
+    #: Where the next page is; empty when this is the last.
+    more: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubUpdatesPage:
+    """What the hubs have that is newer than what is here."""
+
+    #: The only one that was checked; None: all whose origin is known.
+    model: Model | None
+    newer: tuple[tuple[Model, Newer], ...]
+    problems: tuple[tuple[Model, str], ...]
+    checked: int

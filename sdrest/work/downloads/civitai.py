@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-import msgspec
-
-from sdrest.core.errors import InvalidInput, NotFound, Unavailable
+from sdrest.core.errors import InvalidInput, NotFound, SdrestError, Unavailable
 from sdrest.net.streaming import Open
 from sdrest.work.downloads.sources import CivitaiSource, Found
-
-_MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
-_LOGIN_HINT: Final = "set civitai_api_key to a key made in the account settings there"
-#: Kinds of folder by the site's words for types.
-_TYPES: Final = {
-    "checkpoint": "checkpoints",
-    "lora": "lora",
-    "locon": "lora",
-    "dora": "lora",
-    "textualinversion": "embeddings",
-    "vae": "vae",
-    "controlnet": "controlnet",
-    "upscaler": "upscaler",
-}
+from sdrest.work.hubs.answers import ask, key_header
+from sdrest.work.hubs.civitai import LOGIN_HINT, TYPES, licence_of
 
 
 async def find_on_civitai(source: CivitaiSource, open_url: Open, *, base_url: str, api_key: str) -> Found:
@@ -33,12 +19,21 @@ async def find_on_civitai(source: CivitaiSource, open_url: Open, *, base_url: st
         NotFound, InvalidInput: there is no such version, or it has no such file.
         Unavailable: the site does not answer.
     """
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     base = base_url.rstrip("/")
+    headers = key_header(api_key, base, base)
+
+    async def asked(path: str) -> Mapping[str, Any]:
+        value, _ = await ask(open_url, base + path, headers, hub="CivitAI", login_hint=LOGIN_HINT)
+        if not isinstance(value, dict):
+            raise Unavailable("CivitAI's answer is not what its interface promises")
+        return value
+
     if source.version_id:
-        version = await _ask(open_url, f"{base}/api/v1/model-versions/{source.version_id}", headers)
+        version = await asked(f"/api/v1/model-versions/{source.version_id}")
+        licence = await _licence(asked, version)
     else:
-        model = await _ask(open_url, f"{base}/api/v1/models/{source.model_id}", headers)
+        model = await asked(f"/api/v1/models/{source.model_id}")
+        licence = licence_of(model)
         versions = model.get("modelVersions")
         if not (isinstance(versions, list) and versions and isinstance(versions[0], dict)):
             raise NotFound(f"CivitAI's model {source.model_id} has no versions")
@@ -46,17 +41,28 @@ async def find_on_civitai(source: CivitaiSource, open_url: Open, *, base_url: st
     chosen = _choose(version.get("files"), source.wanted)
     about = version.get("model")
     kind = str(about.get("type", "")).lower() if isinstance(about, dict) else ""
-    hashes = chosen.get("hashes")
+    hashes, url = chosen.get("hashes"), str(chosen["downloadUrl"])
     sha256 = str(hashes.get("SHA256") or "").lower() if isinstance(hashes, dict) else ""
     return Found(
-        url=str(chosen["downloadUrl"]),
-        headers=headers,
+        url=url,
+        headers=key_header(api_key, url, base),
         name=str(chosen.get("name") or ""),
         sha256=sha256,
-        type=_TYPES.get(kind, ""),
-        notes={**version, "files": [chosen]},
-        login_hint=_LOGIN_HINT,
+        type=TYPES.get(kind, ""),
+        notes={**version, "files": [chosen], **({"licence": licence} if licence else {})},
+        login_hint=LOGIN_HINT,
     )
+
+
+async def _licence(asked: Callable[[str], Awaitable[Mapping[str, Any]]], version: Mapping[str, Any]) -> str:
+    """What others may do with the model of a version; the site tells that of models only. Empty where it does not."""
+    model_id = str(version.get("modelId", ""))
+    if not model_id.isdecimal():
+        return ""
+    try:
+        return licence_of(await asked(f"/api/v1/models/{model_id}"))
+    except SdrestError:  # the file is to be had all the same
+        return ""
 
 
 def _choose(files: object, wanted: Mapping[str, str]) -> Mapping[str, Any]:
@@ -81,25 +87,3 @@ def _fits(file: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
     metadata = file.get("metadata")
     facts = {**metadata, "type": file.get("type")} if isinstance(metadata, dict) else {"type": file.get("type")}
     return all(str(facts.get(name, value)).lower() == value for name, value in wanted.items())
-
-
-async def _ask(open_url: Open, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
-    async with open_url(url, {**headers, "Accept": "application/json"}) as answer:
-        if answer.status == 404:
-            raise NotFound("CivitAI has no such model version")
-        if answer.status in {401, 403}:
-            raise InvalidInput(f"CivitAI wants to know who asks: {_LOGIN_HINT}", field="source")
-        if answer.status != 200:
-            raise Unavailable(f"CivitAI answered {answer.status}")
-        body = bytearray()
-        async for chunk in answer.chunks:
-            body += chunk
-            if len(body) > _MAX_REPLY_BYTES:
-                raise Unavailable("CivitAI's answer is too long")
-    try:
-        found = msgspec.json.decode(bytes(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise Unavailable("CivitAI's answer is not what its interface promises")
-    return found

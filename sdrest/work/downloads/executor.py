@@ -167,8 +167,11 @@ class _Transfer:
         """Keep what is known of a file that has come: notes beside it, and its hash where nobody knew one; warnings."""
         text = self._job.parameters
         warnings = _keep_notes(target, ".civitai.info", found.notes) if found.notes else []
-        if text.get("defaults"):
-            warnings += _keep_notes(target, ".metadata.json", {"defaults": text["defaults"]})
+        metadata = {**found.metadata, **({"defaults": text["defaults"]} if text.get("defaults") else {})}
+        if found.origin:
+            metadata["source"] = {**found.origin, "sha256": sha256}
+        if metadata:
+            warnings += _keep_notes(target, ".metadata.json", metadata)
         if text.get("note_hash"):
             self._seen.note(text["source"], sha256)
             told = "its host tells the same" if found.sha256 else "it was compared with nothing"

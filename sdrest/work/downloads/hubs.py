@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import os
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
+from sdrest.core.errors import SdrestError
 from sdrest.net.streaming import Open
 from sdrest.settings import Settings
 from sdrest.work.downloads.civitai import find_on_civitai
 from sdrest.work.downloads.hugging_face import check_installed, default_endpoint, find_on_hub, is_installed
 from sdrest.work.downloads.sources import AddressSource, CivitaiSource, Found, HubSource, Source, parse_source
+from sdrest.work.hubs.civitai import Civitai
+from sdrest.work.hubs.hugging_face import HuggingFace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +77,33 @@ class Hubs:
         """
         match source:
             case HubSource():
-                return await asyncio.to_thread(find_on_hub, source, endpoint=self.hf_endpoint, token=self.hf_token)
+                found = await asyncio.to_thread(find_on_hub, source, endpoint=self.hf_endpoint, token=self.hf_token)
+                origin = {"hub": "huggingface", "repository": source.repo_id, "file": source.filename}
+                return dataclasses.replace(found, origin=origin, metadata=await self._metadata(source, open_url))
             case CivitaiSource():
                 return await find_on_civitai(source, open_url, base_url=self.civitai_url, api_key=self.civitai_api_key)
             case AddressSource(url):
                 return Found(url=url)
+
+    def civitai(self, open_url: Open) -> Civitai:
+        """CivitAI, to be searched."""
+        return Civitai(open_url, base_url=self.civitai_url, api_key=self.civitai_api_key)
+
+    def hugging_face(self, open_url: Open) -> HuggingFace:
+        """Hugging Face, to be searched; with the token of the settings or of ``HF_TOKEN``."""
+        token = self.hf_token or os.environ.get("HF_TOKEN", "")
+        return HuggingFace(open_url, endpoint=self.hf_endpoint, token=token)
+
+    async def _metadata(self, source: HubSource, open_url: Open) -> dict[str, Any]:
+        """What a repository on Hugging Face tells of its model; nothing where it cannot be asked."""
+        try:
+            about = await self.hugging_face(open_url).about(source.repo_id)
+        except SdrestError:  # the file is to be had all the same
+            about = None
+        if about is None:
+            return {}
+        told = {"licence": about.licence, "trigger_words": list(about.trigger_words), "base_model": about.base_model}
+        return {name: value for name, value in told.items() if value}
 
 
 def _authority(address: str) -> str:

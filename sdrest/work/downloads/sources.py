@@ -60,6 +60,10 @@ class Found:
     type: str = ""
     #: What is to be kept beside the model as ``NAME.civitai.info``.
     notes: Mapping[str, Any] | None = None
+    #: What is to be kept in ``NAME.metadata.json``, beside the defaults of a model set.
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: Where the file lies on its host, to ask for a newer one: see :mod:`sdrest.registry.origins`.
+    origin: Mapping[str, str] = field(default_factory=dict)
     #: What to do when the host wants to know who asks.
     login_hint: str = ""
 
