@@ -4,17 +4,16 @@
   const body = document.body;
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-  // What only works with scripts appears; times, which the server tells in UTC, become the reader's own.
-  function unveil(root) {
-    for (const element of all("[data-needs-script]", root)) element.hidden = false;
+  // Times, which the server tells in UTC, become the reader's own.
+  function localise(root) {
     for (const time of all("time[datetime]", root)) {
       const text = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
       if (time.title) time.title = text;
       else time.textContent = text;
     }
   }
-  unveil(document);
-  body.addEventListener("htmx:load", (event) => unveil(event.detail.elt));
+  localise(document);
+  body.addEventListener("htmx:load", (event) => localise(event.detail.elt));
 
   // ---- the stream
   const lost = document.querySelector("[data-live]");

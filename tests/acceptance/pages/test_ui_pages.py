@@ -172,6 +172,7 @@ def test_the_pages_work_without_scripts(browser: Browser, server: Server) -> Non
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{server.url}/ui/")
+    expect(page.get_by_role("button", name="Random seed")).to_be_hidden()
     page.get_by_label("Prompt", exact=True).fill("no script at all")
     page.locator("#f-width").fill("64")
     page.locator("#f-height").fill("64")

@@ -173,6 +173,9 @@ def test_nothing_moves_while_a_job_is_made(page: Page, server: Server) -> None:
             .observe({ type: "layout-shift", buffered: true });"""
     )
     page.goto(f"{server.url}/ui/")
+    # Nor while the page is made: what works only with scripts is there from the first moment.
+    expect(page.locator("#submit")).to_be_enabled()
+    assert sum(page.evaluate("window.shifts")) < 0.002
     fill_small(page, "a still life", size=256, steps=4)
     page.evaluate("window.shifts.length = 0")
     for seed in (21, 22):
