@@ -37,12 +37,13 @@ def layout(group: Group) -> tuple[int, int, int]:
     return columns, rows, tables
 
 
-def png_sheet(group: Group, pictures: Sequence[Path | None]) -> bytes:
+def png_sheet(group: Group, pictures: Sequence[Path | None], *, has_legend: bool = True) -> bytes:
     """The sheet of a group as a PNG file. Blocks.
 
     Args:
         group: What was asked for.
         pictures: The picture of each place, or None; pictures are made smaller until the sheet keeps to its bounds.
+        has_legend: Whether values are written beside the pictures.
     """
     columns, rows, tables = layout(group)
     cell = _cell_size(pictures)
@@ -55,9 +56,10 @@ def png_sheet(group: Group, pictures: Sequence[Path | None]) -> bytes:
     width, height = (max(8, int(side * shrink)) for side in cell)
     font = ImageFont.load_default(max(10, min(width, height) // 14))
     line = math.ceil(font.getbbox("Ág")[3] * 1.5)
-    margin = 0 if group.is_list or rows == 1 else _text_width(group.axes[1], font) + 2 * _GAP_PX
-    heading = 0 if group.is_list else line
-    table_height = heading + (line if tables > 1 else 0) + rows * (height + _GAP_PX + (line if group.is_list else 0))
+    is_headed, is_captioned = has_legend and not group.is_list, has_legend and group.is_list
+    margin = _text_width(group.axes[1], font) + 2 * _GAP_PX if is_headed and rows > 1 else 0
+    heading, title, caption = (line if there else 0 for there in (is_headed, is_headed and tables > 1, is_captioned))
+    table_height = heading + title + rows * (height + _GAP_PX + caption)
     size = (margin + columns * (width + _GAP_PX) + _GAP_PX, tables * table_height + _GAP_PX)
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
@@ -65,18 +67,17 @@ def png_sheet(group: Group, pictures: Sequence[Path | None]) -> bytes:
         column, row, table = place % columns, place // columns % rows, place // (columns * rows)
         top = table * table_height + _GAP_PX
         labels = group.labels(place)
-        if tables > 1:
-            if column == row == 0:
-                draw.text((_GAP_PX, top), f"{group.axes[2].label}: {labels[2]}", "black", font)
-            top += line
+        if title and column == row == 0:
+            draw.text((_GAP_PX, top), f"{group.axes[2].label}: {labels[2]}", "black", font)
+        top += title
         left = margin + _GAP_PX + column * (width + _GAP_PX)
-        if not group.is_list and row == 0:
+        if is_headed and row == 0:
             _text(draw, (left, top), labels[0] if columns > 1 else f"{group.axes[0].label}: {labels[0]}", width, font)
-        upper = top + heading + row * (height + _GAP_PX + (line if group.is_list else 0))
+        upper = top + heading + row * (height + _GAP_PX + caption)
         if margin and column == 0:
             draw.text((_GAP_PX, upper + height // 2 - line // 2), labels[1], "black", font)
         _paste(sheet, draw, path, (left, upper, width, height))
-        if group.is_list:
+        if is_captioned:
             _text(draw, (left, upper + height), labels[0], width, font)
     return png_bytes(sheet)
 

@@ -33,6 +33,7 @@ async def submitted_group(
     is_list: bool = False,
     pictures: Pictures | None = None,
     origin: Mapping[str, Any] | None = None,
+    warnings: Sequence[str] = (),
 ) -> Group:
     """The stored group that a request asks for.
 
@@ -45,6 +46,7 @@ async def submitted_group(
         is_list: Whether it is a list.
         pictures: The pictures, by parameter, of a way in that reads them itself.
         origin: What the way in wants to know of the jobs later.
+        warnings: What the way in passed over.
 
     Raises:
         InvalidInput: all that is wrong with any of them, each problem once.
@@ -64,7 +66,7 @@ async def submitted_group(
         try:
             _check_cell(mode, cell, cells[0])
             read = asked[0].pictures if asked else pictures or {}
-            item = await submission(request, mode, cell, pictures=read, origin=origin or {})
+            item = await submission(request, mode, cell, pictures=read, origin=origin or {}, warnings=warnings)
         except InvalidInput as error:
             where = ", ".join(group.labels(place))
             for problem in error.problems:

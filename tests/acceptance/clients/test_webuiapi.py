@@ -159,7 +159,7 @@ def test_wrong_values_are_named_as_the_client_named_them(api: Any) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"script_name": "x/y/z plot"},
+        {"script_name": "loopback"},
         {"alwayson_scripts": {"ADetailer": {"args": [True, {"ad_model": "face_yolov8n.pt"}]}}},
         {"alwayson_scripts": {"controlnet": {"args": [{"model": "a", "module": "openpose", "image": "x"}]}}},
     ],

@@ -23,6 +23,10 @@ def _several(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+def _arguments(value: object) -> object:
+    return value if isinstance(value, list) else []
+
+
 _FORMATS: Final = {"jpg": PictureFormat.JPEG, **{str(item): item for item in PictureFormat}}
 
 #: The name of a job that its client chose.
@@ -124,7 +128,10 @@ class Making(Loose):
     refiner_switch_at: Number | None = None
     disable_extra_networks: bool = False
     force_task_id: TaskId = ""
-    script_name: Text = ""
+    script_name: Text = Field("", description="`X/Y/Z plot`, or `Prompts from file or textbox`.")
+    script_args: Annotated[list[Any], BeforeValidator(_arguments, json_schema_input_type=Any)] = Field(
+        [], description="Its arguments in A1111's order; axes by number (as in 1.10) or label."
+    )
     send_images: bool = True
     include_init_images: bool = False
     alwayson_scripts: dict[str, Script] = Field({})

@@ -17,6 +17,7 @@ from sdrest.registry.loading import missing_components
 from sdrest.registry.presets import templates
 from sdrest.web.dialects.a1111.names import upscaler_label
 from sdrest.web.dialects.a1111.options import title_of
+from sdrest.web.dialects.a1111.plots import PLOT, PROMPTS
 from sdrest.web.dialects.a1111.replies import model_hash
 from sdrest.web.dialects.sdcpp.fields import HIRES_UPSCALERS
 from sdrest.web.http.access import requires
@@ -226,7 +227,7 @@ def fixed(summary: str, value: Any, reply: Any) -> Callable[[web.Request], Await
 
 _NO_MODELS: Final = list[dict[str, Any]]
 #: By the second name webuiapi and others tell whether there is ControlNet.
-_SCRIPTS: Final = {"txt2img": ["controlnet", "controlnet m2m"], "img2img": ["controlnet", "controlnet m2m"]}
+_SCRIPTS: Final = {route: ["controlnet", "controlnet m2m", PROMPTS, PLOT] for route in ("txt2img", "img2img")}
 
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/sdapi/v1/samplers", samplers),

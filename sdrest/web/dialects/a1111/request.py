@@ -24,6 +24,7 @@ from sdrest.web.dialects.a1111.bodies import ControlUnit, Image2Image, Making, O
 from sdrest.web.dialects.a1111.fitting import Fit, control_fitted
 from sdrest.web.dialects.a1111.names import upscaler_named
 from sdrest.web.dialects.a1111.owners import DIALECT, origin_of
+from sdrest.web.dialects.a1111.plots import script_named
 from sdrest.web.dialects.a1111.scripts import control_unit, draws_prompts, ignored_parts, other_scripts
 from sdrest.web.dialects.a1111.told import ignored_fields
 from sdrest.web.dialects.sdcpp.fields import hires_upscaler, parameters_from, take_extra_args
@@ -156,7 +157,7 @@ async def _read_started(
 
 def values_from(body: Text2Image | Image2Image, options: OptionValues, catalogue: Catalogue) -> Asked:
     """Everything but the pictures. Reads files."""
-    if body.script_name.lower() not in _NO_NAME:
+    if body.script_name.lower() not in _NO_NAME and not script_named(body.script_name):
         raise Unsupported(f"there is no script {body.script_name!r} here")
     if body.restore_faces:
         raise Unsupported(

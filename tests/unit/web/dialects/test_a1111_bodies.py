@@ -277,7 +277,7 @@ def test_an_adetailer_that_is_off_is_no_trouble(args: list[Any]) -> None:
     [
         {"alwayson_scripts": {"ADetailer": {"args": [True, False, {"ad_model": "face_yolov8n.pt"}]}}},
         {"restore_faces": True},
-        {"script_name": "x/y/z plot"},
+        {"script_name": "loopback"},
     ],
 )
 def test_what_is_not_there_is_refused_with_the_reason(fields: dict[str, Any]) -> None:
