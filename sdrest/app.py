@@ -97,18 +97,16 @@ from sdrest.work.downloads.hubs import Hubs
 from sdrest.work.downloads.model_sets import ModelSets, catalogue_hosts
 from sdrest.work.downloads.parts import Parts
 from sdrest.work.downloads.requests import Downloads
-from sdrest.work.engine_executor import EngineExecutor
+from sdrest.work.engine_jobs import engine_executors
+from sdrest.work.fleet import Fleet
 from sdrest.work.hubs.browsing import HubBrowser
 from sdrest.work.hubs.previews import Previews
 from sdrest.work.hubs.values import Rating
 from sdrest.work.load_tests import LoadTestExecutor
 from sdrest.work.loaded_models import Residency
-from sdrest.work.loading import LoadExecutor
 from sdrest.work.model_files import FileExecutor, converting, hashing
-from sdrest.work.pictures import picture_order
+from sdrest.work.needed_models import NeededModels
 from sdrest.work.sharing import Sharing
-from sdrest.work.upscaling import upscaling_order
-from sdrest.work.video import video_order
 from sdrest.work.workshop import Workshop
 
 log = structlog.get_logger(__name__)
@@ -211,6 +209,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         )
         async with sharing.going_on(backgrounds), backgrounds.running(*loops):
             yield
+            await app[keys.FLEET].close()
         await engines.stop()
 
     beside = (_models, _operation(app, database, sharing), transfers)
@@ -365,6 +364,7 @@ def _workers(
         app[keys.SETTINGS],
     )
     app[WORKSHOP] = workshops[0]
+    app[keys.FLEET] = Fleet(jobs, NeededModels(workshops[0]).of, max_attempts=settings.max_attempts)
     file_threads = _add_file_work(app)
     trials = LoadTestExecutor(workshops[0], timeout_seconds=settings.load_test_seconds)
     files: dict[JobType, Executor] = {
@@ -372,37 +372,24 @@ def _workers(
         JobType.CONVERT: FileExecutor(converting(registry), file_threads),
         JobType.LOAD_TEST: trials,
     }
-    for workshop in workshops:  # a job may wait for the engine that has just gone
+    own = workshops if settings.work else ()
+    for workshop in own:  # a job may wait for the engine that has just gone
         workshop.engine.follow(lambda _changed: None, jobs.running.wake_workers)
     return [
         *(
             Worker(
                 workshop.engine.name,
                 jobs,
-                _engine_executors(workshop, threads),
+                engine_executors(workshop, threads),
                 max_attempts=settings.max_attempts,
                 ready=workshop.engine.until_ready,
                 preferred_models=partial(residency.models_in, workshop.engine),
             )
-            for workshop in workshops
+            for workshop in own
         ),
         Worker("downloads", jobs, {JobType.DOWNLOAD: downloads}, max_attempts=settings.max_attempts),
         Worker("files", jobs, files, max_attempts=settings.max_attempts),
     ]
-
-
-def _engine_executors(workshop: Workshop, threads: int) -> dict[JobType, Executor]:
-    """Who carries out the jobs that need the engine."""
-    pictures = EngineExecutor(workshop, picture_order)
-    return {
-        JobType.TXT2IMG: pictures,
-        JobType.IMG2IMG: pictures,
-        JobType.INPAINT: pictures,
-        JobType.CONTROLNET: pictures,
-        JobType.UPSCALE: EngineExecutor(workshop, partial(upscaling_order, threads=threads)),
-        JobType.VIDEO: EngineExecutor(workshop, video_order),
-        JobType.LOAD: LoadExecutor(workshop),
-    }
 
 
 async def _open_access(access: Access, settings: Settings) -> None:

@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "serve": "Start the server.",
     "token": "API keys for programs.",
     "user": "Accounts for the modes jwt and optional.",
+    "worker": "Make pictures for a server on another machine.",
 }
 
 

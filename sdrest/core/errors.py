@@ -96,6 +96,12 @@ class Conflict(SdrestError):
     slug = "conflict"
 
 
+class Gone(SdrestError):
+    """The thing was there, and is not any more."""
+
+    slug = "gone"
+
+
 class TooLarge(SdrestError):
     """The input exceeds a size limit."""
 

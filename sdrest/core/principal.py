@@ -13,6 +13,8 @@ class Permission(StrEnum):
     GENERATE = "generate"
     MANAGE_MODELS = "manage_models"
     MANAGE_QUEUE = "manage_queue"
+    #: Carry out jobs as a worker on another machine: opens the routes of workers and nothing else.
+    WORK = "work"
     ADMIN = "admin"
 
 

@@ -233,6 +233,10 @@ class RunningJobs:
         self._wakers.append(waker)
         return waker
 
+    def forget_waker(self, waker: Waker) -> None:
+        """The worker has gone."""
+        self._wakers.remove(waker)
+
     def wake_workers(self) -> None:
         """Let every worker look at the queue."""
         for waker in self._wakers:

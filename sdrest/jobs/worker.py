@@ -105,6 +105,16 @@ class Worker:
         self.loop = Background(f"worker-{name}", self._run)
         #: The job being worked on.
         self.current: Job | None = None
+        self._is_retiring = False
+
+    async def retire(self) -> None:
+        """Take no jobs any more; returns when the one at hand has ended."""
+        self._is_retiring = True
+        if self.current is None:
+            await self.loop.stop()
+        else:
+            await self.loop.ended()
+        self._service.running.forget_waker(self._waker)
 
     @property
     def types(self) -> Collection[JobType]:
@@ -129,6 +139,8 @@ class Worker:
                 await self._work(job)
             finally:
                 self.current = None
+            if self._is_retiring:
+                return
 
     async def _claim(self) -> Job | None:
         return await self._service.store.claim(

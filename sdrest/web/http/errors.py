@@ -27,6 +27,7 @@ STATUS_OF: Final[dict[type[errors.SdrestError], int]] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.Gone: 410,
     errors.TooLarge: 413,
     errors.QueueFull: 429,
     errors.InsufficientMemory: 507,

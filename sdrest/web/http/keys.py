@@ -26,6 +26,7 @@ from sdrest.web.http.lifecycle import Lifecycle
 from sdrest.web.http.room import AtOnce, Held, Rooms
 from sdrest.work.downloads.model_sets import ModelSets
 from sdrest.work.downloads.requests import Downloads
+from sdrest.work.fleet import Fleet
 from sdrest.work.hubs.browsing import HubBrowser
 from sdrest.work.loaded_models import Residency
 
@@ -42,6 +43,7 @@ RESIDENCY: Final = web.AppKey("residency", Residency)
 WORKERS: Final = web.AppKey("workers", list[Worker])
 TIMINGS: Final = web.AppKey("timings", TimingStore)
 SIZE_PLANNER: Final = web.AppKey("size_planner", SizePlanner)
+FLEET: Final = web.AppKey("fleet", Fleet)
 DOWNLOADS: Final = web.AppKey("downloads", Downloads)
 HUBS: Final = web.AppKey("hubs", HubBrowser)
 MODEL_SETS: Final = web.AppKey("model_sets", ModelSets)

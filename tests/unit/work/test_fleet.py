@@ -1,0 +1,391 @@
+"""A server and a worker elsewhere, with all that lies between them but the network: connections break, workers go and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdrest.core.errors import Cancelled, GenerationFailed, Gone, ModelUnusable, NotFound, Unavailable
+from sdrest.core.events import JobPreviewed, JobProgressed
+from sdrest.core.job import Job, JobState, JobType, Output, Phase, Progress
+from sdrest.core.parameters import GenerationParameters
+from sdrest.core.principal import ANYONE
+from sdrest.jobs.events import Broadcast
+from sdrest.jobs.files import JobFiles
+from sdrest.jobs.intake import Intake
+from sdrest.jobs.running import Attempt
+from sdrest.jobs.service import JobService
+from sdrest.jobs.submission import Submission
+from sdrest.jobs.worker import Result
+from sdrest.registry.contents import content_id
+from sdrest.registry.folders import Folders
+from sdrest.registry.registry import Registry
+from sdrest.storage.memory import MemoryJobStore
+from sdrest.work import worker_frames as frames
+from sdrest.work.agent import Agent
+from sdrest.work.fetched_models import FetchedModels
+from sdrest.work.fleet import Fleet
+from tests.unit.jobs.queue_server import unchecked
+
+
+class Line:
+    """One connection in memory."""
+
+    def __init__(self) -> None:
+        self.to_worker: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.to_server: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.is_broken = False
+
+    async def send(self, message: bytes) -> None:
+        if self.is_broken:
+            raise Unavailable("broken")
+        self.to_server.put_nowait(message)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (message := await self.to_worker.get()) is not None:
+            yield message
+
+    def break_off(self) -> None:
+        """What is under way is lost."""
+        self.is_broken = True
+        self.to_worker.put_nowait(None)
+        self.to_server.put_nowait(None)
+
+
+class Server:
+    """The queue, and the fleet behind connections in memory. Is the :class:`sdrest.work.agent.Front` of agents as well."""
+
+    def __init__(self, folder: Path, *, grace_seconds: float = 1e6) -> None:
+        self.store = MemoryJobStore()
+        self.files = JobFiles(folder / "output", folder / "spool")
+        self.service = JobService(self.store, Broadcast(), self.files)
+        self.intake = Intake(self.service, unchecked, max_pending=100)
+        self.needed: tuple[frames.Needed, ...] = ()
+        self.served: dict[str, bytes] = {}
+        self.fleet = Fleet(self.service, lambda _job: self.needed, max_attempts=2, grace_seconds=grace_seconds)
+        self.line: Line | None = None
+        self.is_reachable = asyncio.Event()
+        self.is_reachable.set()
+        self.events = self.service.broadcast.subscribe()
+        self._iterator = aiter(self.events)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Line]:
+        await self.is_reachable.wait()
+        line = self.line = Line()
+        serving = asyncio.create_task(self._serve(line))
+        try:
+            yield line
+        finally:
+            line.break_off()
+            await serving
+
+    async def _serve(self, line: Line) -> None:
+        first = await line.to_server.get()
+        if first is None:
+            return
+        hello = frames.from_worker(first)
+        assert isinstance(hello, frames.Hello)
+
+        def send(frame: frames.FromServer) -> None:
+            if not line.is_broken:
+                line.to_worker.put_nowait(frames.encode(frame))
+
+        worker = self.fleet.join(hello, "w", send)
+        while (message := await line.to_server.get()) is not None and not line.is_broken:
+            await worker.heard(frames.from_worker(message))
+        self.fleet.left(worker, send)
+
+    async def download(self, path: str, target: Path, told: Callable[[int], None] = lambda _done: None) -> None:
+        if path.startswith("workers/models/"):
+            content = self.served[path.rpartition("/")[2]]
+        else:
+            _, _, job_id, _, _, file = path.split("/")
+            content = (self.files.input_folder(job_id) / file).read_bytes()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        told(len(content))
+
+    async def upload(self, path: str, source: Path) -> None:
+        _, _, job_id, lease, _, file = path.split("/")
+        job = await self.store.get(job_id)
+        if job is None or job.state is not JobState.RUNNING or job.lease_id != lease:
+            raise Gone("over")
+        folder = self.files.staging_folder(job)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(source.read_bytes())
+
+    def break_off(self, *, for_long: bool = False) -> None:
+        """End the connection; ``for_long``: until :attr:`is_reachable` is set."""
+        if for_long:
+            self.is_reachable.clear()
+        assert self.line is not None
+        self.line.break_off()
+
+    async def submit(self) -> Job:
+        parameters = GenerationParameters(prompt="a")
+        return await self.intake.submit(
+            Submission(type=JobType.TXT2IMG, parameters=parameters, principal=ANYONE, reuse=False)
+        )
+
+    async def hears(self, is_wanted: Callable[[Any], bool]) -> Any:
+        while not is_wanted(event := await anext(self._iterator)):
+            pass
+        return event
+
+    async def ended(self, job: Job) -> Job:
+        """A job after its end."""
+        return await self.service.wait(job.id, ANYONE)
+
+
+@dataclass
+class ToldExecutor:
+    """Carries out jobs step by step, as a test tells it."""
+
+    files: JobFiles
+    attempts: asyncio.Queue[Attempt] = field(default_factory=asyncio.Queue)
+    endings: asyncio.Queue[Exception | None] = field(default_factory=asyncio.Queue)
+    watched: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def execute(self, attempt: Attempt) -> Result:
+        attempt.on_cancel(lambda: self.endings.put_nowait(Cancelled()))
+        attempt.on_watched(self.watched.set)
+        self.attempts.put_nowait(attempt)
+        ending = await self.endings.get()
+        if ending is not None:
+            raise ending
+        return Result(seconds=1.5, warnings=("well",))
+
+    async def make(self, attempt: Attempt, name: str = "image_0.png") -> None:
+        """Make a picture."""
+        folder = self.files.staging_folder(attempt.job)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(attempt.job.lease_id.encode())
+        await attempt.made(Output(file=name, media_type="image/png", size_bytes=32))
+
+
+class Elsewhere:
+    """A worker's machine."""
+
+    def __init__(self, server: Server, folder: Path, name: str = "w") -> None:
+        self.folder = folder
+        self.files = JobFiles(folder / "output", folder / "spool")
+        self.executor = ToldExecutor(self.files)
+        self.registry = Registry(Folders(folder / "models"), folder)
+        self.registry.refresh()
+        self.models = FetchedModels(self.registry, server.download)
+        self.agent = Agent(
+            name,
+            server,
+            self.files,
+            self.models,
+            {"engine": {JobType.TXT2IMG: self.executor}},
+            lambda: ([frames.Slot("engine")], "commit"),
+        )
+        self.task = asyncio.create_task(self.agent.run())
+
+    async def end(self) -> None:
+        """As a death does."""
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    server = Server(tmp_path / "server")
+    yield server
+    await server.fleet.close()
+
+
+@pytest.fixture
+async def worker(server: Server, tmp_path: Path) -> AsyncIterator[Elsewhere]:
+    worker = Elsewhere(server, tmp_path / "worker")
+    yield worker
+    await worker.end()
+
+
+async def test_a_job_is_carried_out_elsewhere_and_its_files_are_here(server: Server, worker: Elsewhere) -> None:
+    job = await server.submit()
+    attempt = await worker.executor.attempts.get()
+    attempt.reached(Progress(phase=Phase.SAMPLE, step=2, steps=4, fraction=0.5))
+    assert (await server.hears(lambda event: isinstance(event, JobProgressed))).progress.step == 2
+    attempt.publish(JobPreviewed(job.id, "", 2, 8, 8, b"jpeg"))
+    assert (await server.hears(lambda event: isinstance(event, JobPreviewed))).jpeg == b"jpeg"
+    await worker.executor.make(attempt)
+    worker.executor.endings.put_nowait(None)
+    done = await server.ended(job)
+    assert (done.state, done.seconds, done.warnings) == (JobState.COMPLETED, 1.5, ("well",))
+    assert (server.files.output_folder(job.id) / "image_0.png").read_bytes() == done.lease_id.encode()
+    second = await server.submit()  # by then, nothing of the first one is left at the worker
+    await worker.executor.attempts.get()
+    assert not worker.files.output_folder(job.id).exists()
+    worker.executor.endings.put_nowait(GenerationFailed("no"))
+    failed = await server.ended(second)
+    assert failed.failure is not None
+    assert (failed.failure.slug, failed.failure.message) == ("generation_failed", "no")
+    (seen,) = server.fleet.workers
+    assert (seen.jobs_done, seen.pictures_made) == (1, 1)
+
+
+async def test_a_cancel_and_a_look_reach_the_worker(server: Server, worker: Elsewhere) -> None:
+    job = await server.submit()
+    await worker.executor.attempts.get()
+    server.service.watch(await server.service.get(job.id, ANYONE))
+    await worker.executor.watched.wait()
+    await server.service.cancel(job.id, ANYONE)
+    assert (await server.ended(job)).state is JobState.CANCELLED
+
+
+async def test_a_connection_that_breaks_costs_nothing(server: Server, worker: Elsewhere) -> None:
+    job = await server.submit()
+    attempt = await worker.executor.attempts.get()
+    server.break_off(for_long=True)
+    await worker.executor.make(attempt)  # what it says now nobody hears
+    worker.executor.endings.put_nowait(None)
+    server.is_reachable.set()
+    done = await server.ended(job)
+    assert (done.state, done.attempt) == (JobState.COMPLETED, 1)
+    assert [output.file for output in done.outputs] == ["image_0.png"]
+
+
+async def test_a_cancel_while_the_connection_is_away_counts_when_it_is_back(server: Server, worker: Elsewhere) -> None:
+    job = await server.submit()
+    await worker.executor.attempts.get()
+    server.break_off(for_long=True)
+    await server.service.cancel(job.id, ANYONE)
+    server.is_reachable.set()
+    assert (await server.ended(job)).state is JobState.CANCELLED
+
+
+async def test_a_worker_that_does_not_come_back_loses_its_job_to_another(tmp_path: Path) -> None:
+    server = Server(tmp_path / "server", grace_seconds=0)
+    first = Elsewhere(server, tmp_path / "first", "first")
+    job = await server.submit()
+    stale = await first.executor.attempts.get()
+    await first.end()
+    second = Elsewhere(server, tmp_path / "second", "second")
+    attempt = await second.executor.attempts.get()
+    assert attempt.job.id == job.id
+    assert attempt.job.lease_id != stale.job.lease_id
+    await first.executor.make(stale)  # as if it had only stood still
+    assert stale.is_lost
+    second.executor.endings.put_nowait(None)
+    done = await server.ended(job)
+    assert (done.state, done.outputs) == (JobState.COMPLETED, ())
+    await second.end()
+    await server.fleet.close()
+
+
+async def test_a_job_under_which_every_worker_dies_is_not_given_to_all_of_them(tmp_path: Path) -> None:
+    server = Server(tmp_path / "server", grace_seconds=0)
+    job = await server.submit()
+    for number in range(2):
+        worker = Elsewhere(server, tmp_path / str(number))
+        await worker.executor.attempts.get()
+        await worker.end()
+    failed = await server.ended(job)
+    assert failed.failure is not None
+    assert "has gone" in failed.failure.message
+    await server.fleet.close()
+
+
+async def test_a_worker_that_is_drained_finishes_its_job_and_gets_no_other(server: Server, worker: Elsewhere) -> None:
+    job = await server.submit()
+    await worker.executor.attempts.get()
+    server.fleet.drain("w")
+    other = await server.submit()
+    worker.executor.endings.put_nowait(None)
+    assert (await server.ended(job)).state is JobState.COMPLETED
+    await worker.task  # it has left
+    assert (await server.service.get(other.id, ANYONE)).state is JobState.PENDING
+    with pytest.raises(NotFound):
+        server.fleet.drain("nobody")
+
+
+async def test_a_worker_with_nothing_to_do_leaves(server: Server, tmp_path: Path) -> None:
+    worker = Elsewhere(server, tmp_path / "worker")
+    await worker.end()
+    worker.agent._idle_exit_seconds = 0.01
+    await worker.agent.run()
+
+
+async def test_a_worker_cannot_name_files_elsewhere(server: Server, worker: Elsewhere) -> None:
+    job = await server.submit()
+    attempt = await worker.executor.attempts.get()
+    (seen,) = server.fleet.workers
+    output = Output(file="../../x.png", media_type="image/png", size_bytes=1)
+    await seen.heard(frames.Made(attempt.job.lease_id, output))
+    assert (await server.ended(job)).state is JobState.FAILED
+
+
+async def test_what_a_restarted_server_knows_nothing_of_is_given_up(server: Server, worker: Elsewhere) -> None:
+    await server.submit()
+    attempt = await worker.executor.attempts.get()
+    server.break_off(for_long=True)
+    await server.fleet.close()  # the job goes back to the queue
+    server.is_reachable.set()
+    again = await worker.executor.attempts.get()  # under another lease, by the same worker
+    assert attempt.is_lost
+    assert again.job.lease_id != attempt.job.lease_id
+    worker.executor.endings.put_nowait(None)
+    await server.ended(again.job)
+
+
+class TestModels:
+    CONTENT = b"weights"
+
+    def needed(self, tmp_path: Path, path: str = "vae/sub/a.safetensors") -> frames.Needed:
+        file = tmp_path / "at the server"
+        file.write_bytes(self.CONTENT)
+        return frames.Needed("id-there", content_id(file), "vae", path, len(self.CONTENT))
+
+    async def test_a_model_that_is_lacking_is_fetched_once_and_found_under_its_place(
+        self, server: Server, worker: Elsewhere, tmp_path: Path
+    ) -> None:
+        needed = self.needed(tmp_path)
+        server.served = {"id-there": self.CONTENT}
+        told: list[Progress] = []
+        first, second = await asyncio.gather(*(worker.models.fetch([needed], told.append) for _ in range(2)))
+        assert first == second
+        (model,) = worker.registry.catalogue.models
+        assert first == {"id-there": model.id}
+        assert model.relative_path == needed.path
+        assert hashlib.sha256(model.path.read_bytes()).digest() == hashlib.sha256(self.CONTENT).digest()
+        assert [progress.done_bytes for progress in told] == [len(self.CONTENT)]
+        assert await worker.models.inventory() == {model.id: needed.content}
+
+    async def test_another_file_in_its_place_is_left_alone_and_named(
+        self, server: Server, worker: Elsewhere, tmp_path: Path
+    ) -> None:
+        needed = self.needed(tmp_path)
+        own = worker.folder / "models" / needed.path
+        own.parent.mkdir(parents=True)
+        own.write_bytes(b"another")
+        worker.registry.refresh()
+        with pytest.raises(ModelUnusable, match=r"another file at vae/sub/a\.safetensors"):
+            await worker.models.fetch([needed], lambda _progress: None)
+        assert own.read_bytes() == b"another"
+
+    async def test_what_comes_and_is_another_file_is_not_kept(
+        self, server: Server, worker: Elsewhere, tmp_path: Path
+    ) -> None:
+        server.served = {"id-there": b"tampered"}
+        with pytest.raises(ModelUnusable, match="another file than the server has"):
+            await worker.models.fetch([self.needed(tmp_path)], lambda _progress: None)
+        assert not [*worker.folder.rglob("a.safetensors")]
+
+    @pytest.mark.parametrize("path", ["../x.safetensors", "vae/../../x.safetensors", "/etc/x.safetensors"])
+    async def test_a_place_outside_of_the_folders_is_refused(
+        self, server: Server, worker: Elsewhere, tmp_path: Path, path: str
+    ) -> None:
+        with pytest.raises(ModelUnusable, match="no place"):
+            await worker.models.fetch([self.needed(tmp_path, path)], lambda _progress: None)
