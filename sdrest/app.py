@@ -155,7 +155,10 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         budget_bytes=settings.memory_budget_bytes,
         shared_by=settings.engines,
     )
-    planner = plan_memory(libraries=lambda: [engine.library for engine in engines])
+    planner = plan_memory(
+        libraries=lambda: [engine.library for engine in engines],
+        elsewhere=lambda: 0 if settings.work else app[keys.FLEET].budget_bytes(),
+    )
     app[keys.SIZE_PLANNER] = SizePlanner(contexts, planner)
     pictures = PictureFiles.of(settings)
     preparer = ModelPreparer(
@@ -168,6 +171,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         ResultKeys(lambda: engines.library, enabled=settings.reuse_results, written_by=pictures.marks),
         Encoding(settings.output_format, settings.output_quality),
         app[keys.WILDCARDS],
+        notices=lambda: () if settings.work else app[keys.FLEET].notices(),
     )
     jobs = app[keys.JOBS] = JobService(store, Broadcast(), files, clock=database.clock)
     sharing = Sharing(jobs, database, (default_model.restore, SharedRing(access.ring, store).agree))
@@ -209,7 +213,6 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         )
         async with sharing.going_on(backgrounds), backgrounds.running(*loops):
             yield
-            await app[keys.FLEET].close()
         await engines.stop()
 
     beside = (_models, _operation(app, database, sharing), transfers)
@@ -226,6 +229,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
 
 async def _announce_end(app: web.Application) -> None:
     broadcast = app[keys.JOBS].broadcast
+    await app[keys.FLEET].close()
     broadcast.publish(ServerStopping(app[keys.LIFECYCLE].restarting))
     broadcast.close()
 
@@ -364,7 +368,12 @@ def _workers(
         app[keys.SETTINGS],
     )
     app[WORKSHOP] = workshops[0]
-    app[keys.FLEET] = Fleet(jobs, NeededModels(workshops[0]).of, max_attempts=settings.max_attempts)
+    app[keys.FLEET] = Fleet(
+        jobs,
+        NeededModels(workshops[0]).of,
+        max_attempts=settings.max_attempts,
+        grace_seconds=settings.worker_grace_seconds,
+    )
     file_threads = _add_file_work(app)
     trials = LoadTestExecutor(workshops[0], timeout_seconds=settings.load_test_seconds)
     files: dict[JobType, Executor] = {

@@ -251,6 +251,9 @@ class Settings(BaseSettings):
         0, ge=0, le=1024, description="Threads of each engine; 0: its share of the physical cores it may use."
     )
     work: bool = Field(True, description="Make pictures on this machine; off: only workers on other machines do.")
+    worker_grace_seconds: float = Field(
+        30.0, ge=0, le=3600, description="How long a worker may be cut off before its jobs begin again elsewhere."
+    )
     max_attempts: int = Field(2, ge=1, le=10, description="Attempts a job gets when the engine process dies under it.")
     cancel_grace_seconds: float = Field(
         5.0, gt=0, le=600, description="Time a soft cancel has before the engine is killed."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from sdrest.outputs.data_dir import open_data_dir
 from sdrest.outputs.picture_files import PictureFiles
 from sdrest.planning.context_specs import ContextBuilder
 from sdrest.planning.embedding_files import Embeddings
+from sdrest.planning.holding import Holding
 from sdrest.planning.loras_and_embeddings import AdapterFinder
 from sdrest.planning.memory import ComputeSizes, MemoryPlanner
 from sdrest.registry.opening import registry_of
@@ -81,10 +82,10 @@ async def _agent(
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     threads = settings.threads or share_of(usable_cores(), len(engines))
     files = JobFiles(settings.output_dir, settings.spool_dir)
-    contexts = ContextBuilder(registry, threads=threads)
+    contexts = ContextBuilder(registry, Holding.of(settings, threads=threads))
     adapters = AdapterFinder(registry, Embeddings(registry, settings.data_dir / "embeddings"))
     sizes = ComputeSizes(settings.data_dir / "memory.json")
-    pictures = PictureFiles(marks_ai=settings.ai_mark)
+    pictures = PictureFiles.of(settings)
 
     def workshop_of(engine: Engine) -> Workshop:
         planner = MemoryPlanner(
@@ -95,13 +96,14 @@ async def _agent(
         )
         return Workshop(engine, files, registry, contexts, planner, adapters, pictures)
 
+    workshops = {engine.name: workshop_of(engine) for engine in engines}
     return Agent(
         name,
         front,
         files,
         FetchedModels(registry, front.download),
-        {engine.name: engine_executors(workshop_of(engine), threads) for engine in engines},
-        partial(_described, engines),
+        {name: engine_executors(workshop, threads) for name, workshop in workshops.items()},
+        partial(_described, workshops),
         idle_exit_seconds=idle_exit_seconds,
     )
 
@@ -110,11 +112,13 @@ def _library_of(engine: Engine) -> list[messages.Ready | None]:
     return [engine.library]
 
 
-def _described(engines: Engines) -> tuple[Sequence[frames.Slot], str]:
+def _described(workshops: Mapping[str, Workshop]) -> tuple[Sequence[frames.Slot], str]:
     """The engines as the server is told of them, and the commit of their library."""
-    slots = []
-    for engine in engines:
-        devices = engine.library.devices if engine.library else ()
+    slots, commit = [], ""
+    for name, workshop in workshops.items():
+        library = workshop.engine.library
+        devices = library.devices if library else ()
         told = tuple(frames.Device(item.name, item.description, item.memory_total) for item in devices)
-        slots.append(frames.Slot(engine.name, told))
-    return slots, engines.library.commit if engines.library else ""
+        slots.append(frames.Slot(name, told, workshop.memory.budget()))
+        commit = library.commit if library else commit
+    return slots, commit

@@ -83,6 +83,7 @@ class MemoryPlanner:
         budget_bytes: What an engine may take; 0: most of its device's memory, or its share of the machine's.
         libraries: What the library said of itself in each engine that may get the jobs: the smallest says what fits.
         shared_by: How many engines share a device's or the machine's memory.
+        elsewhere: What the smallest engine on another machine may take, where only those make pictures; 0 while it is not known.
     """
 
     def __init__(
@@ -92,16 +93,18 @@ class MemoryPlanner:
         budget_bytes: int = 0,
         libraries: Callable[[], Sequence[messages.Ready | None]] = lambda: [None],
         shared_by: int = 1,
+        elsewhere: Callable[[], int] = lambda: 0,
     ) -> None:
         self._sizes = sizes
         self._budget_bytes = budget_bytes
         self._libraries = libraries
         self._shared_by = shared_by
+        self._elsewhere = elsewhere
 
     def budget(self) -> int:
         """Bytes that loaded models and their work may take: the setting, or a share of the device's or machine's memory."""
-        if self._budget_bytes:
-            return self._budget_bytes
+        if chosen := self._budget_bytes or self._elsewhere():
+            return chosen
         return min(_memory_of(library) for library in self._libraries()) // self._shared_by
 
     def estimate(self, plan: ContextPlan, parameters: GenerationParameters, *, offload: bool | None = None) -> Estimate:

@@ -61,7 +61,10 @@ class ModelPreparer:
         result_keys: ResultKeys,
         encoding: Encoding,
         wildcards: Wildcards,
+        notices: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        """``notices``: what the sender of any job is to know."""
+        self._notices = notices
         self._registry = registry
         self._default_model = default_model
         self._contexts = contexts
@@ -76,8 +79,10 @@ class ModelPreparer:
         """See :data:`sdrest.jobs.submission.Prepare`."""
         parameters = self._with_encoding(submission)
         if isinstance(parameters, UpscaleParameters):
-            return await asyncio.to_thread(self._prepare_upscaling, parameters, submission)
-        return await asyncio.to_thread(self._prepare, parameters, submission)
+            prepared = await asyncio.to_thread(self._prepare_upscaling, parameters, submission)
+        else:
+            prepared = await asyncio.to_thread(self._prepare, parameters, submission)
+        return dataclasses.replace(prepared, warnings=(*prepared.warnings, *self._notices()))
 
     def model(self, name: str, principal: Principal) -> Model:
         """The main model that ``name`` means; the caller's default one when it is empty.

@@ -263,6 +263,16 @@ class Fleet:
         """Those that are there, or may come back."""
         return tuple(self._workers.values())
 
+    def budget_bytes(self) -> int:
+        """What the smallest engine of all workers may take: any of them may get a job; 0 while there is none."""
+        return min((slot.budget_bytes for worker in self.workers for slot in worker.hello.slots), default=0)
+
+    def notices(self) -> Sequence[str]:
+        """What the sender of a job is to know that only workers can carry out."""
+        if any(worker.is_connected and not worker.is_leaving for worker in self.workers):
+            return ()
+        return ("no worker is connected that could make the pictures: the job waits until one comes",)
+
     def join(self, hello: frames.Hello, owner: str, send: Send) -> RemoteWorker:
         """A worker has connected, for the first time or again."""
         worker = self._workers.get(hello.session)

@@ -18,10 +18,11 @@ class Device(msgspec.Struct, frozen=True):
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """One engine of a worker: it carries out one job at a time."""
+    """One engine of a worker: it carries out one job at a time. ``budget_bytes`` is what models and their work may take there."""
 
     name: str
     devices: tuple[Device, ...] = ()
+    budget_bytes: int = 0
 
 
 class Needed(msgspec.Struct, frozen=True):

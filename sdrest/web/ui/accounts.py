@@ -44,7 +44,9 @@ async def change(request: web.Request) -> web.StreamResponse:
                 await access.authentication.api_keys.revoke(form["key"])
             case "create":
                 values = parts.getall("permission", [])
-                permissions = frozenset({Permission.VIEW, *(Permission(str(value)) for value in values)})
+                chosen = frozenset(Permission(str(value)) for value in values)
+                # A worker's key opens nothing else.
+                permissions = chosen if chosen == {Permission.WORK} else chosen | {Permission.VIEW}
                 _, text = await access.authentication.api_keys.create(form["name"].strip(), permissions=permissions)
                 return await _page(request, new_key=text)
             case _:

@@ -29,6 +29,7 @@ from sdrest.registry.contents import content_id
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 from sdrest.storage.memory import MemoryJobStore
+from sdrest.storage.memory_groups import MemoryGroupStore
 from sdrest.work import worker_frames as frames
 from sdrest.work.agent import Agent
 from sdrest.work.fetched_models import FetchedModels
@@ -67,7 +68,7 @@ class Server:
         self.store = MemoryJobStore()
         self.files = JobFiles(folder / "output", folder / "spool")
         self.service = JobService(self.store, Broadcast(), self.files)
-        self.intake = Intake(self.service, unchecked, max_pending=100)
+        self.intake = Intake(self.service, unchecked, MemoryGroupStore(self.store), max_pending=100)
         self.needed: tuple[frames.Needed, ...] = ()
         self.served: dict[str, bytes] = {}
         self.fleet = Fleet(self.service, lambda _job: self.needed, max_attempts=2, grace_seconds=grace_seconds)
