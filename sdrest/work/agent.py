@@ -7,7 +7,6 @@ are kept until the server says that it is over.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import time
 import uuid
@@ -145,6 +144,7 @@ class Agent:
         self._loaded: dict[str, tuple[str, ...]] = {}
         self._held: dict[str, RemoteAttempt] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._clearing: dict[str, asyncio.Task[None]] = {}
         self._outgoing: asyncio.Queue[frames.FromWorker] | None = None
         self._is_leaving = False
         self._idle_since = time.monotonic()
@@ -307,6 +307,8 @@ class Agent:
     async def _prepare(self, attempt: RemoteAttempt, run: frames.Run) -> Job:
         """Get the model files and input pictures of a job; the job, with the id that its model has here."""
         job = run.job
+        if (clearing := self._clearing.get(job.id)) is not None:
+            await asyncio.wait({clearing})
         names = await self._models.fetch(run.models, attempt.reached)
         for file in run.inputs:
             await self._front.download(files_path(job, "inputs", file), self._files.input_folder(job.id) / file)
@@ -319,13 +321,16 @@ class Agent:
         self._idle_since = time.monotonic()
         if not task.done():
             attempt.lose()
-        asyncio.create_task(self._clear(attempt, task), name="clear").add_done_callback(lambda done: done.exception())
+        job_id = attempt.job.id
+        self._clearing[job_id] = asyncio.create_task(self._clear(job_id, task), name=f"clear-{job_id}")
         self._end_if_over()
 
-    async def _clear(self, attempt: RemoteAttempt, task: asyncio.Task[None]) -> None:
-        with contextlib.suppress(BaseException):
-            await task
-        await asyncio.to_thread(self._files.remove, attempt.job.id)
+    async def _clear(self, job_id: str, task: asyncio.Task[None]) -> None:
+        """Remove the files of an attempt when it has ended; another one at the same job waits for that."""
+        await asyncio.wait({task})
+        await asyncio.to_thread(self._files.remove, job_id)
+        if self._clearing.get(job_id) is asyncio.current_task():
+            del self._clearing[job_id]
 
 
 #: What ends a worker that the server does not want.
