@@ -68,7 +68,6 @@ from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sql.marks import SqlMarkStore
 from sdrest.storage.sql.timings import SqlTimings
 from sdrest.storage.sql.webhooks import SqlOutbox
-from sdrest.web.api.outputs import THUMBNAILS
 from sdrest.web.api.register import add_api
 from sdrest.web.api.validation import WORKSHOP
 from sdrest.web.dialects.a1111.request import ALLOWANCES
@@ -259,7 +258,7 @@ def _add_file_work(app: web.Application) -> ThreadPoolExecutor:
     """Threads for work on files that takes minutes: it must not hold up what asks for a thread for a moment."""
     threads = ThreadPoolExecutor(bounds.FILE_THREADS, "files")
     app[keys.REFRESHER] = Refresher(app[keys.MODELS], threads)
-    app[THUMBNAILS] = Thumbnails()
+    app[keys.THUMBNAILS] = Thumbnails()
 
     async def end(_app: web.Application) -> None:
         threads.shutdown(wait=False, cancel_futures=True)

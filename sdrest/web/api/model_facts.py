@@ -15,10 +15,9 @@ from sdrest.outputs.pictures import THUMBNAIL_DEFAULT_PX, THUMBNAIL_MAX_PX
 from sdrest.planning.size_memory import Verdict
 from sdrest.registry.sidecars import NOTES_LIMIT
 from sdrest.web.api.models import named
-from sdrest.web.api.outputs import THUMBNAILS
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query, read_body
-from sdrest.web.http.keys import MODELS
+from sdrest.web.http.keys import MODELS, THUMBNAILS
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route

@@ -11,13 +11,10 @@ from pydantic import Field
 from sdrest.core.errors import NotFound
 from sdrest.core.files import existing
 from sdrest.outputs.pictures import THUMBNAIL_DEFAULT_PX, THUMBNAIL_MAX_PX
-from sdrest.outputs.thumbnails import Thumbnails
 from sdrest.web.http.bodies import Body, parse_query
-from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS, THUMBNAILS
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.routing import Route
-
-THUMBNAILS: Final = web.AppKey("thumbnails", Thumbnails)
 
 #: A finished file never changes: a job tried again writes the same bytes.
 _CACHE_CONTROL: Final = "private, max-age=31536000, immutable"

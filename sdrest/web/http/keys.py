@@ -16,6 +16,7 @@ from sdrest.jobs.intake import Intake
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingStore
 from sdrest.jobs.worker import Worker
+from sdrest.outputs.thumbnails import Thumbnails
 from sdrest.planning.default_model import DefaultModel
 from sdrest.planning.size_memory import SizePlanner
 from sdrest.registry.refreshing import Refresher
@@ -44,6 +45,7 @@ WORKERS: Final = web.AppKey("workers", list[Worker])
 TIMINGS: Final = web.AppKey("timings", TimingStore)
 SIZE_PLANNER: Final = web.AppKey("size_planner", SizePlanner)
 FLEET: Final = web.AppKey("fleet", Fleet)
+THUMBNAILS: Final = web.AppKey("thumbnails", Thumbnails)
 DOWNLOADS: Final = web.AppKey("downloads", Downloads)
 HUBS: Final = web.AppKey("hubs", HubBrowser)
 MODEL_SETS: Final = web.AppKey("model_sets", ModelSets)

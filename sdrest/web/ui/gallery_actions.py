@@ -16,10 +16,9 @@ from sdrest.core.principal import Permission
 from sdrest.jobs.bin import Bin
 from sdrest.jobs.marks import FAVOURITE, FileId, Mark
 from sdrest.jobs.store import JobFilter
-from sdrest.web.api.outputs import THUMBNAILS
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
-from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS, THUMBNAILS
 from sdrest.web.requests.gallery import BIN, GALLERY, file_ids, marks_named, send_zip
 from sdrest.web.ui.gallery import GALLERY_PAGE
 from sdrest.web.ui.job_contexts import BinnedTile, BinPage
