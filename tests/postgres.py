@@ -47,8 +47,22 @@ class PostgresServer:
         """Address of an empty database."""
         self._databases += 1
         name = f"test_{os.getpid()}_{self._databases}"
-        self._run("createdb", "-h", self._folder, "-U", "sdrest", name)
+        self._tell(f"CREATE DATABASE {name}")
+        return self._address(name)
+
+    def drop(self, address: str) -> None:
+        """Remove a database and its hundreds of files, whoever is still connected."""
+        name = address.removeprefix("postgresql://sdrest@/").partition("?")[0]
+        self._tell(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _address(self, name: str) -> str:
         return f"postgresql://sdrest@/{name}?host={self._folder}"
+
+    def _tell(self, statement: str) -> None:
+        import psycopg
+
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
 
     def _run(self, program: str, *arguments: object) -> None:
         command = [str(POSTGRES / program), *map(str, arguments)]
@@ -72,9 +86,11 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_url(postgres: PostgresServer) -> str:
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """Address of an empty database."""
-    return postgres.new_database()
+    address = postgres.new_database()
+    yield address
+    postgres.drop(address)
 
 
 def open_database(url: str) -> PostgresDatabase:

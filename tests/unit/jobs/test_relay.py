@@ -105,7 +105,8 @@ class Front:
 
 
 @pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
+async def stack(postgres_url: str) -> AsyncIterator[AsyncExitStack]:
+    """What runs on the database, and ends before it goes."""
     async with AsyncExitStack() as stack:
         yield stack
 

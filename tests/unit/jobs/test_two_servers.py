@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from sdrest.jobs.running import Attempt
 from sdrest.jobs.submission import Submission
 from sdrest.jobs.worker import Result
 from tests.needs import NEEDS, needs
+from tests.postgres import PostgresServer
 from tests.unit.jobs.queue_server import Clock, QueueServer, content_of
 from tests.unit.jobs.watched_queue import ALLOWED, WatchedQueue
 
@@ -36,12 +36,12 @@ PICK = st.integers(0, 11)
 
 
 class TwoServers(RuleBasedStateMachine):
-    #: Makes an empty database and tells its address; a file in the folder when not given.
-    new_database: Callable[[], str] | None = None
+    #: Makes the databases; they are files in the folder when it is not given.
+    postgres: PostgresServer | None = None
 
     @initialize()
     def start(self) -> None:
-        self.url = type(self).new_database() if type(self).new_database else ""  # type: ignore[misc]
+        self.url = self.postgres.new_database() if self.postgres else ""
         self.temporary = tempfile.TemporaryDirectory()
         self.folder = Path(self.temporary.name)
         self.clock = Clock()
@@ -71,6 +71,8 @@ class TwoServers(RuleBasedStateMachine):
             for server in self.servers.values():
                 server.stop()
             self.temporary.cleanup()
+            if self.postgres:
+                self.postgres.drop(self.url)
 
     def _jobs(self) -> list[Job]:
         return self.servers[NAMES[0]].jobs()
@@ -226,7 +228,7 @@ class TwoServersOnPostgres(TwoServers):
 @pytest.fixture(scope="session", autouse=True)
 def _databases(request: pytest.FixtureRequest) -> None:
     if NEEDS["postgres"].is_there():
-        TwoServersOnPostgres.new_database = request.getfixturevalue("postgres").new_database
+        TwoServersOnPostgres.postgres = request.getfixturevalue("postgres")
 
 
 COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck))

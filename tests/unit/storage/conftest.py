@@ -32,7 +32,7 @@ async def stores(
     database: Any = (
         Database(tmp_path / "jobs.sqlite3")
         if request.param == "sqlite"
-        else open_database(request.getfixturevalue("postgres").new_database())
+        else open_database(request.getfixturevalue("postgres_url"))
     )
     await database.open()
     jobs = SqlJobStore(database)
