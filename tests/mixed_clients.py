@@ -109,6 +109,15 @@ async def server_b(client: Client, wish: Wish) -> str:
     return base64.b64encode(await (await client.get(job["imageUrls"][0])).read()).decode()
 
 
+async def ollama(client: Client, wish: Wish) -> str:
+    sides = {"width": wish.width, "height": wish.height, "steps": wish.steps}
+    body = {"prompt": wish.prompt, "options": {"seed": wish.seed}, **sides}
+    reply = await client.post("/ollama/api/generate", json=body)
+    text = await reply.text()
+    assert reply.status == 200, text
+    return str(json.loads(text.splitlines()[-1])["image"])
+
+
 async def mcp(client: Client, wish: Wish) -> str:
     call = {"name": "generate_image", "arguments": wish.sized}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
@@ -126,7 +135,7 @@ async def _ended(client: Client, path: str) -> Any:
 
 
 Way = Callable[[Client, Wish], Awaitable[str]]
-WAYS: Final[tuple[Way, ...]] = (native, openai, openai_stream, openai_response, a1111, sdcpp, server_b, mcp)
+WAYS: Final[tuple[Way, ...]] = (native, openai, openai_stream, openai_response, a1111, sdcpp, server_b, ollama, mcp)
 
 
 def wishes(kind: str) -> Iterator[Wish]:

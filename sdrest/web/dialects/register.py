@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sdrest.web.dialects.a1111.replies import render_error as a1111_error
 from sdrest.web.dialects.mcp.route import add_mcp
+from sdrest.web.dialects.ollama import render_error as ollama_error
 from sdrest.web.dialects.openai.replies import render_error as openai_error
 from sdrest.web.http.errors import Problems
 from sdrest.web.http.routing import add_dialect_routes
@@ -22,6 +23,7 @@ _MODULES: Final = (
     "a1111.options",
     "a1111.progress",
     "a1111.routes",
+    "ollama",
     "openai.files",
     "openai.images",
     "openai.responses",
@@ -35,6 +37,7 @@ _ERRORS: Final = {
     "/sdapi/": a1111_error,
     "/controlnet/": a1111_error,
     "/internal/": a1111_error,
+    "/ollama/": ollama_error,
 }
 
 
