@@ -34,6 +34,8 @@ PUBLIC_ROUTES: Final[frozenset[tuple[str, str]]] = frozenset(
         *(("POST", f"{prefix}/auth/login") for prefix in API_PREFIXES),
         ("GET", "/ui/static/{name}"),
         ("GET", "/ui/static/{version}/{name}"),
+        ("GET", "/ui/offline"),
+        ("GET", "/ui/service_worker.js"),
         ("GET", "/ui/login"),
         ("POST", "/ui/login"),
         ("GET", "/health"),

@@ -33,6 +33,10 @@ class Shell:
     user: str
     can_log_in: bool
     is_docs: bool
+    #: ``auto``, ``light`` or ``dark``.
+    theme: str
+    #: Address of this page.
+    here: str
     version: str
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import aiohttp_jinja2
@@ -32,6 +32,9 @@ _PAGE_HEADERS: Final = {
     "Cache-Control": "private, no-store",
     "Vary": "HX-Request",
 }
+#: Light, dark, or as the reader's system is; and the cookie that says which.
+THEMES: Final = ("auto", "light", "dark")
+THEME_COOKIE: Final = "sdrest-theme"
 #: What a link of these pages can hold: 16 digits are more bytes than any machine has.
 _NUMBER_DIGITS: Final = 16
 _MAX_PAGE: Final = 10**9
@@ -86,8 +89,16 @@ def shell(request: web.Request) -> Shell:
         user=principal.name if principal.role is not Role.GUEST else "",
         can_log_in=request.app[SETTINGS].auth is not AuthMode.NONE and request.path != "/ui/login",
         is_docs=request.path == "/docs",
+        theme=theme if (theme := request.cookies.get(THEME_COOKIE, "")) in THEMES else "auto",
+        here=request.path_qs,
         version=__version__,
     )
+
+
+def document(request: web.Request, template: str, values: Mapping[str, Any]) -> web.Response:
+    """A whole page of its own, without what surrounds the others."""
+    text = aiohttp_jinja2.render_string(template, request, values)
+    return web.Response(text=text, content_type="text/html", headers=_PAGE_HEADERS)
 
 
 def page(request: web.Request, template: str, context: object, *, status: int = 200) -> web.Response:

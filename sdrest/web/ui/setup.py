@@ -32,6 +32,9 @@ from sdrest.web.ui import (
 from sdrest.web.ui import (
     preset_saving as saving,
 )
+from sdrest.web.ui import (
+    shell as app_shell,
+)
 from sdrest.web.ui.logbook import LOGBOOK, Logbook
 from sdrest.web.ui.rendering import error_page, set_up_templates
 from sdrest.web.ui.samples import SAMPLES, Samples
@@ -89,6 +92,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/system/accounts", accounts.change),
     ("GET", own_account.HERE, own_account.show),
     ("POST", own_account.HERE, own_account.change),
+    ("POST", "/ui/theme", app_shell.set_theme),
+    ("GET", "/ui/offline", app_shell.offline),
+    ("GET", "/ui/service_worker.js", app_shell.service_worker),
     ("GET", "/ui/login", login.show),
     ("POST", "/ui/login", login.log_in),
     ("POST", "/ui/logout", login.log_out),

@@ -51,13 +51,14 @@ class StaticFiles:
         files = (item for item in data_folder("static").iterdir() if item.is_file())
         self._files = {item.name: _read(item.name, item.read_bytes()) for item in files}
         tags = "".join(f"{name} {self._files[name].tag}" for name in sorted(self._files))
-        self._version = hashlib.sha256(tags.encode()).hexdigest()[:12]
+        #: Of all of them together.
+        self.version = hashlib.sha256(tags.encode()).hexdigest()[:12]
 
     def url(self, name: str) -> str:
         """Address of a file, with its version."""
         if name not in self._files:
             raise KeyError(name)
-        return f"{STATIC_PREFIX}/{self._version}/{name}"
+        return f"{STATIC_PREFIX}/{self.version}/{name}"
 
     async def handle(self, request: web.Request) -> web.Response:
         """A static file."""
@@ -65,7 +66,7 @@ class StaticFiles:
         if found is None:
             raise NotFound("no such file")
         headers = {
-            "Cache-Control": _CACHE_CONTROL if request.match_info.get("version") == self._version else "no-cache",
+            "Cache-Control": _CACHE_CONTROL if request.match_info.get("version") == self.version else "no-cache",
             "Vary": "Accept-Encoding",
             "ETag": f'"{found.tag}"',
         }

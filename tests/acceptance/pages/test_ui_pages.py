@@ -222,3 +222,31 @@ def test_the_keyboard_reaches_the_list_of_shortcuts(page: Page, server: Server) 
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_the_theme_is_switched_at_once_and_kept(page: Page, server: Server) -> None:
+    page.emulate_media(color_scheme="light")
+    page.goto(f"{server.url}/ui/queue")
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    light = page.evaluate(ground)
+    page.get_by_role("button", name="Theme: as the system").click()
+    page.get_by_role("button", name="Theme: light").click()
+    expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
+    assert page.evaluate(ground) != light
+    page.wait_for_load_state("networkidle")
+    page.reload()
+    expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
+    assert page.evaluate(ground) != light
+
+
+def test_a_server_that_is_gone_is_told_as_that_and_nothing_old_is_shown(page: Page, start_server: StartServer) -> None:
+    server = start_server()
+    page.goto(f"{server.url}/ui/queue")
+    page.evaluate("navigator.serviceWorker.ready.then((found) => found.active.state)")
+    page.reload()
+    page.wait_for_function("navigator.serviceWorker.controller")
+    server.stop()
+    page.goto(f"{server.url}/ui/queue")
+    expect(page.get_by_role("heading", name="sdrest does not answer")).to_be_visible()
+    expect(page.get_by_role("link", name="Try again")).to_have_css("display", "inline-flex")
+    assert page.locator(".row").count() == 0
