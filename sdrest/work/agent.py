@@ -75,6 +75,7 @@ class RemoteAttempt(Attempt):
         self._tell = tell
         self._cancel = None
         self._show = None
+        self._skip = None
         #: What is to be said again until it is confirmed.
         self.unconfirmed: dict[str, frames.Made | frames.Done | frames.Failed] = {}
 
@@ -245,6 +246,8 @@ class Agent:
                 self._held[lease].cancel()
             case frames.Watch(lease=lease) if lease in self._held:
                 self._held[lease].watch()
+            case frames.Skip(lease=lease, picture=picture) if lease in self._held:
+                self._held[lease].skip(picture)
             case frames.Noted(lease=lease, file=file) if lease in self._held:
                 self._held[lease].unconfirmed.pop(file, None)
             case frames.Over(lease=lease) if lease in self._held:

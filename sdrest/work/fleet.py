@@ -159,6 +159,7 @@ class RemoteWorker:
         assigned = self._assigned[lease] = _Assigned(attempt, run)
         self.tell(run)
         attempt.on_watched(lambda: self.tell(frames.Watch(lease)))
+        attempt.on_skipped(lambda picture: self.tell(frames.Skip(lease, picture)))
         attempt.on_cancel(lambda: self.tell(frames.Cancel(lease)))
         if attempt.is_cancelled and not self.is_connected:
             assigned.fail(Cancelled())

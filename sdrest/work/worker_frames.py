@@ -137,6 +137,13 @@ class Watch(msgspec.Struct, tag="watch", frozen=True):
     lease: str
 
 
+class Skip(msgspec.Struct, tag="skip", frozen=True):
+    """Leave one picture (from 1) of an attempt out."""
+
+    lease: str
+    picture: int
+
+
 class Noted(msgspec.Struct, tag="noted", frozen=True):
     """A file is the job's now."""
 
@@ -155,7 +162,7 @@ class Drain(msgspec.Struct, tag="drain", frozen=True):
 
 
 FromWorker = Hello | Inventory | Loaded | Reached | Shown | Made | Done | Failed | Leaving
-FromServer = Welcome | Run | Cancel | Watch | Noted | Over | Drain
+FromServer = Welcome | Run | Cancel | Watch | Skip | Noted | Over | Drain
 
 encode: Final = msgspec.msgpack.Encoder().encode
 from_worker: Final = msgspec.msgpack.Decoder(FromWorker).decode

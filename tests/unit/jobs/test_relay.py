@@ -152,6 +152,18 @@ async def test_a_job_is_cancelled_from_the_server_that_does_not_carry_it_out(fro
     assert attempt.is_cancelled
 
 
+async def test_a_picture_is_skipped_from_the_server_that_does_not_carry_it_out(fronts: tuple[Front, Front]) -> None:
+    east, west = fronts
+    job = await east.submit()
+    attempt = await west.executor.attempts.get()
+    skipped: asyncio.Queue[int] = asyncio.Queue()
+    attempt.on_skipped(skipped.put_nowait)
+    east.service.skip((await east.hears_state(job, JobState.RUNNING)).job, 2)
+    assert await skipped.get() == 2
+    west.executor.endings.put_nowait(None)
+    await east.hears_state(job, JobState.COMPLETED)
+
+
 async def test_previews_are_made_and_come_over_when_somebody_looks(fronts: tuple[Front, Front]) -> None:
     east, west = fronts
     job = await east.submit()

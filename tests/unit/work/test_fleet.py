@@ -155,10 +155,12 @@ class ToldExecutor:
     attempts: asyncio.Queue[Attempt] = field(default_factory=asyncio.Queue)
     endings: asyncio.Queue[Exception | None] = field(default_factory=asyncio.Queue)
     watched: asyncio.Event = field(default_factory=asyncio.Event)
+    skipped: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
 
     async def execute(self, attempt: Attempt) -> Result:
         attempt.on_cancel(lambda: self.endings.put_nowait(Cancelled()))
         attempt.on_watched(self.watched.set)
+        attempt.on_skipped(self.skipped.put_nowait)
         self.attempts.put_nowait(attempt)
         ending = await self.endings.get()
         if ending is not None:
@@ -238,11 +240,13 @@ async def test_a_job_is_carried_out_elsewhere_and_its_files_are_here(server: Ser
     assert (seen.jobs_done, seen.pictures_made) == (1, 1)
 
 
-async def test_a_cancel_and_a_look_reach_the_worker(server: Server, worker: Elsewhere) -> None:
+async def test_a_cancel_a_look_and_a_skip_reach_the_worker(server: Server, worker: Elsewhere) -> None:
     job = await server.submit()
     await worker.executor.attempts.get()
     server.service.watch(await server.service.get(job.id, ANYONE))
     await worker.executor.watched.wait()
+    server.service.skip(await server.service.get(job.id, ANYONE), 2)
+    assert await worker.executor.skipped.get() == 2
     await server.service.cancel(job.id, ANYONE)
     assert (await server.ended(job)).state is JobState.CANCELLED
 
