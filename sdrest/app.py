@@ -44,6 +44,7 @@ from sdrest.outputs.encoding import Encoding
 from sdrest.outputs.picture_files import PictureFiles
 from sdrest.outputs.sent_files import SentFiles
 from sdrest.outputs.thumbnails import Thumbnails
+from sdrest.planning.clip_tokens import ClipTokens
 from sdrest.planning.context_specs import ContextBuilder
 from sdrest.planning.default_model import DefaultModel
 from sdrest.planning.embedding_files import Embeddings
@@ -244,6 +245,7 @@ def _add_intake(app: web.Application, preparer: ModelPreparer, groups: GroupStor
 def _add_bounds(app: web.Application) -> None:
     """How much callers may have in work at the same time."""
     settings = app[keys.SETTINGS]
+    app[keys.CLIP_TOKENS] = ClipTokens()
     app[keys.WILDCARDS] = Wildcards(settings.wildcards_dir)
     app[keys.ROOMS] = Rooms(
         Room(max(settings.max_body_bytes_at_once, settings.max_body_bytes)),

@@ -29,7 +29,8 @@ Options = Callable[[str], Sequence[str]]
 _COUNT: Final = re.compile(r"\s*(?:(\d{1,4})|(\d{0,4})-(\d{0,4}))\$\$")
 _SEPARATOR: Final = re.compile(r"([^|{}$]*)\$\$")
 _WEIGHT: Final = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?)::")
-_WILDCARD: Final = re.compile(r"__([\w/*.+()-](?:[\w/*.+() -]*?[\w/*.+()-])??)__")
+#: A name is short: looking for its end from every beginning in a long text would take the length squared.
+_WILDCARD: Final = re.compile(r"__([\w/*.+()-](?:[\w/*.+() -]{0,198}?[\w/*.+()-])??)__")
 _ESCAPED: Final = frozenset("{}|")
 _DEPTH: Final = 32
 _DRAWS: Final = 5000

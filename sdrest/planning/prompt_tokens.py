@@ -19,7 +19,7 @@ from sdrest.core.model import Component, Model
 from sdrest.planning.loras_and_embeddings import Adapters
 from sdrest.registry.components import requirements
 
-_CLIP: Final = frozenset({Component.CLIP_L, Component.CLIP_G})
+CLIP: Final = frozenset({Component.CLIP_L, Component.CLIP_G})
 #: CLIP reads pieces of so many tokens; the word BREAK fills the piece that it stands in.
 _CLIP_PIECE: Final = 75
 _CLIP_BREAK: Final = "BREAK"
@@ -32,12 +32,12 @@ _LAST_SAFE: Final = 0x33479
 
 def text_problems(model: Model, negative_prompt: str, adapters: Adapters) -> Iterator[FieldProblem]:
     """Prompts that are too long for the model, or that its tokenizer dies of."""
-    readers = _readers(model)
+    readers = readers_of(model)
     label = model.architecture.label if model.architecture else model.name
     for field, text in (("prompt", adapters.prompt), ("negative_prompt", negative_prompt)):
         tokens = most_tokens(text, readers, adapters.vectors)
         if tokens > PROMPT_TOKENS:
-            unit = "byte of UTF-8" if readers & {*_CLIP, Component.LLM} else "character"
+            unit = "byte of UTF-8" if readers & {*CLIP, Component.LLM} else "character"
             yield FieldProblem(
                 field,
                 f"may be {tokens} tokens long (up to one for each {unit}); {label} takes at most {PROMPT_TOKENS} here",
@@ -55,9 +55,9 @@ def most_tokens(text: str, readers: frozenset[Component], vectors: tuple[tuple[s
     ``vectors`` are the words that stand for embeddings, with the tokens that each puts in its place.
     """
     counts = [0]
-    if readers & {*_CLIP, Component.LLM}:
+    if readers & {*CLIP, Component.LLM}:
         counts.append(len(text.encode(errors="surrogatepass")))
-    if readers & _CLIP:
+    if readers & CLIP:
         folded = text.casefold()
         counts[-1] += _CLIP_PIECE * text.count(_CLIP_BREAK)
         counts[-1] += sum(number * folded.count(word.casefold()) for word, number in vectors)
@@ -66,9 +66,9 @@ def most_tokens(text: str, readers: frozenset[Component], vectors: tuple[tuple[s
     return max(counts)
 
 
-def _readers(model: Model) -> frozenset[Component]:
+def readers_of(model: Model) -> frozenset[Component]:
     """The text encoders whose reading grows with the prompt."""
-    wanted = {need.component for need in requirements(model)} & {*_CLIP, Component.T5XXL, Component.LLM}
+    wanted = {need.component for need in requirements(model)} & {*CLIP, Component.T5XXL, Component.LLM}
     if model.architecture is not None and model.architecture.family is Family.FLUX:
-        wanted -= _CLIP  # only its first piece is read
+        wanted -= CLIP  # only its first piece is read
     return frozenset(wanted)

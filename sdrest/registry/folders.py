@@ -59,7 +59,7 @@ FOLDER_KINDS: tuple[FolderKind, ...] = (
     ),
     FolderKind("vae", ModelType.VAE, ("vae", "VAE"), _WEIGHTS, "Variational autoencoders", ModelType.TAESD),
     FolderKind("presets", ModelType.PRESETS, ("presets",), (".json", ".yaml", ".yml"), "Generation presets"),
-    FolderKind("prompts", ModelType.PROMPTS, ("prompts",), (".txt", ".json"), "Prompt templates"),
+    FolderKind("prompts", ModelType.PROMPTS, ("prompts",), (".txt", ".json", ".csv"), "Prompt templates"),
     FolderKind("neg_prompts", ModelType.NEG_PROMPTS, ("neg_prompts",), (".txt", ".json"), "Negative prompt templates"),
     FolderKind("taesd", ModelType.TAESD, ("taesd", "vae_approx"), _WEIGHTS, "Tiny autoencoders"),
     FolderKind(

@@ -1,5 +1,7 @@
 """Presets and prompt templates: small text files in the model folders, applied by name and saved from the UI.
 
+Files of the styles that A1111 keeps (``styles.csv``) are prompt templates too.
+
 A preset is a JSON or YAML object of generation parameters, with ``description`` beside them if wanted. A prompt
 template is a text in which ``{prompt}`` stands for the request's own prompt (without it, the prompt goes before the
 text, with a comma), or a JSON object with such texts as ``prompt`` and ``negative_prompt``; a JSON file may also hold several
@@ -9,6 +11,8 @@ texts, as a list or by name.
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -87,8 +91,11 @@ def read_templates(path: Path, *, negative: bool = False) -> tuple[Template, ...
 
     A ``.txt`` and a JSON text are one template called after the file, and so is an object of ``prompt`` and
     ``negative_prompt``. A JSON list of texts, or an object of texts by name, holds several: ``file/1`` or ``file/name``.
+    A CSV file holds A1111's styles, under their own names.
     Raises :class:`ModelUnusable` with the reason when it is none of these.
     """
+    if path.suffix.lower() == ".csv":
+        return _styles(path)
     value = _text(path) if path.suffix.lower() == ".txt" else _parse(path)
     named: dict[str, object] = {}
     if isinstance(value, str):
@@ -108,6 +115,23 @@ def read_templates(path: Path, *, negative: bool = False) -> tuple[Template, ...
             "or an object of texts by name"
         )
     return tuple(Template(name, **{"negative_prompt" if negative else "prompt": text}) for name, text in found.items())
+
+
+def _styles(path: Path) -> tuple[Template, ...]:
+    """A1111's ``styles.csv``; rows without a text are its headings."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(_text(path), newline="")))
+    except csv.Error as error:
+        raise ModelUnusable(f"{path.name}: {error}") from error
+    found = [
+        Template(name, (row.get("prompt") or row.get("text") or "").strip(), (row.get("negative_prompt") or "").strip())
+        for row in rows
+        if (name := (row.get("name") or "").strip())
+    ]
+    found = [template for template in found if template.prompt or template.negative_prompt]
+    if not found:
+        raise ModelUnusable(f"{path.name}: a file of styles has the columns name, prompt and negative_prompt")
+    return tuple(found)
 
 
 def save_preset(
@@ -255,6 +279,9 @@ def find_template(catalogue: Catalogue, name: str, *, negative: bool = False) ->
             inner = f"{model.name}/{name.rpartition('/')[2]}"
             if inner in held:
                 return held[inner]
+    for template in templates(catalogue, kind):  # styles have names of their own
+        if template.name == name:
+            return template
     field = "negative_prompt_template" if negative else "prompt_template"
     known = (template.name for template in templates(catalogue, kind))
     raise InvalidInput(_unknown("prompt template", name, known), field=field)

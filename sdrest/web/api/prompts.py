@@ -11,14 +11,17 @@ from typing_extensions import TypedDict
 
 from sdrest.core.parameters import MAX_PROMPT_CHARACTERS, MAX_SEED
 from sdrest.core.principal import Permission
+from sdrest.planning.clip_tokens import PIECE
 from sdrest.planning.dynamic_prompts import drawn
+from sdrest.planning.prompt_tokens import CLIP, readers_of
 from sdrest.registry.wildcards import MOST_BYTES
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, read_body
-from sdrest.web.http.keys import WILDCARDS
+from sdrest.web.http.keys import CLIP_TOKENS, WILDCARDS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
+from sdrest.web.requests.submission import chosen_model
 
 
 class WildcardBody(Body):
@@ -33,6 +36,24 @@ class DrawBody(Body):
     prompt: str = Field(max_length=MAX_PROMPT_CHARACTERS, description="A text with `{a|b}` and `__wildcards__`.")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Seed of the first text; each further one has the next.")
     count: int = Field(1, ge=1, le=100, description="How many texts.")
+
+
+class CountBody(Body):
+    """A prompt to count."""
+
+    prompt: str = Field(
+        max_length=MAX_PROMPT_CHARACTERS, description="The prompt, with LoRA tags and weights as it is."
+    )
+    model: str = Field("", max_length=500, description="Any name of a model; empty: the default one.")
+
+
+class Counted(TypedDict):
+    """How long a prompt is for a model."""
+
+    #: Tokens of CLIP; null where no CLIP reads the whole prompt, or the native library's vocabulary is not found.
+    tokens: int | None
+    #: Tokens of a piece: what goes beyond the first is read in another one.
+    piece: int
 
 
 class WildcardNames(TypedDict):
@@ -106,10 +127,21 @@ async def draw(request: web.Request) -> web.Response:
     return json_reply(await asyncio.to_thread(work))
 
 
+@operation("prompts", body=CountBody, reply=Counted, errors=(404,))
+async def count(request: web.Request) -> web.Response:
+    """Count the tokens that CLIP makes of a prompt. Language models and T5 have no pieces, and other vocabularies."""
+    body = await read_body(CountBody, request)
+    reads_clip = bool(readers_of(chosen_model(request, body.model)) & CLIP)
+    tokens = await asyncio.to_thread(request.app[CLIP_TOKENS].count, body.prompt) if reads_clip else None
+    reply: Counted = {"tokens": tokens, "piece": PIECE}
+    return json_reply(reply)
+
+
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/wildcards", names),
     ("GET", "/wildcards/{name:.+}", read),
     ("PUT", "/wildcards/{name:.+}", save),
     ("DELETE", "/wildcards/{name:.+}", remove),
     ("POST", "/prompts/draw", draw),
+    ("POST", "/prompts/tokens", count),
 )

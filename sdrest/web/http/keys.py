@@ -17,6 +17,7 @@ from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingStore
 from sdrest.jobs.worker import Worker
 from sdrest.outputs.thumbnails import Thumbnails
+from sdrest.planning.clip_tokens import ClipTokens
 from sdrest.planning.default_model import DefaultModel
 from sdrest.planning.size_memory import SizePlanner
 from sdrest.registry.refreshing import Refresher
@@ -59,4 +60,5 @@ HELD: Final = web.RequestKey("held", Held)
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 CALLER: Final = web.RequestKey("caller", Caller)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+CLIP_TOKENS: Final = web.AppKey("clip_tokens", ClipTokens)
 WILDCARDS: Final = web.AppKey("wildcards", Wildcards)

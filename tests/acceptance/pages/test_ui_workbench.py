@@ -294,3 +294,22 @@ def test_a_network_that_is_cut_without_a_word_is_told_and_so_is_what_is_being_se
     sending[0].continue_()
     expect(page.locator("#submit")).not_to_have_class(re.compile("is-sending"))
     expect(page.locator("#submit")).to_be_enabled()
+
+
+def test_words_are_weighed_by_keys(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/")
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("a red apple, large")
+    prompt.evaluate("area => area.setSelectionRange(3, 3)")
+    for keys, text in (
+        ("Control+ArrowUp", "a (red:1.1) apple, large"),
+        ("Control+ArrowUp", "a (red:1.2) apple, large"),
+        ("Control+ArrowDown", "a (red:1.1) apple, large"),
+        ("Control+ArrowDown", "a red apple, large"),
+        ("Control+ArrowDown", "a (red:0.9) apple, large"),
+    ):
+        prompt.press(keys)
+        expect(prompt).to_have_value(text)
+    prompt.evaluate("area => area.setSelectionRange(12, 17)")
+    prompt.press("Control+ArrowUp")
+    expect(prompt).to_have_value("a (red:0.9) (apple:1.1), large")

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest.outputs.infotext import parse_infotext
 from tests.integration.conftest import SMALL, ClientFactory
-from tests.integration.pictures.generation_modes import submit
+from tests.integration.pictures.generation_modes import place, submit
 
 
 @pytest.fixture
@@ -63,6 +63,14 @@ async def test_wildcards_are_written_read_drawn_from_and_deleted(client: TestCli
         "/api/generate/text2img", json={**SMALL, "prompt": "__fruit__", "dynamic_prompts": True}
     )
     assert (refused.status, (await refused.json())["details"]["errors"][0]["field"]) == (400, "prompt")
+
+
+async def test_tokens_are_counted_for_models_that_read_by_clip(client_factory: ClientFactory, tmp_path: Path) -> None:
+    place(tmp_path / "models", "sd1")
+    client = await client_factory(models_dir=tmp_path / "models")
+    for model, tokens in (("sd1", 5), ("demo", None)):
+        reply = await client.post("/api/prompts/tokens", json={"prompt": "(a photo:1.2) of a cat", "model": model})
+        assert (reply.status, await reply.json()) == (200, {"tokens": tokens, "piece": 75})
 
 
 async def test_the_page_writes_tries_and_deletes(client: TestClient[Any, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, PngImagePlugin
 
@@ -237,6 +237,7 @@ KEYS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(["prompt", "parameters", "Comment", "invokeai_metadata", "sd__metadata"]),
     values=st.dictionaries(KEYS, JSON, max_size=6),

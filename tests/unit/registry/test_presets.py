@@ -174,3 +174,24 @@ def test_values_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
         save_preset(Folders(tmp_path), "a", {"x": object()})
     with pytest.raises(InvalidInput, match="text of"):
         save_template(Folders(tmp_path), "a", "  ")
+
+
+def test_the_styles_of_a1111_are_templates_under_their_own_names(tmp_path: Path) -> None:
+    text = (
+        "name,prompt,negative_prompt\n---- Drawn ----,,\n"
+        'Ink / pen,"ink drawing of {prompt}, ""fine"" lines",photo\r\nPlain,"sharp, clear",\n'
+    )
+    styles = (
+        Template("Ink / pen", 'ink drawing of {prompt}, "fine" lines', "photo"),
+        Template("Plain", "sharp, clear"),
+    )
+    assert read_templates(_write(tmp_path, "prompts/styles.csv", text)) == styles
+    registry = Registry(Folders(tmp_path))
+    registry.refresh()
+    assert [find_template(registry.catalogue, style.name) for style in styles] == list(styles)
+    assert tuple(templates(registry.catalogue, ModelType.PROMPTS)) == styles
+    old = read_templates(_write(tmp_path, "old.csv", "name,text\nPlain,sharp\n"))
+    assert old == (Template("Plain", "sharp"),)
+    for wrong in ("", "a,b\n1,2\n", "name,prompt\nx,\n"):
+        with pytest.raises(ModelUnusable, match="columns name, prompt"):
+            read_templates(_write(tmp_path, "wrong.csv", wrong))

@@ -1,0 +1,71 @@
+// Writing prompts: weights by Ctrl+↑ and Ctrl+↓, completion of names, the prompts of before, and the exact count of tokens.
+"use strict";
+(() => {
+  const prompt = document.getElementById("f-prompt"), negative = document.getElementById("f-negative_prompt");
+  if (!prompt) return;
+  const shown = document.querySelector("[data-tokens]");
+
+  function replace(area, start, end, text, from, to) {
+    area.setRangeText(text, start, end, "preserve");
+    area.setSelectionRange(from, to);
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  // ------------------------------------------------------------------ weights
+  const WEIGHED = /^\((.*):\s*([+-]?\d*\.?\d+)\)$/s;
+  // What is selected, or the word at the cursor; with the brackets that weigh it already, where there are any.
+  function aim(area) {
+    const text = area.value;
+    let [start, end] = [area.selectionStart, area.selectionEnd];
+    if (start === end) {
+      while (start > 0 && /[^\s,()]/.test(text[start - 1])) start -= 1;
+      while (end < text.length && /[^\s,()]/.test(text[end])) end += 1;
+      const weight = /:[+-]?\d*\.?\d+$/.exec(text.slice(start, end));
+      if (weight && text[end] === ")") end -= weight[0].length;
+    }
+    while (start < end && /\s/.test(text[start])) start += 1;
+    while (end > start && /\s/.test(text[end - 1])) end -= 1;
+    const after = /^:\s*[+-]?\d*\.?\d+\)/.exec(text.slice(end));
+    const open = text.lastIndexOf("(", start - 1 < 0 ? 0 : start - 1);
+    if (after && start > 0 && open >= 0 && !/[()]/.test(text.slice(open + 1, start))) return [open, end + after[0].length];
+    return [start, end];
+  }
+  function weigh(area, step) {
+    const [start, end] = aim(area);
+    if (start === end) return;
+    const part = area.value.slice(start, end), found = WEIGHED.exec(part);
+    const words = found ? found[1] : part;
+    const weight = Math.round(Math.min(4, Math.max(0, Number(found ? found[2] : 1) + step)) * 100) / 100;
+    const text = weight === 1 ? words : `(${words}:${weight})`;
+    const inner = start + (weight === 1 ? 0 : 1);
+    replace(area, start, end, text, inner, inner + words.length);
+  }
+  for (const area of [prompt, negative])
+    area?.addEventListener("keydown", (event) => {
+      if (!(event.ctrlKey || event.metaKey) || event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
+      event.preventDefault();
+      weigh(area, event.key === "ArrowUp" ? 0.1 : -0.1);
+    });
+
+  // ------------------------------------------------------------------ tokens
+  let timer = 0, asked = 0;
+  async function count() {
+    const mine = ++asked, model = document.getElementById("f-model")?.value ?? "";
+    if (!prompt.value.trim()) return;
+    try {
+      const reply = await fetch("/api/prompts/tokens", {
+        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ prompt: prompt.value, model }),
+      });
+      if (!reply.ok || mine !== asked) return;
+      const { tokens, piece } = await reply.json();
+      if (tokens === null) return;
+      const pieces = Math.max(1, Math.ceil(tokens / piece));
+      shown.textContent = `${tokens} / ${pieces * piece} tokens`;
+      shown.title = pieces > 1 ? `Read in ${pieces} pieces of ${piece} tokens` : `Up to ${piece} tokens are read in one piece`;
+    } catch { /* the rough count stays */ }
+  }
+  function soon() { clearTimeout(timer); timer = setTimeout(count, 250); }
+  prompt.addEventListener("input", soon);
+  document.addEventListener("change", (event) => { if (event.target.id === "f-model") soon(); });
+  soon();
+})();
