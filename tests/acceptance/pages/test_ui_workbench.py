@@ -296,7 +296,7 @@ def test_a_network_that_is_cut_without_a_word_is_told_and_so_is_what_is_being_se
     expect(page.locator("#submit")).to_be_enabled()
 
 
-def test_words_are_weighed_by_keys(page: Page, server: Server) -> None:
+def test_words_are_weighed_by_keys_and_prompts_are_drawn_when_asked(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/ui/")
     prompt = page.get_by_label("Prompt", exact=True)
     prompt.fill("a red apple, large")
@@ -313,3 +313,7 @@ def test_words_are_weighed_by_keys(page: Page, server: Server) -> None:
     prompt.evaluate("area => area.setSelectionRange(12, 17)")
     prompt.press("Control+ArrowUp")
     expect(prompt).to_have_value("a (red:0.9) (apple:1.1), large")
+    fill_small(page, "a {red|red} apple")
+    page.get_by_label("Draw {a|b}").check()
+    page.locator("#submit").click()
+    expect(page.locator("#stage")).to_contain_text("a red apple")
