@@ -10,7 +10,6 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from sdrest.core.errors import Conflict
 from sdrest.core.principal import Permission
 from sdrest.registry.model_sets import UNKNOWN, Choice, ModelSet, SetFile
 from sdrest.web.http.access import requires
@@ -147,15 +146,11 @@ def _set_view(sets: ModelSets, item: ModelSet) -> ModelSetView:
 
 
 def _choice_view(sets: ModelSets, choice: Choice) -> ChoiceView:
-    try:
-        here = not sets.missing(choice)
-    except Conflict:
-        here = False
     return {
         "quantisation": choice.name,
         "size_bytes": choice.size_bytes,
         "memory_bytes": choice.memory_bytes,
-        "here": here,
+        "here": sets.has(choice),
         "files": [_file_view(file) for file in choice.files],
     }
 

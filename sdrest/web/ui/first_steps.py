@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-import psutil
 from aiohttp import web
 
 from sdrest.core.errors import NotFound
 from sdrest.registry.builtin import EMBEDDED_NAME, builtin_words
-from sdrest.web.http.keys import MODELS
+from sdrest.web.http.keys import MODEL_SETS, MODELS
 from sdrest.web.ui.rendering import page
 from sdrest.web.ui.workbench_contexts import DemoWordsPage, Sample, StarterModel
 
@@ -28,40 +27,8 @@ SAMPLES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Starter:
-    name: str
-    about: str
-    source: str
-    size_bytes: int
-
-
-#: Each is one file that holds all of its parts.
-_STARTERS: Final = (
-    _Starter(
-        "Stable Diffusion 1.5",
-        "Small and quick, with more LoRAs than any other; 512 px",
-        "hf:stable-diffusion-v1-5/stable-diffusion-v1-5/v1-5-pruned-emaonly.safetensors",
-        4_265_146_304,
-    ),
-    _Starter(
-        "SD-Turbo", "One to four steps a picture; 512 px", "hf:stabilityai/sd-turbo/sd_turbo.safetensors", 5_214_561_904
-    ),
-    _Starter(
-        "SDXL 1.0",
-        "Finer and larger; 1024 px",
-        "hf:stabilityai/stable-diffusion-xl-base-1.0/sd_xl_base_1.0.safetensors",
-        6_938_078_334,
-    ),
-    _Starter(
-        "SDXL-Turbo",
-        "One to four steps a picture; 512 px",
-        "hf:stabilityai/sdxl-turbo/sd_xl_turbo_1.0_fp16.safetensors",
-        6_938_081_905,
-    ),
-)
-#: What a model needs beside its weights, about.
-_BESIDE_BYTES: Final = 1_500_000_000
+#: Model sets to begin with, of which one file holds nearly all; the rest of the catalogue is in the form below the cards.
+_STARTERS: Final = ("sd15", "sd-turbo", "sdxl", "sdxl-turbo")
 
 
 def samples_for(model_name: str) -> Sequence[Sample]:
@@ -74,22 +41,30 @@ def demo_things(model_name: str) -> int:
     return len(builtin_words()["things"]) if model_name == EMBEDDED_NAME else 0
 
 
-def starters(request: web.Request) -> tuple[StarterModel, ...]:
-    """Real models to get, of those that are not here yet."""
-    here = {model.file_name for model in request.app[MODELS].catalogue.models}
-    memory = psutil.virtual_memory().total
-    return tuple(
-        StarterModel(
-            name=item.name,
-            about=item.about,
-            source=item.source,
-            size_bytes=item.size_bytes,
-            memory_bytes=item.size_bytes + _BESIDE_BYTES,
-            fits=item.size_bytes + _BESIDE_BYTES < memory,
+async def starters(request: web.Request) -> tuple[StarterModel, ...]:
+    """Model sets to begin with, of those that are not here yet, as the catalogue has them."""
+    sets = request.app[MODEL_SETS]
+    found, _ = await sets.all(fetch=False)
+    by_name = {item.name: item for item in found}
+    memory = sets.memory_bytes()
+
+    def cards() -> tuple[StarterModel, ...]:
+        chosen = ((item, item.choose(memory)[0]) for name in _STARTERS if (item := by_name.get(name)) is not None)
+        return tuple(
+            StarterModel(
+                set_name=item.name,
+                title=item.title,
+                about=f"{item.about}; {item.defaults['width']} px" if "width" in item.defaults else item.about,
+                licence=item.licence,
+                size_bytes=choice.size_bytes,
+                memory_bytes=choice.memory_bytes,
+                fits=choice.memory_bytes is None or choice.memory_bytes <= memory,
+            )
+            for item, choice in chosen
+            if not sets.has(choice)
         )
-        for item in _STARTERS
-        if item.source.rpartition("/")[2] not in here
-    )
+
+    return await asyncio.to_thread(cards)
 
 
 async def show_words(request: web.Request) -> web.Response:

@@ -47,7 +47,7 @@ async def add_models(
         upload=upload or form_of(UPLOAD),
         download=download or form_of(DOWNLOAD),
         downloads=await cards_of(request, jobs),
-        starters=starters(request),
+        starters=await starters(request),
         sets=await _sets(request),
         endings=ENDINGS,
     )

@@ -54,13 +54,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StarterModel:
-    """A real model that can be got at the press of a button."""
+    """A model set that can be got at the press of a button; sizes in bytes, None where one is not known."""
 
-    name: str
+    set_name: str
+    title: str
     about: str
-    source: str
-    size_bytes: int
-    memory_bytes: int
+    licence: str
+    size_bytes: int | None
+    memory_bytes: int | None
     #: Whether this machine has the memory for it.
     fits: bool
 

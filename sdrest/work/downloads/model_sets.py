@@ -128,6 +128,13 @@ class ModelSets:
         ]
         return Pulled(model_set, choice, reason, tuple(files))
 
+    def has(self, choice: Choice) -> bool:
+        """Whether all files are here. Blocks."""
+        try:
+            return not self.missing(choice)
+        except Conflict:
+            return False
+
     def missing(self, choice: Choice) -> tuple[SetFile, ...]:
         """The files that are not here. Blocks.
 
