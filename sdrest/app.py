@@ -81,6 +81,7 @@ from sdrest.web.http.errors import Problems
 from sdrest.web.http.lifecycle import Lifecycle
 from sdrest.web.http.metrics import Metrics
 from sdrest.web.http.middleware import answer_preflight, known_host, request_context, set_up_headers
+from sdrest.web.http.proxies import TrustedProxies
 from sdrest.web.http.room import AtOnce, Room, Rooms
 from sdrest.web.requests.audience import AUDIENCES, Audiences
 from sdrest.web.requests.gallery import BIN, GALLERY
@@ -124,6 +125,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         client_max_size=settings.max_body_bytes,
         client_max_fields=bounds.FORM_FIELDS,
         middlewares=[
+            TrustedProxies(settings.trusted_proxies).middleware(),
             request_context,
             problems.middleware(),
             known_host,

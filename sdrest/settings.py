@@ -201,6 +201,10 @@ class Settings(BaseSettings):
     allowed_hosts: Names = Field(
         (), description="Host names by which the server may be addressed, besides localhost and addresses; * for any."
     )
+    trusted_proxies: Names = Field(
+        (),
+        description="Addresses and networks of reverse proxies whose X-Forwarded-For, -Proto and -Host are believed.",
+    )
     cors: bool = Field(False, description="Let web pages of any origin read replies, without credentials.")
     cors_origins: Names = Field((), description="Origins of web pages that may use the server, https://example.org.")
 

@@ -8,6 +8,8 @@ command -v chromium chromium-browser google-chrome google-chrome-stable > /dev/n
 ldconfig -p | grep -q 'libpam\.so' || packages+=(libpam0g)
 command -v curl > /dev/null || packages+=(curl)
 command -v exiftool > /dev/null || packages+=(libimage-exiftool-perl)
+command -v nginx > /dev/null || packages+=(nginx-light)
+command -v caddy > /dev/null || packages+=(caddy)
 command -v npm > /dev/null || packages+=(npm)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || packages+=(postgresql)
 command -v systemd-analyze > /dev/null || packages+=(systemd)

@@ -70,6 +70,7 @@ NEEDS: Final = {
         installable=False,
     ),
     "browser": Need("no Chromium is installed, nor named in SDREST_TEST_BROWSER", lambda: browser_path() is not None),
+    "caddy": _program("caddy"),
     "curl": _program("curl"),
     "exiftool": _program("exiftool"),
     "frameworks": Need("Python frameworks around the OpenAI API are not installed", FRAMEWORKS.exists),
@@ -79,6 +80,7 @@ NEEDS: Final = {
     ),
     "mount": Need("mounting a small file system needs root", _can_mount, installable=False),
     "node": _program("node"),
+    "nginx": _program("nginx"),
     "pam": Need(
         "libpam is not installed",
         lambda: find_spec("pam") is not None and find_library("pam") is not None and Path("/etc/pam.d").is_dir(),

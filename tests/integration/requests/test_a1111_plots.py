@@ -30,8 +30,8 @@ async def made(client: Client, body: dict[str, Any], status: int = 200) -> tuple
 
 
 async def test_an_xyz_plot_answers_with_its_grid_and_where_asked_with_its_pictures(client: Client) -> None:
-    steps, words = (4, "1-2", []), (7, "apple, pear", [])
-    arguments = [*steps, *words, 0, "", [], True, False, False, False, 0, True]
+    axes: list[Any] = [4, "1-2", [], 7, "apple, pear", [], 0, "", []]
+    arguments = [*axes, True, False, False, False, 0, True]
     sizes, told = await made(client, {"script_name": "x/y/z plot", "script_args": arguments})
     assert len(sizes) == 1
     assert min(sizes[0]) > 2 * 64
