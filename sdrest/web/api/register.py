@@ -36,6 +36,7 @@ _MODULES: Final = (
     "tokens",
     "transfers",
     "validation",
+    "variations",
     "workers",
 )
 

@@ -24,7 +24,7 @@ from sdrest.web.ui.job_contexts import Picture
 from sdrest.web.ui.preset_choices import preset_texts
 from sdrest.web.ui.tabs import Tab
 
-_OVERRIDES: Final = ("model", "seed", "batch_count", "prompt")
+_OVERRIDES: Final = ("model", "seed", "batch_count", "prompt", "strength")
 
 
 @dataclass(slots=True)
