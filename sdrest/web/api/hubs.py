@@ -180,7 +180,7 @@ async def preview(request: web.Request) -> web.Response:
 
 
 @requires(Permission.MANAGE_MODELS)
-@operation("hubs", query=UpdatesQuery, reply=Updates)
+@operation("hubs", query=UpdatesQuery, reply=Updates, errors=(404,))
 async def updates(request: web.Request) -> web.Response:
     """Look for newer versions of models that are here: of all whose origin is kept beside them, or of one, also by its hash."""
     query, catalogue = parse_query(UpdatesQuery, request), request.app[MODELS].catalogue

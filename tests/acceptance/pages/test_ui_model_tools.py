@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.acceptance.browser import serious_findings
 from tests.acceptance.conftest import SMALL, StartServer
-from tests.tiny.embedded import NAME
+from tests.tiny.embedded import NAME, place_embedded
 
 
 @pytest.mark.slow
@@ -45,3 +48,19 @@ def test_a_model_is_checked_hashed_and_converted_from_its_page(page: Page, start
     page.locator("#convert select").first.select_option("q8_0")
     page.get_by_role("button", name="Convert", exact=True).click()
     expect(page.locator("#convert .field-error:visible, #plan .failure-box").first).to_be_visible()
+
+
+def test_two_quantisations_paint_the_same_side_by_side(page: Page, start_server: StartServer, tmp_path: Path) -> None:
+    place_embedded(tmp_path / "models")
+    file = tmp_path / f"models/checkpoints/{NAME}.gguf"
+    file.with_suffix(".json").write_text(
+        json.dumps({"defaults": {"width": 64, "height": 64, "steps": 2, "cfg_scale": 1}})
+    )
+    shutil.copyfile(file, file.with_name(f"{NAME}-q8_0.gguf"))
+    server = start_server()
+    page.goto(f"{server.url}/ui/models/{httpx.get(f'{server.url}/api/models/{NAME}').json()['id']}")
+    page.get_by_role("link", name=f"{NAME}-q8_0").click()
+    page.get_by_role("button", name="Paint with both").click()
+    expect(page.get_by_role("link", name="One over the other")).to_be_visible()
+    expect(page.locator(".compare img")).to_have_count(2)
+    assert serious_findings(page) == []

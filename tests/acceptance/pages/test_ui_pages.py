@@ -26,6 +26,7 @@ PAGES = {
     "bin": "/ui/gallery/bin",
     "wildcards": "/ui/wildcards",
     "models": "/ui/models",
+    "find models": "/ui/models/hubs",
     "system": "/ui/system",
     "api": "/docs",
     "missing": "/ui/nothing",

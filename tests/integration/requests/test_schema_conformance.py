@@ -74,6 +74,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "log_level": "error",
             "sync_timeout_seconds": SYNCHRONOUS_SECONDS,
             "fetch_timeout_seconds": 0.5,
+            # The hubs are not asked: these addresses are refused.
+            "civitai_url": "http://127.0.0.1:9",
+            "hf_endpoint": "http://127.0.0.1:9",
         }
     )
 
