@@ -41,7 +41,7 @@ _PICTURE_FIELDS: Final = {
 }
 #: Names that clients send by habit and that mean no file: the caller's default model is used for them.
 _PRODUCT_NAMES: Final = re.compile(
-    r"(dall-e|gpt-image|chatgpt-image|gpt-4|gpt-5|o\d|sora|sd-cpp-local|stable-diffusion)\b.*", re.IGNORECASE
+    r"(dall-e|(chat)?gpt-(image|\d)\w*|o\d|sora|sd-cpp-local|stable-diffusion)\b.*", re.IGNORECASE
 )
 #: A part that is one of several: ``image[]``, ``image[0]``.
 _LIST_PART: Final = re.compile(r"(\w+)\[(\d{0,4})\]", re.ASCII)
