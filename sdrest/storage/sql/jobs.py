@@ -14,11 +14,11 @@ from typing import Any
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.search import SearchField
 from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, check_room, lost_source, new_lease_id, server_died
-from sdrest.storage.sql.database import ADDING, CLAIMING, ONE_ROW, Connection, Database
+from sdrest.storage.sql.database import ADDING, ONE_ROW, Connection, Database
 from sdrest.storage.sql.job_filters import where_of
 from sdrest.storage.sql.job_rows import as_json, binned_at, job_of, outputs_of, row_of
 from sdrest.storage.sql.times import as_text
-from sdrest.storage.sql.turns import Turns
+from sdrest.storage.sql.turns import turns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class SqlJobStore:
             "seed": self._sql.search_seed,
             "lora": self._sql.search_lora,
         }
-        self._turns = Turns(database.statements("turns"))
+        self._turns = turns_of(database.statements("turns"))
 
     async def add(self, job: Job, *, max_pending: int, max_pending_of_principal: int | None = None) -> Job:
         """See :meth:`JobStore.add`."""
@@ -197,7 +197,7 @@ class SqlJobStore:
             return None
 
         # A power cut between this and the ending leaves the job pending: as far as anybody was told, it is.
-        return await self._database.write(change, durable=False, alone=CLAIMING)
+        return await self._database.write(change, durable=False, alone=self._turns.alone)
 
     async def renew(self, lease_ids: Collection[str], *, until: datetime) -> Sequence[Job]:
         """See :meth:`JobStore.renew`."""

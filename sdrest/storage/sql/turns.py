@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sdrest.core.job import JobType
-from sdrest.storage.sql.database import Connection
+from sdrest.storage.sql.database import CLAIMING, ONE_ROW, Connection
 
 #: Times a pending job may be passed over in favour of jobs for the loaded model.
 MAX_PASSED_OVER: Final = 8
@@ -35,6 +35,9 @@ _IN_LANE: Final = (
 
 class Turns:
     """Takes turns with the statements of a database."""
+
+    #: No two may be taken at a time.
+    alone = CLAIMING
 
     def __init__(self, statements: dict[str, str]) -> None:
         self._sql = _Statements(**statements)
@@ -65,3 +68,23 @@ class Turns:
             db.execute(self._sql.serve, {"principal": chosen["principal"]})
             return int(chosen["sequence"])
         return None
+
+
+class TurnsInOneCall:
+    """Takes turns with a function of the database, which does the same and can be called beside itself."""
+
+    alone = ONE_ROW
+
+    def __init__(self, statement: str) -> None:
+        self._statement = statement
+
+    def take(self, db: Connection, types: Collection[JobType], loaded: Collection[str]) -> int | None:
+        """See :meth:`Turns.take`."""
+        wanted = {"types": json.dumps([*types]), "models": json.dumps([*loaded]), "most_passed_over": MAX_PASSED_OVER}
+        found: int | None = db.execute(self._statement, wanted).fetchone()[0]
+        return found
+
+
+def turns_of(statements: dict[str, str]) -> Turns | TurnsInOneCall:
+    """What a database has for taking turns."""
+    return TurnsInOneCall(statements["take"]) if "take" in statements else Turns(statements)
