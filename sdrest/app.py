@@ -288,7 +288,7 @@ def _operation(
     settings, jobs = app[keys.SETTINGS], app[keys.JOBS]
     app[GALLERY] = Gallery(jobs, SqlMarkStore(database))
     app[BIN] = Bin(jobs, days=settings.bin_days)
-    metrics = Metrics(jobs, app[keys.ENGINES], app[keys.BACKGROUNDS])
+    metrics = Metrics(jobs, app[keys.ENGINES], app[keys.BACKGROUNDS], app[keys.FLEET])
     app.middlewares.insert(0, metrics.middleware())
     app.router.add_get("/metrics", metrics.handle)
     guard = Guard(settings.fetch_allowed_hosts).also_allowing(settings.webhook_url)

@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "token": "API keys for programs.",
     "user": "Accounts for the modes jwt and optional.",
     "worker": "Make pictures for a server on another machine.",
+    "workers": "Workers on other machines that are connected to a server.",
 }
 
 

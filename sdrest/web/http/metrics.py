@@ -22,6 +22,7 @@ from sdrest.jobs.events import Listener
 from sdrest.jobs.service import JobService
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.public import without_folders
+from sdrest.work.fleet import Fleet
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -32,8 +33,9 @@ _JOB_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 360
 class Metrics:
     """What one server counts; the numbers live in a registry of its own."""
 
-    def __init__(self, jobs: JobService, engines: Engines, backgrounds: Backgrounds) -> None:
+    def __init__(self, jobs: JobService, engines: Engines, backgrounds: Backgrounds, fleet: Fleet) -> None:
         self._jobs = jobs
+        self._fleet = fleet
         self._engines = engines
         self._backgrounds = backgrounds
         self._registry = registry = CollectorRegistry(auto_describe=True)
@@ -70,6 +72,15 @@ class Metrics:
         )
         self._each_memory = Gauge(
             "sdrest_engines_memory_bytes", "Memory of each engine's process.", ("engine",), registry=registry
+        )
+        self._each_worker = Gauge(
+            "sdrest_workers_connected",
+            "Whether each worker on another machine is there.",
+            ("worker",),
+            registry=registry,
+        )
+        self._each_worker_jobs = Gauge(
+            "sdrest_workers_jobs_done", "Jobs that each worker has carried out.", ("worker",), registry=registry
         )
         self._loaded = Gauge("sdrest_models_loaded", "Models in memory.", registry=registry)
         self._loops_running = Gauge(
@@ -136,9 +147,17 @@ class Metrics:
             self._each_ready.labels(engine.name).set(engine.state is EngineState.READY)
             self._each_restarts.labels(engine.name).set(engine.restarts)
             self._each_memory.labels(engine.name).set(engine.memory_bytes)
+        self._count_workers()
         self._count_loops()
         body = await asyncio.to_thread(generate_latest, self._registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _count_workers(self) -> None:
+        self._each_worker.clear()
+        self._each_worker_jobs.clear()
+        for worker in self._fleet.workers:
+            self._each_worker.labels(worker.name).set(worker.is_connected)
+            self._each_worker_jobs.labels(worker.name).set(worker.jobs_done)
 
     def _count_loops(self) -> None:
         self._loop_errors.clear()

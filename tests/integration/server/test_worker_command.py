@@ -61,6 +61,10 @@ class Cluster:
         self.workers.append(worker)
         return worker
 
+    def asking(self) -> tuple[str, ...]:
+        """The options by which commands ask the server."""
+        return ("--url", self.server.url, "--api-key", self.client.headers["Authorization"].removeprefix("Bearer "))
+
     def seen(self) -> dict[str, dict[str, Any]]:
         """The workers as the server lists them, by name."""
         return {item["name"]: item for item in self.client.get("/api/workers").json()["workers"]}
@@ -68,6 +72,11 @@ class Cluster:
     def until_there(self, *names: str) -> None:
         while not set(names) <= self.seen().keys():
             assert all(worker.process.poll() is None for worker in self.workers), [item.log for item in self.workers]
+            time.sleep(0.05)
+
+    def until_there_alone(self, worker: WorkerProcess) -> None:
+        while worker.folder.name not in self.seen():
+            assert worker.process.poll() is None, worker.log
             time.sleep(0.05)
 
     def job(self, **more: Any) -> str:
@@ -133,6 +142,10 @@ def test_a_worker_gets_the_model_and_makes_the_picture_and_another_goes_on_when_
     assert at_work not in cluster.seen()
 
     (left,) = cluster.seen()
+    shown = sdrest("workers", "list", *cluster.asking(), cwd=cluster.folder)
+    assert left in shown.stdout, shown.stderr
+    metrics = cluster.client.get("/metrics").text
+    assert f'sdrest_workers_connected{{worker="{left}"}} 1.0' in metrics
     job_id = cluster.job(steps=150)
     assert cluster.worker_of(job_id) == left
     worker = next(worker for worker in cluster.workers if worker.folder.name == left)
@@ -154,3 +167,13 @@ def test_a_worker_that_the_server_does_not_want_says_so(cluster: Cluster, tmp_pa
 def test_a_worker_with_nothing_to_do_ends_by_itself(cluster: Cluster) -> None:
     worker = cluster.start("idle", "--idle-exit", "0.1")
     assert worker.process.wait() == 0
+
+
+def test_a_worker_is_drained_by_command(cluster: Cluster) -> None:
+    worker = cluster.start("drained")
+    cluster.until_there_alone(worker)
+    done = sdrest("workers", "drain", "drained", *cluster.asking(), cwd=cluster.folder)
+    assert done.stdout == "drained leaves\n", done.stderr
+    assert worker.process.wait() == 0
+    done = sdrest("workers", "drain", "nobody", *cluster.asking(), cwd=cluster.folder)
+    assert "no worker 'nobody'" in done.stderr
