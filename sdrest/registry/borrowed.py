@@ -186,7 +186,8 @@ def _invokeai(lender: Lender) -> Lent:
     except ValueError as error:
         problems = (f"{lender.root}: {error}; its models keep the names of their files",)
     placed = {models / item.path: item for item in installed}
-    titles = {os.path.normpath(path): item.name for path, item in placed.items()}
+    # A name may become that of a file, of one that is converted from it.
+    titles = {os.path.normpath(path): item.name.replace("/", "-") for path, item in placed.items()}
     folders = [Folder(ANY_KIND, models, lender.label, titles=titles)]
     folders += _elsewhere(placed, models, lender.label, titles)
     return Lent(_there(folders), problems)

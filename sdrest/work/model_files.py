@@ -154,8 +154,8 @@ def plan_conversion(
 
 def folder_of(registry: Registry, model: Model) -> Path:
     """Where files made from a model belong: its own folder, for a model from elsewhere the folder of its type."""
-    folders = registry.directories()
+    folders = registry.folders.all()
     own = model.path.parent.resolve()
-    if any(own.is_relative_to(folder.path.resolve()) for folder in folders):
+    if not model.lender and any(own.is_relative_to(folder.path.resolve()) for folder in folders):
         return model.path.parent
-    return next((folder.path for folder in folders if model.type & folder.kind.types), registry.folders.models_dir)
+    return registry.folders.primary(registry.folders.for_type(model.type))

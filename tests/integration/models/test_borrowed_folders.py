@@ -7,6 +7,7 @@ from typing import Any
 
 from sdrest.core.architecture import Architecture
 from sdrest.web.http.keys import MODELS
+from sdrest.work.model_files import folder_of
 from tests.architectures import EVIDENCE, PARTS
 from tests.integration.conftest import ClientFactory
 from tests.model_files import write_gguf, write_safetensors
@@ -27,6 +28,8 @@ async def test_folders_are_added_shown_and_kept(client_factory: ClientFactory, t
     assert told == {"a1111": (str(fixed), True, 1), "comfyui": (str(added), False, 1)}
     (model,) = (await (await client.get("/api/models?search=flux")).json())["models"]
     assert (model["path"], model["lender"]) == ("comfyui:diffusion_models/flux.gguf", "comfyui")
+    registry = client.app[MODELS]
+    assert folder_of(registry, registry.catalogue.resolve("flux")) == registry.folders.models_dir / "diffusion_models"
     folders = (await (await client.get("/api/models/directories")).json())["directories"]
     assert [item["writable"] for item in folders if item["lender"]] == [False, False]
 

@@ -128,7 +128,7 @@ def test_invokeais_models_have_the_names_of_its_database(tmp_path: Path, *, logg
     write_safetensors(tmp_path / "disk/other.safetensors", _VAE | {"more": (1,)})
     records = [
         {"name": "Dreamy", "path": "0a1b/model.safetensors", "type": "main"},
-        {"name": "Ink", "path": str(root / "models/2c3d/model.safetensors")},
+        {"name": "Ink/v2", "path": str(root / "models/2c3d/model.safetensors")},
         {"name": "The VAE", "path": str(outside)},
         {"name": 7, "path": []},
         "no record",
@@ -142,7 +142,7 @@ def test_invokeais_models_have_the_names_of_its_database(tmp_path: Path, *, logg
         "invokeai:models/2c3d/model.safetensors": "lora",
         "invokeai:models/kl.safetensors": "vae",
     }
-    assert {model.name for model in registry.catalogue.models} == {"Dreamy", "Ink", "The VAE"}
+    assert {model.name for model in registry.catalogue.models} == {"Dreamy", "Ink-v2", "The VAE"}
     assert registry.catalogue.resolve("dreamy").path == root / "models/0a1b/model.safetensors"
     if not logged:  # else the test's own connection has gone
         assert _tree(root) == before
