@@ -1,4 +1,4 @@
-// Writing prompts: weights by Ctrl+↑ and Ctrl+↓, completion of names, the prompts of before, and the exact count of tokens.
+// Writing prompts: weights by Ctrl+↑ and Ctrl+↓, the prompts of before by Alt+↑ and Alt+↓, and the exact count of tokens.
 "use strict";
 (() => {
   const prompt = document.getElementById("f-prompt"), negative = document.getElementById("f-negative_prompt");
@@ -46,6 +46,30 @@
       event.preventDefault();
       weigh(area, event.key === "ArrowUp" ? 0.1 : -0.1);
     });
+
+  // ------------------------------------------------------------------ the prompts of before
+  const HISTORY = "sdrest.prompts", MOST = 50;
+  let steps = -1, typed = "";
+  function before() {
+    try { return JSON.parse(localStorage.getItem(HISTORY) ?? "[]").filter((text) => typeof text === "string"); } catch { return []; }
+  }
+  function remember() {
+    const text = prompt.value.trim();
+    steps = -1;
+    if (!text) return;
+    try { localStorage.setItem(HISTORY, JSON.stringify([text, ...before().filter((other) => other !== text)].slice(0, MOST))); } catch { /* no memory */ }
+  }
+  document.getElementById("generate")?.addEventListener("submit", remember);
+  document.body.addEventListener("htmx:beforeRequest", (event) => { if (event.target.id === "generate") remember(); });
+  prompt.addEventListener("keydown", (event) => {
+    if (!event.altKey || event.ctrlKey || event.metaKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
+    event.preventDefault();
+    const past = before();
+    if (steps < 0) typed = prompt.value;
+    steps = Math.max(-1, Math.min(past.length - 1, steps + (event.key === "ArrowUp" ? 1 : -1)));
+    const text = steps < 0 ? typed : past[steps];
+    replace(prompt, 0, prompt.value.length, text, text.length, text.length);
+  });
 
   // ------------------------------------------------------------------ tokens
   let timer = 0, asked = 0;

@@ -144,7 +144,7 @@ def save_preset(
         raise InvalidInput("values must be texts, numbers, true, false, null, lists or objects", field="parameters")
     data = {**({"description": description} if description else {}), **parameters}
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    return _save(folders, ModelType.PRESETS, f"{_checked(name)}.json", text, overwrite=overwrite)
+    return _save(folders, ModelType.PRESETS, f"{checked_name(name)}.json", text, overwrite=overwrite)
 
 
 def save_template(
@@ -160,9 +160,9 @@ def save_template(
     kind = ModelType.PROMPTS if prompt else ModelType.NEG_PROMPTS
     if not (prompt and negative_prompt):
         text = (prompt or negative_prompt) + "\n"
-        return _save(folders, kind, f"{_checked(name)}.txt", text, overwrite=overwrite)
+        return _save(folders, kind, f"{checked_name(name)}.txt", text, overwrite=overwrite)
     text = json.dumps({"prompt": prompt, "negative_prompt": negative_prompt}, indent=2, ensure_ascii=False) + "\n"
-    return _save(folders, kind, f"{_checked(name)}.json", text, overwrite=overwrite)
+    return _save(folders, kind, f"{checked_name(name)}.json", text, overwrite=overwrite)
 
 
 def _over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
@@ -182,7 +182,12 @@ def _put(text: str, prompt: str) -> str:
     return f"{prompt}, {text}" if prompt else text
 
 
-def _checked(name: str) -> str:
+def checked_name(name: str) -> str:
+    """The name of a preset or template without needless blanks.
+
+    Raises:
+        InvalidInput: it cannot be one.
+    """
     stripped = name.strip()
     if not _NAME.match(stripped) or stripped.endswith("."):
         raise InvalidInput("a name has 1 to 100 letters, digits, spaces and . _ - + ( )", field="name")

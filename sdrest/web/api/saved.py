@@ -14,13 +14,14 @@ from sdrest.core.model import Model
 from sdrest.core.principal import Permission
 from sdrest.registry.folders import Folders
 from sdrest.registry.presets import save_preset, save_template
+from sdrest.registry.saved_files import rename
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, read_body, read_json, validate
 from sdrest.web.http.keys import MODELS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.presets import PresetParameters, canonical, saved_as_model
+from sdrest.web.requests.presets import PresetParameters, canonical, forget_saved, saved_as_model
 
 _NAME: Final = "1 to 100 letters, digits, spaces and . _ - + ( )"
 _OVERWRITE: Final = "Replace one of the same name; otherwise that is a conflict."
@@ -44,6 +45,18 @@ class TemplateBody(Body):
     )
     negative_prompt: str = Field("", max_length=20_000, description="The same for the negative prompt.")
     overwrite: bool = Field(False, description=_OVERWRITE)
+
+
+class NameBody(Body):
+    """Another name."""
+
+    name: str = Field(min_length=1, max_length=100, description=f"The new name: {_NAME}.")
+
+
+class Removed(TypedDict):
+    """It is gone."""
+
+    success: bool
 
 
 class Saved(TypedDict):
@@ -83,12 +96,32 @@ async def template(request: web.Request) -> web.Response:
     return _reply(await saved_as_model(request.app[MODELS], save))
 
 
-def _reply(model: Model) -> web.Response:
+@requires(Permission.MANAGE_MODELS)
+@operation("models", body=NameBody, reply=Saved, errors=(403, 404, 409, 507))
+async def rename_saved(request: web.Request) -> web.Response:
+    """Give a preset or a prompt template another name; its id changes with it."""
+    body = await read_body(NameBody, request)
+    registry = request.app[MODELS]
+    model = registry.catalogue.resolve(request.match_info["model_id"])
+    return _reply(await saved_as_model(registry, lambda folders: rename(folders, model, body.name)), status=200)
+
+
+@requires(Permission.MANAGE_MODELS)
+@operation("models", reply=Removed, errors=(403, 507))
+async def remove_saved(request: web.Request) -> web.Response:
+    """Delete a preset or a prompt template."""
+    await forget_saved(request.app[MODELS], request.match_info["model_id"])
+    return json_reply({"success": True})
+
+
+def _reply(model: Model, *, status: int = 201) -> web.Response:
     reply: Saved = {"id": model.id, "name": model.name, "type": model.type.slug, "path": model.relative_path}
-    return json_reply(reply, status=201)
+    return json_reply(reply, status=status)
 
 
 ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/models/presets", preset),
     ("POST", "/models/templates", template),
+    ("PATCH", "/models/saved/{model_id}", rename_saved),
+    ("DELETE", "/models/saved/{model_id}", remove_saved),
 )

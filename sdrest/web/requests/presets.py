@@ -17,6 +17,7 @@ from sdrest.registry.catalogue import Catalogue
 from sdrest.registry.folders import Folders
 from sdrest.registry.presets import Preset, Template, find_preset, find_template
 from sdrest.registry.registry import Registry
+from sdrest.registry.saved_files import remove
 from sdrest.web.http.bodies import Body, validate
 from sdrest.web.requests.parameter_bodies import body_model
 
@@ -111,6 +112,16 @@ async def saved_as_model(registry: Registry, save: Callable[[Folders], Path]) ->
         return registry.catalogue.resolve(str(path))
 
     return await asyncio.to_thread(work)
+
+
+async def forget_saved(registry: Registry, name: str) -> None:
+    """Delete a preset or template, so that it is listed no more."""
+
+    def work() -> None:
+        remove(registry.folders, registry.catalogue.resolve(name))
+        registry.refresh()
+
+    await asyncio.to_thread(work)
 
 
 def canonical(parameters: Mapping[str, Any]) -> dict[str, Any]:

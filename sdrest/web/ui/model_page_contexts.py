@@ -200,6 +200,8 @@ class ModelPage:
     tensor_types: tuple[tuple[str, int, int], ...]
     components: tuple[ComponentRow, ...]
     is_main: bool
+    #: Whether it is a preset or a prompt template.
+    is_text: bool
     is_loaded: bool
     is_default: bool
     memory_bytes: int

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from sdrest.core.errors import ModelNotFound
 from sdrest.core.job import JobType
-from sdrest.core.model import MAIN_TYPES, MODEL_TYPES, Model, Need, parse_model_types
+from sdrest.core.model import MAIN_TYPES, MODEL_TYPES, TEXT_TYPES, Model, Need, parse_model_types
 from sdrest.core.principal import Permission
 from sdrest.registry.catalogue import Query, SortKey
 from sdrest.registry.loading import missing_components
@@ -169,6 +169,7 @@ async def _detail(request: web.Request, model: Model) -> ModelPage:
         if is_main
         else (),
         is_main=is_main,
+        is_text=bool(model.type & TEXT_TYPES),
         is_loaded=model.id in app[RESIDENCY].model_ids,
         is_default=model.id == _default_id(request),
         memory_bytes=app[ENGINES].memory_bytes,

@@ -14,10 +14,11 @@ from sdrest.core.model import ModelType
 from sdrest.core.principal import Permission
 from sdrest.registry.folders import Folders
 from sdrest.registry.presets import save_preset, save_template
+from sdrest.registry.saved_files import rename
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import validate
 from sdrest.web.http.keys import MODELS
-from sdrest.web.requests.presets import PresetParameters, saved_as_model
+from sdrest.web.requests.presets import PresetParameters, forget_saved, saved_as_model
 from sdrest.web.ui.fields import form_fields
 from sdrest.web.ui.forms import Posted, body_values, read_form
 from sdrest.web.ui.preset_choices import LISTED, read_saved
@@ -51,6 +52,22 @@ async def save(request: web.Request) -> web.StreamResponse:
     saved = await asyncio.to_thread(read_saved, request.app[MODELS].catalogue)
     embeddings = tuple(item.name for item in request.app[MODELS].catalogue.of_type(ModelType.EMBEDDING)[:LISTED])
     return part(request, "parts/saved_note.html", model=model, saved=saved, embeddings=embeddings)
+
+
+@requires(Permission.MANAGE_MODELS)
+async def rename_saved(request: web.Request) -> web.StreamResponse:
+    """Give a preset or template another name, and go to its page."""
+    registry, posted = request.app[MODELS], await read_form(request)
+    model = registry.catalogue.resolve(request.match_info["model_id"])
+    renamed = await saved_as_model(registry, lambda folders: rename(folders, model, posted.texts.get("name", "")))
+    return see(request, f"/ui/models/{renamed.id}")
+
+
+@requires(Permission.MANAGE_MODELS)
+async def remove_saved(request: web.Request) -> web.StreamResponse:
+    """Delete a preset or template, and go to the list."""
+    await forget_saved(request.app[MODELS], request.match_info["model_id"])
+    return see(request, "/ui/models")
 
 
 def _preset_of(tab: Tab, posted: Posted) -> dict[str, Any]:

@@ -72,6 +72,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/models/download", model_transfers.download),
     ("POST", "/ui/models/pull", model_transfers.pull),
     ("GET", "/ui/system", system.show),
+    ("POST", "/ui/models/{model_id}/rename", saving.rename_saved),
+    ("POST", "/ui/models/{model_id}/remove", saving.remove_saved),
     ("POST", "/ui/models/{model_id}/load", models.load),
     ("POST", "/ui/models/{model_id}/unload", models.unload),
     ("POST", "/ui/models/{model_id}/default", models.make_default),

@@ -317,3 +317,7 @@ def test_words_are_weighed_by_keys_and_prompts_are_drawn_when_asked(page: Page, 
     page.get_by_label("Draw {a|b}").check()
     page.locator("#submit").click()
     expect(page.locator("#stage")).to_contain_text("a red apple")
+    prompt.fill("half a thought")
+    for keys, text in (("Alt+ArrowUp", "a {red|red} apple"), ("Alt+ArrowDown", "half a thought")):
+        prompt.press(keys)
+        expect(prompt).to_have_value(text)
