@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput
 from sdrest.outputs.sheets import html_sheet, png_sheet
-from sdrest.web.api.generate import MODES, SUBMIT_ERRORS
+from sdrest.web.api.generate import SUBMIT_ERRORS
 from sdrest.web.http.bodies import Body, parse_query, read_body
 from sdrest.web.http.keys import GROUPS, PRINCIPAL
 from sdrest.web.http.operations import Reply, operation
@@ -20,6 +20,7 @@ from sdrest.web.http.routing import Route
 from sdrest.web.requests.grids import Direction, cells, listed, rows_of_csv
 from sdrest.web.requests.group_views import GroupSummary, GroupView, asked_group, sheet_of, summary_of, view_of
 from sdrest.web.requests.grouping import submitted_group
+from sdrest.web.requests.native_modes import MODES
 
 
 class AxisBody(Body):

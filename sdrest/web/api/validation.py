@@ -13,12 +13,13 @@ from typing_extensions import TypedDict
 from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.jobs.timings import estimate_seconds
-from sdrest.web.api.generate import MODES, SUBMIT_ERRORS, TEXT2IMG
+from sdrest.web.api.generate import SUBMIT_ERRORS
 from sdrest.web.http.bodies import Body, read_json, validate
 from sdrest.web.http.keys import ENGINES, INTAKE, TIMINGS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
+from sdrest.web.requests.native_modes import MODES, TEXT2IMG
 from sdrest.web.requests.submission import submission
 from sdrest.work.workshop import Workshop
 

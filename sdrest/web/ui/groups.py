@@ -15,7 +15,6 @@ from sdrest.core.job import TERMINAL_STATES, Job
 from sdrest.core.parameters import limits_of, to_json
 from sdrest.core.principal import Permission
 from sdrest.outputs.sheets import layout
-from sdrest.web.api.generate import MODES
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
@@ -24,6 +23,7 @@ from sdrest.web.requests.axis_values import numbers_of, texts_of
 from sdrest.web.requests.grids import Direction, cells, listed, rows_of_csv
 from sdrest.web.requests.group_views import CellView, GroupSummary, GroupView, asked_group, summary_of, view_of
 from sdrest.web.requests.grouping import submitted_group
+from sdrest.web.requests.native_modes import MODES
 from sdrest.web.requests.pictures import INPUT_PREFIX
 from sdrest.web.ui.fields import Kind, Option, drawn_as, leaf_fields
 from sdrest.web.ui.labels import STATE_LABELS, field_label
