@@ -115,7 +115,7 @@ MODEL_PLACES: Final = ("models_dir", *MODEL_FOLDERS, "models_from", "follow_link
 #: What the variables of the environment begin with; upper and lower case are the same there.
 _PREFIX: Final = "SDREST_"
 #: Variables of this beginning that are no settings: read by the clients, by what loads the native library, by the scripts that
-#: install a service, and by the benchmarks. Those of the tests begin with ``SDREST_TEST_``.
+#: install a service or stand in its unit, and by the benchmarks. Those of the tests begin with ``SDREST_TEST_``.
 _OTHER_VARIABLES: Final = frozenset(
     {
         "SDREST_API_KEY",
@@ -126,6 +126,7 @@ _OTHER_VARIABLES: Final = frozenset(
         "SDREST_BENCH_FRACTION",
         "SDREST_BUILD_JOBS",
         "SDREST_PEERS",
+        "SDREST_SERVER",
         "SDREST_SOAK_JOBS",
         "SDREST_SOAK_SECONDS",
     }
