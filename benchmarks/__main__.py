@@ -25,6 +25,7 @@ BENCHMARKS = {
     "scale": True,
     "http": True,
     "switching": True,
+    "speeds": True,
     "prediction": True,
     "headers": True,
     "convert": False,

@@ -25,6 +25,7 @@ DOCUMENTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "scale",
             "http",
             "switching",
+            "speeds",
             "prediction",
             "reference_tool",
             "headers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Architecture(StrEnum):
@@ -72,6 +73,9 @@ class Family(StrEnum):
     OVIS_IMAGE = "ovis_image"
     ERNIE_IMAGE = "ernie_image"
 
+
+#: Whose diffusion model is a U-Net, and not a transformer; SVD's, for videos, is not among them.
+UNET_FAMILIES: Final = frozenset({Family.SD1, Family.SD2, Family.SDXL})
 
 _A, _F = Architecture, Family
 _FAMILIES: dict[Architecture, Family] = {

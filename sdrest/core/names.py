@@ -76,6 +76,14 @@ class CacheMode(StrEnum):
     SPECTRUM = "spectrum"
 
 
+class Speed(StrEnum):
+    """How far a picture may differ from the exact one for the sake of time."""
+
+    EXACT = "exact"
+    BALANCED = "balanced"
+    FAST = "fast"
+
+
 class PictureFormat(StrEnum):
     """File formats of finished pictures."""
 

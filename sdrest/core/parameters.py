@@ -25,6 +25,7 @@ from sdrest.core.names import (
     PreviewMode,
     Sampler,
     Scheduler,
+    Speed,
 )
 
 #: Longest prompt in characters. The library's tokenizer recurses per character; the child's 64 MB stack carries 20,000 safely.
@@ -237,6 +238,11 @@ class GenerationParameters(Components):
         512, "Height in pixels; the architecture may need a multiple of 8, 16 or 64.", ge=MIN_SIDE_PX, le=MAX_SIDE_PX
     )
     steps: int = param(20, "Sampling steps.", ge=1, le=1000)
+    speed: Speed = param(
+        Speed.EXACT,
+        "exact computes every step; balanced and fast guess some from those before, by the step cache that is for the architecture "
+        "(`cache` goes before it).",
+    )
     cfg_scale: float = param(7.0, "Classifier-free guidance; 1 turns the negative prompt off.", ge=0, le=100)
     img_cfg_scale: float | None = param(
         None, "Image guidance of instruction-edit models; empty: as cfg_scale.", ge=0, le=100

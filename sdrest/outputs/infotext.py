@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS, InpaintFill
+from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS, InpaintFill, Speed
 from sdrest.core.parameters import GenerationParameters
 
 #: A key is short and begins where a word does: looking for one from every character of a long line would take its length squared.
@@ -26,6 +26,7 @@ def infotext(
     """What was really used for one picture, in three parts: prompt, negative prompt, ``Key: value`` pairs."""
     pairs: dict[str, object] = {
         "Steps": parameters.steps,
+        "Speed": parameters.speed if parameters.speed is not Speed.EXACT else "",
         "Sampler": SAMPLER_LABELS[parameters.sampler],
         "Schedule type": SCHEDULER_LABELS[parameters.scheduler],
         "CFG scale": f"{parameters.cfg_scale:g}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from sdrest.core.architecture import Architecture, Family
+from sdrest.core.architecture import UNET_FAMILIES, Architecture, Family
 from sdrest.core.errors import FieldProblem
 from sdrest.core.job import JobType
 from sdrest.core.model import Model
@@ -23,7 +23,6 @@ _REFERENCE_ARCHITECTURES: Final = frozenset({Architecture.SD1_PIX2PIX, Architect
 #: Architectures that take a control picture without a ControlNet.
 _CONTROL_ARCHITECTURES: Final = frozenset({Architecture.FLUX_CONTROLS, Architecture.FLEX_2})
 #: ``sd_version_is_unet``.
-_UNET_FAMILIES: Final = frozenset({Family.SD1, Family.SD2, Family.SDXL})
 _DIT_CACHES: Final = frozenset({CacheMode.EASYCACHE, CacheMode.DBCACHE, CacheMode.TAYLORSEER, CacheMode.CACHE_DIT})
 #: The library's own range of caching (``sd_cache_params_init``).
 _CACHE_START, _CACHE_END = 0.15, 0.95
@@ -111,7 +110,7 @@ def mode_problems(
 
 def _cache_problems(cache: Cache, family: Family | None) -> Iterator[FieldProblem]:
     """Step caching that the library would pass over with a line in its log (``sample-cache.cpp``)."""
-    is_unet = family in _UNET_FAMILIES
+    is_unet = family in UNET_FAMILIES
     if cache.mode is CacheMode.UCACHE and not is_unet:
         yield FieldProblem(
             "cache.mode", "ucache is for U-Nets (SD 1, SD 2, SDXL); easycache is its like for this model"

@@ -11,6 +11,7 @@ from sdrest.core.parameters import GenerationParameters
 from sdrest.engine import messages
 from sdrest.jobs.running import Attempt
 from sdrest.planning.loras_and_embeddings import cleaned
+from sdrest.planning.speed import with_speed
 from sdrest.planning.upscaler_models import find_upscaler
 from sdrest.registry.registry import Registry
 from sdrest.work.engine_executor import Order
@@ -28,7 +29,7 @@ def picture_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
     task = messages.Generate(
         task=job.id,
         context=planned.context.spec,
-        parameters=cleaned(parameters, planned.adapters),
+        parameters=cleaned(with_speed(parameters, workshop.model(job)), planned.adapters),
         folder=str(folder),
         pictures=prepare_inputs(parameters, files.input_folder(job.id), folder),
         loras=planned.adapters.loras,

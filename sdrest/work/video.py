@@ -17,6 +17,7 @@ from sdrest.jobs.running import Attempt
 from sdrest.outputs.picture_files import PictureFiles
 from sdrest.outputs.pictures import is_flat, read_rgb
 from sdrest.outputs.video import MEDIA_TYPES, write_video
+from sdrest.planning.speed import with_speed
 from sdrest.work.engine_executor import Order
 from sdrest.work.following import PictureWriter, flat_picture, infotext_of
 from sdrest.work.input_pictures import prepare_inputs
@@ -31,7 +32,7 @@ def video_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
     task = messages.GenerateVideo(
         task=job.id,
         context=planned.context.spec,
-        parameters=dataclasses.replace(parameters, prompt=planned.adapters.prompt),
+        parameters=dataclasses.replace(with_speed(parameters, workshop.model(job)), prompt=planned.adapters.prompt),
         folder=str(folder),
         pictures=prepare_inputs(parameters, files.input_folder(job.id), folder),
         loras=planned.adapters.loras,

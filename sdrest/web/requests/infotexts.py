@@ -19,6 +19,7 @@ _PLAIN: Final = {
     "Model": "model",
     "Unet": "model",
     "VAE": "vae_model",
+    "Speed": "speed",
     "Clip skip": "clip_skip",
     "Denoising strength": "strength",
     "Eta": "eta",

@@ -69,6 +69,7 @@ FIELD_LABELS: Final[Mapping[str, str]] = {
     "vae_tiling.target_overlap": "Tile overlap",
     "circular_x": "Tile horizontally",
     "circular_y": "Tile vertically",
+    "speed": "Speed",
     "cache.mode": "Step cache",
     "cache.reuse_threshold": "Cache threshold",
     "cache.start_percent": "Cache from",

@@ -116,6 +116,7 @@ _HIRES: Final = Group(
 _MEMORY: Final = Group(
     "Memory and speed",
     (
+        "speed",
         "vae_tiling.enabled",
         "vae_tiling.tile_size_x",
         "vae_tiling.tile_size_y",
