@@ -119,6 +119,7 @@ _PREFIX: Final = "SDREST_"
 _OTHER_VARIABLES: Final = frozenset(
     {
         "SDREST_API_KEY",
+        "SDREST_SERVER",
         "SDREST_SHIM",
         "SDREST_CONFIG",
         "SDREST_PYTHON",

@@ -41,7 +41,12 @@ class VariationsBody(Body):
 
 def _mode(job_type: JobType) -> Mode:
     table = TABLES[job_type]
-    return Mode(dialect="native", table=table, body=body_model(f"Varied{table.__name__}", cast("type", table)), job_type=job_type)
+    return Mode(
+        dialect="native",
+        table=table,
+        body=body_model(f"Varied{table.__name__}", cast("type", table)),
+        job_type=job_type,
+    )
 
 
 @operation("queue", body=VariationsBody, body_required=False, reply=Accepted, status=202, errors=(409, *SUBMIT_ERRORS))

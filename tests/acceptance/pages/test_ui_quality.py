@@ -30,10 +30,10 @@ SHIFTS = """window.shifts = [];
 def weight(client: httpx.Client, path: str) -> int:
     """Bytes of a page and all that it names or imports, as sent."""
     page = client.get(path)
-    sent, waiting, seen = (
+    seen: set[str] = set()
+    sent, waiting = (
         page.num_bytes_downloaded,
         set(re.findall(r'"(/ui/static/[^"]+\.(?:css|m?js))"', page.text)),
-        set(),
     )
     while waiting - seen:
         address = (waiting - seen).pop()

@@ -23,7 +23,7 @@ async def picture(client: Client, **fields: Any) -> bytes:
 async def test_speeds_are_three(client: Client) -> None:
     exact, balanced, fast = [await picture(client, speed=speed) for speed in ("exact", "balanced", "fast")]
     assert exact == await picture(client)
-    assert fast not in (exact, balanced)
+    assert fast != exact
     # What the owner of a request says of the cache itself goes before it.
     assert balanced == await picture(client, cache={"mode": "easycache", "reuse_threshold": 0.1}, speed="fast")
 
