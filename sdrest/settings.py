@@ -127,7 +127,6 @@ _OTHER_VARIABLES: Final = frozenset(
         "SDREST_BENCH_FRACTION",
         "SDREST_BUILD_JOBS",
         "SDREST_PEERS",
-        "SDREST_SERVER",
         "SDREST_SOAK_JOBS",
         "SDREST_SOAK_SECONDS",
     }
