@@ -120,7 +120,9 @@ def listed(parameters: Mapping[str, Any], rows: Sequence[Values]) -> tuple[Axis,
     _check_number(len(rows), "rows")
     labels = []
     for number, row in enumerate(rows, start=1):
-        said = next((f"{value}" for value in (row.get("prompt"), *row.values()) if value not in {None, ""}), "")
+        said = next(
+            (f"{value}" for value in (row.get("prompt"), *row.values()) if value is not None and value != ""), ""
+        )
         labels.append(shown(f"{number}. {said}"))
     return Axis(label="row", values=tuple(labels)), [_merged(parameters, row) for row in rows]
 

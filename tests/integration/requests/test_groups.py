@@ -117,6 +117,7 @@ async def test_a_csv_text_is_a_list(client: Client) -> None:
         ({"parameters": BASE, "axes": [{"replace": "plum", "values": ["a"]}]}, "axes.0.replace"),
         ({"parameters": BASE, "axes": [{"field": "width", "values": [64, 63]}]}, "(at width 63)"),
         ({"parameters": BASE, "rows": [{"idempotency_key": "k"}]}, "is for single jobs"),
+        ({"parameters": BASE, "rows": [{"odd": {}, "more": []}]}, "(at 1. {})"),
         ({"parameters": BASE, "csv": "prompt\na,b\n"}, "line 2 has more fields"),
         ({"parameters": BASE, "axes": [{"field": "seed", "values": [1] * 30}] * 2}, "900 jobs are more than the 500"),
         ({"mode": "img2img", "parameters": BASE, "rows": [{"init_image": "a"}, {"init_image": "b"}]}, "same input pictures"),
