@@ -32,7 +32,7 @@
   function hide() {
     box.hidden = true;
     items = [];
-    area?.removeAttribute("aria-activedescendant");
+    for (const name of ["aria-activedescendant", "aria-controls"]) area?.removeAttribute(name);
   }
   function show() {
     box.replaceChildren(...items.map((item, index) => {
@@ -48,6 +48,7 @@
     }));
     area.parentElement.append(box);
     box.hidden = false;
+    area.setAttribute("aria-controls", box.id);
     area.setAttribute("aria-activedescendant", `completion-${chosen}`);
   }
   function put() {
@@ -70,7 +71,6 @@
 
   for (const target of [document.getElementById("f-prompt"), document.getElementById("f-negative_prompt")]) {
     if (!target) continue;
-    target.setAttribute("aria-controls", box.id);
     target.addEventListener("input", (event) => { if (event.isTrusted) look(target); });
     target.addEventListener("blur", hide);
     target.addEventListener("keydown", (event) => {
