@@ -13,6 +13,7 @@ import structlog
 from aiohttp.test_utils import TestClient, TestServer
 
 from sdrest.app import build_app
+from sdrest.cli.configuration import load_settings
 from sdrest.core.events import ModelChanged
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import GenerationParameters
@@ -23,7 +24,6 @@ from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
 from sdrest.jobs.worker import Worker
 from sdrest.registry.registry import Registry
-from sdrest.settings import load_settings
 from sdrest.web.api.validation import WORKSHOP
 from sdrest.web.http import keys
 from sdrest.work.loaded_models import Residency

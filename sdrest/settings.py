@@ -7,18 +7,13 @@ file, else from the default here. ``docs/settings.md`` and ``sdrest serve --help
 from __future__ import annotations
 
 import json
-import os
-import tomllib
-from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import yaml
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from sdrest.core.errors import FieldProblem, InvalidInput, did_you_mean, nearest
 from sdrest.core.names import PictureFormat, SigningAlgorithm
 
 
@@ -65,7 +60,6 @@ def _from_list(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
-#: Hugging Face and CivitAI with the hosts that their files really lie on.
 class HubRating(StrEnum):
     """How explicit a hub's pictures may be, least first."""
 
@@ -76,6 +70,7 @@ class HubRating(StrEnum):
     XXX = "xxx"
 
 
+#: Hugging Face and CivitAI with the hosts that their files really lie on.
 DOWNLOAD_HOSTS: Final = (
     "huggingface.co",
     "*.huggingface.co",
@@ -113,31 +108,13 @@ MODEL_PLACES: Final = ("models_dir", *MODEL_FOLDERS, "models_from", "follow_link
 
 
 #: What the variables of the environment begin with; upper and lower case are the same there.
-_PREFIX: Final = "SDREST_"
-#: Variables of this beginning that are no settings: read by the clients, by what loads the native library, by the scripts that
-#: install a service or stand in its unit, and by the benchmarks. Those of the tests begin with ``SDREST_TEST_``.
-_OTHER_VARIABLES: Final = frozenset(
-    {
-        "SDREST_API_KEY",
-        "SDREST_SERVER",
-        "SDREST_SHIM",
-        "SDREST_CONFIG",
-        "SDREST_PYTHON",
-        "SDREST_STATE",
-        "SDREST_BENCH_FRACTION",
-        "SDREST_BUILD_JOBS",
-        "SDREST_PEERS",
-        "SDREST_SOAK_JOBS",
-        "SDREST_SOAK_SECONDS",
-    }
-)
-_TEST_PREFIX: Final = "SDREST_TEST_"
+VARIABLE_PREFIX: Final = "SDREST_"
 
 
 class Settings(BaseSettings):
     """The settings of one server."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=VARIABLE_PREFIX, frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 lets the system choose.")
@@ -472,67 +449,6 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only the environment: flags and the file are merged by :func:`load_settings`, which knows both."""
+        """Only the environment: :mod:`sdrest.cli.configuration` merges flags and the file, and knows both."""
         del settings_cls, dotenv_settings, file_secret_settings
         return (init_settings, env_settings)
-
-
-def load_settings(flags: dict[str, Any], config_file: Path | None = None) -> Settings:
-    """The settings from flags (absent ones left out), environment, configuration file and defaults, in that order.
-
-    Raises:
-        InvalidInput: with one problem for each wrong value or unknown name.
-    """
-    from_file = read_config_file(config_file) if config_file else {}
-    problems = [*_unknown_names(from_file), *_unknown_variables()]
-    if problems:
-        raise InvalidInput(problems)
-    try:
-        from_environment = Settings().model_dump(exclude_unset=True)
-        return Settings(**{**from_file, **from_environment, **flags})
-    except ValidationError as error:
-        raise InvalidInput(
-            FieldProblem(".".join(str(part) for part in e["loc"]), e["msg"]) for e in error.errors()
-        ) from None
-
-
-def read_config_file(path: Path) -> dict[str, Any]:
-    """The values of a ``.json``, ``.toml``, ``.yaml`` or ``.yml`` file; dashes in names mean underscores.
-
-    Raises:
-        InvalidInput: when the file is missing, unreadable or not a mapping of names to values.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        match path.suffix.lower():
-            case ".toml":
-                values: object = tomllib.loads(text)
-            case ".yaml" | ".yml":
-                values = yaml.safe_load(text) or {}
-            case _:
-                values = json.loads(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InvalidInput(f"cannot read {path}: {error}", field="config") from None
-    if not isinstance(values, dict):
-        raise InvalidInput(f"{path} must hold a mapping of setting names to values", field="config")
-    return {str(key).replace("-", "_"): value for key, value in values.items()}
-
-
-def _unknown_names(names: Iterable[str]) -> Iterator[FieldProblem]:
-    known = Settings.model_fields
-    for name in names:
-        if name not in known:
-            yield FieldProblem(name, f"unknown setting{did_you_mean(name, known)}")
-
-
-def _unknown_variables() -> Iterator[FieldProblem]:
-    """Variables of the environment that look like settings and are none."""
-    for variable in sorted(os.environ):
-        name = variable.upper()
-        if not name.startswith(_PREFIX) or name.startswith(_TEST_PREFIX) or name in _OTHER_VARIABLES:
-            continue
-        setting = name.removeprefix(_PREFIX).lower()
-        if setting not in Settings.model_fields:
-            close = nearest(setting, Settings.model_fields)
-            hint = f"; did you mean {_PREFIX}{close.upper()}?" if close else ""
-            yield FieldProblem(variable, f"unknown setting{hint}")

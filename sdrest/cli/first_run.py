@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 import httpx
 
+from sdrest.cli.configuration import load_settings
 from sdrest.cli.interrupts import heed_interrupts
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.serve import serving
 from sdrest.core.errors import SdrestError
-from sdrest.settings import load_settings
 
 _PROMPT = "a red apple on a white background"
 

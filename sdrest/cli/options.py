@@ -11,8 +11,9 @@ import click
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
+from sdrest.cli.configuration import load_settings
 from sdrest.core.errors import InvalidInput
-from sdrest.settings import Settings, load_settings
+from sdrest.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 

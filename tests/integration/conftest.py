@@ -13,8 +13,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
 
 from sdrest.app import build_app
+from sdrest.cli.configuration import load_settings
 from sdrest.engine.engines import Engines
-from sdrest.settings import Settings, load_settings
+from sdrest.settings import Settings
 from tests.engine import ENGINE_SETTINGS, EngineOnDemand, WarmEngine, options_of
 from tests.tiny.embedded import NAME, place_embedded
 

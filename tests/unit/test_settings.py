@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from sdrest.cli.configuration import load_settings
 from sdrest.cli.sdrest import main
 from sdrest.cli.settings_table import bound_meanings, settings_page
 from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
 from sdrest.registry.folders import BY_KEY
-from sdrest.settings import MODEL_FOLDERS, Settings, load_settings
+from sdrest.settings import MODEL_FOLDERS, Settings
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "settings.md"

@@ -166,7 +166,7 @@ def _refuse_exposure(request: web.Request) -> None:
     """Raise unless nobody on the way can read along, or pass for a worker."""
     if _is_local(request.remote or "127.0.0.1"):
         return
-    if not request.secure and request.headers.get("X-Forwarded-Proto") != "https":
+    if not request.secure:
         raise Forbidden("a worker on another machine must come by https")
     if request.app[SETTINGS].auth is AuthMode.NONE:
         raise Forbidden("a worker on another machine needs an API key, and a server with --auth other than none")
@@ -190,17 +190,13 @@ async def _job(request: web.Request) -> Job:
     return job
 
 
-def _file(folder: Path, name: str) -> Path:
-    return existing(folder, name)
-
-
 @operation("workers", reply=Reply(None, "application/octet-stream"), errors=(404, 410))
 @requires(Permission.WORK)
 async def job_input(request: web.Request) -> web.StreamResponse:
     """An input picture of a job that the worker carries out; takes ranges."""
     job = await _job(request)
     folder = request.app[JOBS].files.input_folder(job.id)
-    return web.FileResponse(await asyncio.to_thread(_file, folder, request.match_info["file"]))
+    return web.FileResponse(await asyncio.to_thread(existing, folder, request.match_info["file"]))
 
 
 @operation("workers", reply=Reply(None, "application/octet-stream"), errors=(404,))

@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from sdrest.app import build_app
-from sdrest.settings import load_settings
+from sdrest.cli.configuration import load_settings
 from tests.integration.pictures.generation_modes import Client, base64_png, paint, picture, place, problems
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

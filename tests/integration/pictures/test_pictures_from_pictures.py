@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from sdrest.app import build_app
+from sdrest.cli.configuration import load_settings
 from sdrest.core.events import ModelChanged
-from sdrest.settings import load_settings
 from sdrest.web.http.keys import JOBS
 from tests.integration.pictures.generation_modes import (
     Client,

@@ -11,8 +11,8 @@ import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
 from sdrest.app import build_app
+from sdrest.cli.configuration import load_settings
 from sdrest.core.names import Sampler, Scheduler
-from sdrest.settings import load_settings
 from tests.integration.pictures.generation_modes import (
     Client,
     base64_png,

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from sdrest.app import build_app
-from sdrest.settings import load_settings
+from sdrest.cli.configuration import load_settings
 from tests.integration.pictures.generation_modes import finished, place, submit
 
 BODY = {"prompt": "a boat", "model": "ovis", "width": 64, "height": 64, "steps": 2, "cfg_scale": 1, "seed": 3}

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from sdrest.app import build_app
-from sdrest.settings import load_settings
+from sdrest.cli.configuration import load_settings
 from sdrest.web.http.keys import SETTINGS
 from tests.integration.pictures.generation_modes import Client, base64_png, images, picture, place, problems, submit
 

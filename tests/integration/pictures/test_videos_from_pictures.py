@@ -14,9 +14,9 @@ import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
 from sdrest.app import build_app
+from sdrest.cli.configuration import load_settings
 from sdrest.core.events import JobChanged, JobProgressed
 from sdrest.core.job import TERMINAL_STATES, Phase
-from sdrest.settings import load_settings
 from sdrest.web.http.keys import JOBS
 from tests.integration.pictures.generation_modes import Client, base64_png, images, picture, place, problems, submit
 from tests.needs import needs

@@ -29,7 +29,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from sdrest.app import build_app
-from sdrest.settings import load_settings
+from sdrest.cli.configuration import load_settings
 from sdrest.web.http.openapi import document
 
 EXAMPLES = 3

@@ -18,8 +18,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from sdrest.app import build_app
+from sdrest.cli.configuration import load_settings
 from sdrest.engine.engines import Engines
-from sdrest.settings import load_settings
 from sdrest.web.http.keys import ENGINES
 from tests.engine import EngineOnDemand, EngineWithGate, options_of
 from tests.integration.conftest import ClientFactory

@@ -85,7 +85,7 @@ def test_settings_come_from_flag_environment_file_in_this_order(tmp_path: Path) 
     (tmp_path / "c.toml").write_text('port = 1\nlog-level = "error"\nprot = 3\n')
     result = sdrest("serve", "--config", "c.toml", cwd=tmp_path)
     assert "prot: unknown setting; did you mean 'port'?" in result.stderr
-    from sdrest.settings import load_settings
+    from sdrest.cli.configuration import load_settings
 
     (tmp_path / "c.toml").write_text('port = 1\nthreads = 3\nlog-level = "error"\n')
     with pytest.MonkeyPatch.context() as patch:

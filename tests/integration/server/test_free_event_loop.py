@@ -25,10 +25,10 @@ from PIL import Image, ImageChops, ImageOps
 
 import sdrest
 from sdrest.app import build_app
+from sdrest.cli.configuration import load_settings
 from sdrest.outputs import png
 from sdrest.outputs.pictures import decode_picture
 from sdrest.outputs.thumbnails import Thumbnails
-from sdrest.settings import load_settings
 from sdrest.web.http.bodies import INLINE_BYTES
 from tests.integration.pictures.generation_modes import Client, place
 from tests.tiny.fixtures import cached

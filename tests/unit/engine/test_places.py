@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from sdrest.cli.configuration import load_settings
 from sdrest.core.errors import InvalidInput
 from sdrest.engine.cores import share_of
 from sdrest.engine.messages import DeviceInfo, Ready
 from sdrest.engine.places import places
-from sdrest.settings import Backend, load_settings
+from sdrest.settings import Backend
 
 
 def ready(*backends: str) -> Ready:

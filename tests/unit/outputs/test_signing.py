@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image
 
+from sdrest.cli.configuration import load_settings
 from sdrest.core.errors import GenerationFailed, InvalidInput
 from sdrest.core.names import PictureFormat, SigningAlgorithm
 from sdrest.core.parameters import GenerationParameters, VideoFormat
@@ -25,7 +26,6 @@ from sdrest.outputs.picture_files import PictureFiles
 from sdrest.outputs.signing import Signer
 from sdrest.outputs.video import MEDIA_TYPES, write_video
 from sdrest.outputs.written.reading import read_written
-from sdrest.settings import load_settings
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
 TEXT = "a fox\nSteps: 8, Sampler: Euler, CFG scale: 2"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sdrest.cli.configuration import load_settings
 from sdrest.core.architecture import Architecture
 from sdrest.core.errors import ModelUnusable
 from sdrest.core.model import Model
@@ -15,7 +16,6 @@ from sdrest.engine.child.binding import ContextParams
 from sdrest.planning.holding import Holding
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
-from sdrest.settings import load_settings
 from tests.architectures import EVIDENCE
 from tests.model_files import write_safetensors
 

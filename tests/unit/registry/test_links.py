@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from sdrest.cli.configuration import load_settings
 from sdrest.core.errors import Forbidden, InvalidInput
 from sdrest.registry.folders import BY_KEY, Folders
 from sdrest.registry.links import LinkRule
 from sdrest.registry.placing import place
 from sdrest.registry.registry import Registry
 from sdrest.registry.scan import skipped
-from sdrest.settings import load_settings
 from sdrest.work.model_files import folder_of
 from tests.architectures import PARTS
 from tests.model_files import write_safetensors
