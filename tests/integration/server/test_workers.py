@@ -169,14 +169,15 @@ def test_a_server_takes_no_worker_of_another_machine_in_the_open(settings_factor
         def is_closing(self) -> bool:
             return False
 
-    def ask(address: str, auth: str, **headers: str) -> None:
+    def ask(address: str, auth: str, scheme: str = "http", **headers: str) -> None:
         app = web.Application()
         app[SETTINGS] = settings_factory(auth=auth)
-        _refuse_exposure(make_mocked_request("GET", "/", headers, app=app, transport=Transport(address)))
+        request = make_mocked_request("GET", "/", headers, app=app, transport=Transport(address))
+        _refuse_exposure(request.clone(scheme=scheme, remote=address))
 
     ask("127.0.0.1", "none")
-    ask("192.0.2.1", "api-key", **{"X-Forwarded-Proto": "https"})
+    ask("192.0.2.1", "api-key", "https")
     with pytest.raises(Forbidden, match="by https"):
-        ask("192.0.2.1", "api-key")
+        ask("192.0.2.1", "api-key", **{"X-Forwarded-Proto": "https"})  # anybody can write that
     with pytest.raises(Forbidden, match="API key"):
-        ask("192.0.2.1", "none", **{"X-Forwarded-Proto": "https"})
+        ask("192.0.2.1", "none", "https")
