@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from sdrest.core import bounds
 from sdrest.core.names import PictureFormat
@@ -34,7 +34,9 @@ TaskId = Annotated[str, Field(max_length=bounds.TASK_ID), BeforeValidator(as_tex
 
 
 class OptionValues(Loose):
-    """The options that are heeded."""
+    """The options that are heeded; others may be sent, and a request that does is told so."""
+
+    model_config = ConfigDict(extra="allow")
 
     sd_model_checkpoint: Name = Field("", description="Title, name, file name or hash of a model.")
     sd_vae: Name = Field("", description="Name of a VAE; Automatic: the model's own.")

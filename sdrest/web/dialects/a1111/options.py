@@ -24,7 +24,7 @@ _DEFAULTS: Final = {"sd_vae": "Automatic", "CLIP_stop_at_last_layers": 1, "forge
 #: What is kept for a caller.
 _KEPT: Final = frozenset({*_DEFAULTS, "samples_format", "jpeg_quality"})
 #: What clients read and that is so whatever they set.
-_FIXED: Final = {
+FIXED: Final = {
     "samples_save": True,
     "grid_save": False,
     "enable_pnginfo": True,
@@ -67,7 +67,7 @@ async def options(request: web.Request) -> web.Response:
         "samples_format": "jpg" if settings.output_format is PictureFormat.JPEG else str(settings.output_format),
         "jpeg_quality": settings.output_quality,
         **await _stored(request),
-        **_FIXED,
+        **FIXED,
     }
     return json_reply(body)
 

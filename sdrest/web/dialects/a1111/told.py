@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from sdrest.web.dialects.a1111.bodies import Making
+from sdrest.web.dialects.a1111.options import FIXED
 
 _NOISE: Final = "the library draws its noise itself"
 _SAMPLING: Final = "the library's samplers have no such setting"
@@ -45,6 +47,10 @@ _IGNORED_IN_SECOND: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
 }
 
 
+#: How many unknown options are told, and how much of their names.
+_MOST_NAMES, _LONGEST_NAME = 16, 80
+
+
 def ignored_fields(body: Making) -> Iterator[str]:
     """A sentence for each field that was sent and has no effect."""
     tables = [_IGNORED, *([_IGNORED_IN_SECOND] if getattr(body, "enable_hr", False) else [])]
@@ -55,6 +61,9 @@ def ignored_fields(body: Making) -> Iterator[str]:
     for name, (neutral, why) in _IGNORED_OPTIONS.items():
         if getattr(asked, name) not in neutral:
             yield f"override_settings.{name} has no effect: {why}"
+    for name, value in islice((asked.model_extra or {}).items(), _MOST_NAMES):
+        if name not in FIXED or FIXED[name] != value:
+            yield f"override_settings.{name[:_LONGEST_NAME]} has no effect: there is no such option here"
     if asked.model_fields_set and not body.override_settings_restore_afterwards:
         yield "override_settings_restore_afterwards has no effect: override_settings hold for one request; POST options"
     if asked.samples_format and asked.picture_format is None:

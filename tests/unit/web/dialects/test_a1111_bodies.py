@@ -72,6 +72,7 @@ def test_what_clients_always_send_is_told_of_with_no_word() -> None:
         ("override_settings", {"samples_format": "jxl"}),
         ("override_settings", {"eta_noise_seed_delta": 31337}),
         ("override_settings", {"token_merging_ratio": 0.3}),
+        ("override_settings", {"sd_hypernetwork": "x"}),
         ("alwayson_scripts", {"Tiled Diffusion": {"args": ["True", "MultiDiffusion"]}}),
         ("sampler_name", "UniPC"),
     ],
