@@ -123,6 +123,7 @@ class SystemPage:
     settings: tuple[Fact, ...]
     log: tuple[str, ...]
     with_accounts: bool
+    with_workers: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from sdrest.web.ui import (
     queue,
     system,
     wildcards,
+    workers,
 )
 from sdrest.web.ui import (
     preset_saving as saving,
@@ -90,6 +91,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/models/{model_id}/compare/convert", model_compare.convert),
     ("POST", "/ui/system/restart", system.restart),
     ("POST", "/ui/system/borrowed", system.borrow_folders),
+    ("GET", workers.HERE, workers.show),
+    ("POST", workers.HERE + "/{session}/drain", workers.drain),
     ("GET", "/ui/system/accounts", accounts.show),
     ("POST", "/ui/system/accounts", accounts.change),
     ("GET", own_account.HERE, own_account.show),

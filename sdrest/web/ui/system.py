@@ -95,6 +95,7 @@ async def _page(request: web.Request, *, borrowed: tuple[str, ...] | None = None
         settings=tuple(Fact(name, _shown(value)) for name, value in settings) if is_admin else (),
         log=tuple(app[LOGBOOK].lines)[-_LOG_LINES:] if is_admin else (),
         with_accounts=is_admin and settings.auth is not AuthMode.NONE,
+        with_workers=principal.may(Permission.MANAGE_QUEUE),
     )
 
 

@@ -28,6 +28,7 @@ PAGES = {
     "models": "/ui/models",
     "find models": "/ui/models/hubs",
     "system": "/ui/system",
+    "workers": "/ui/system/workers",
     "api": "/docs",
     "missing": "/ui/nothing",
 }
