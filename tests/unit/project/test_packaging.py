@@ -9,9 +9,11 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
+from sdrest.cli.sdrest import main
 from sdrest.settings import Settings
 from tests.needs import needs
 
@@ -65,6 +67,25 @@ def test_the_compose_file_builds_from_the_image_file() -> None:
     build = compose["services"]["sdrest"]["build"]
     assert (PACKAGING / build["context"] / build["dockerfile"]).is_file()
     assert set(compose["volumes"]) == {"data"}
+
+
+def test_the_cluster_of_the_compose_file_is_started_with_commands_that_exist() -> None:
+    compose = yaml.safe_load((PACKAGING / "compose.cluster.yaml").read_text())
+    services = compose["services"]
+    assert {name.lower() for name in services["sdrest"]["environment"]} <= {
+        f"sdrest_{name}" for name in Settings.model_fields
+    }
+    for name in ("sdrest", "worker-1", "worker-2"):
+        command, *arguments = services[name]["command"]
+        found = main.get_command(click.Context(main), command)
+        assert found is not None
+        found.make_parser(click.Context(found)).parse_args(arguments)
+    # Without TLS and a key, workers must be on the server's own machine; nothing else is open to others.
+    assert all(services[name]["network_mode"] == "service:sdrest" for name in ("worker-1", "worker-2"))
+    assert services["sdrest"]["ports"] == ["127.0.0.1:8080:8080"]
+    assert {mount.partition(":")[0] for item in services.values() for mount in item["volumes"]} == set(
+        compose["volumes"]
+    )
 
 
 def test_the_package_is_nothing_but_its_folder() -> None:
