@@ -93,7 +93,7 @@ class TestShadow:
         assert await me.json() == {
             "username": account,
             "role": "admin",
-            "permissions": ["view", "generate", "manage_models", "manage_queue", "admin"],
+            "permissions": ["view", "generate", "manage_models", "manage_queue", "work", "admin"],
             "auth_method": "unix",
         }
 

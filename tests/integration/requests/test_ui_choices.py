@@ -11,6 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from sdrest.core.principal import Role
+from sdrest.registry.model_sets import shipped_sets
 from sdrest.web.http.keys import ACCESS
 from tests.integration.conftest import ClientFactory
 from tests.integration.pictures.generation_modes import base64_png, half_mask, picture, place, submit
@@ -181,8 +182,9 @@ async def test_the_built_in_model_says_what_it_draws_and_offers_samples_until_so
 async def test_models_to_begin_with_are_offered_with_what_they_need(client: Client) -> None:
     text = await _text(client, "/ui/models")
     assert "Models to begin with" in text
-    sources = re.findall(r'name="download.source" value="(hf:[^"]+)"', text)
-    assert sources
+    offered = set(re.findall(r'action="/ui/models/pull"><input type="hidden" name="set" value="([^"]+)"', text))
+    assert offered
+    assert offered <= {item.name for item in shipped_sets()}
     assert re.search(r"needs about [\d.]+ GB of memory", text)
 
 

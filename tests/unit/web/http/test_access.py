@@ -85,6 +85,8 @@ _QUEUE_CHANGES = {"pause", "resume", "priority", "move"}
 def expected_permission(method: str, path: str) -> Permission | None:
     """What a route must need by its name; None where the default is right."""
     words = path.strip("/").split("/")
+    if words[-2:] == ["prompts", "tokens"]:  # those of a text
+        return None
     if {"users", "tokens", "accounts", "config", "restart", "log"} & set(words):
         return Permission.ADMIN
     if method in {"GET", "HEAD", "OPTIONS"}:
