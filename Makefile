@@ -23,7 +23,7 @@ check: setup
 test: check
 	$(VENV)/bin/python -m pytest -m "not slow and not nightly" -n $(WORKERS) --dist worksteal $(ARGS)
 
-# What takes most of the time and guards little that the others do not; CI runs these before every change too.
+# Browsers, other people's clients, and what takes long; CI runs these before every change too.
 slow: setup
 	$(VENV)/bin/python -m pytest -m "slow and not nightly" -n $(WORKERS) --dist worksteal $(ARGS)
 

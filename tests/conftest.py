@@ -3,6 +3,8 @@
 import logging
 import os
 from collections import Counter
+from pathlib import Path
+from typing import Final
 
 import pytest
 import structlog
@@ -27,13 +29,16 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
 
 pytest_plugins = ["tests.stub_engine", "tests.postgres", "tests.tiny.fixtures", "tests.acceptance.browser"]
 
+ACCEPTANCE: Final = Path(__file__).parent / "acceptance"
 #: Nets under tests that hang, in seconds; what a test takes is no business of its verdict.
 NIGHTLY_TIMEOUT = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Nightly tests take longer than the time that pyproject.toml gives the others."""
+    """Browsers and other people's clients are slow; nightly tests have more time than pyproject.toml gives the others."""
     for item in items:
+        if item.path.is_relative_to(ACCEPTANCE):
+            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("nightly") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(NIGHTLY_TIMEOUT))
 

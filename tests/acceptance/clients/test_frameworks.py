@@ -16,7 +16,7 @@ from tests.needs import FRAMEWORKS, needs
 
 USE = Path(__file__).parent / "frameworks" / "use.py"
 
-pytestmark = [needs("frameworks"), pytest.mark.slow]
+pytestmark = needs("frameworks")
 
 
 @pytest.mark.parametrize("name", ["agno", "haystack", "semantic_kernel", "griptape"])

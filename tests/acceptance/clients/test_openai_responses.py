@@ -153,7 +153,6 @@ def test_what_cannot_be_done_is_refused_by_name(client: Any, fields: dict[str, A
         assert "no text model" in str(caught.value)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(120)  # two servers, one after the other
 def test_in_the_background_it_is_asked_for_later_survives_a_restart_and_can_be_cancelled(
     start_server: StartServer,

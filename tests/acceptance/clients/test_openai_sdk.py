@@ -213,7 +213,6 @@ def test_a_full_queue_says_when_to_come_back(start_server: StartServer) -> None:
         httpx.post(f"{server.url}/api/queue/cancel", json={"job_id": job_id})
 
 
-@pytest.mark.slow
 def test_a_client_that_goes_away_does_not_lose_its_job_and_a_retry_finds_it(start_server: StartServer) -> None:
     server = start_server()
     heard: list[dict[str, str]] = []

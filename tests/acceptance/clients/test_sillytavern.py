@@ -23,7 +23,6 @@ from tests.needs import CACHE, SILLYTAVERN, needs
 START_SECONDS = 240
 
 pytestmark = [
-    pytest.mark.slow,  # it compiles its page, which is most of what it takes
     needs("node", "sillytavern"),
     pytest.mark.timeout(START_SECONDS + 60),
 ]

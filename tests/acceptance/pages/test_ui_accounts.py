@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import httpx
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.browser import serious_findings
@@ -27,7 +26,6 @@ def sign_in(page: Page, server: Server, name: str, password: str = PASSWORD) -> 
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
-@pytest.mark.slow
 def test_an_admin_adds_a_user_and_takes_the_account_away_again(page: Page, start_server: StartServer) -> None:
     server = start_server("--auth", "jwt")
     add_account(server, "ann", "admin")
@@ -70,7 +68,6 @@ def test_a_signed_in_users_pages_fit_every_window_and_lead_to_the_own_account(
     assert serious_findings(page) == []
 
 
-@pytest.mark.slow
 def test_a_key_made_on_the_page_works_until_it_is_revoked(page: Page, start_server: StartServer) -> None:
     server = start_server("--auth", "jwt")
     add_account(server, "ann", "admin")
@@ -88,7 +85,6 @@ def test_a_key_made_on_the_page_works_until_it_is_revoked(page: Page, start_serv
     assert httpx.get(f"{server.url}/api/queue/status", headers=header).status_code == 401
 
 
-@pytest.mark.slow
 def test_a_guest_is_asked_to_sign_in_and_may_generate_meanwhile(page: Page, start_server: StartServer) -> None:
     server = start_server("--auth", "optional")
     add_account(server, "ann", "user")

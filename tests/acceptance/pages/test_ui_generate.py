@@ -121,7 +121,6 @@ def test_a_dropped_picture_restores_its_parameters(page: Page, server: Server) -
     expect(page.locator("#f-cfg_scale")).to_have_value("2.5")
 
 
-@pytest.mark.slow
 def test_a_picture_is_inpainted_and_then_enlarged(
     page: Page, tmp_path: Path, start_server: StartServer, tiny_models: Callable[[str], Path]
 ) -> None:

@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 import httpx
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.browser import serious_findings
@@ -16,7 +15,6 @@ from tests.acceptance.conftest import SMALL, StartServer
 from tests.tiny.embedded import NAME, place_embedded
 
 
-@pytest.mark.slow
 def test_a_model_is_checked_hashed_and_converted_from_its_page(page: Page, start_server: StartServer) -> None:
     server = start_server()
     page.goto(f"{server.url}/ui/models?search={NAME}")

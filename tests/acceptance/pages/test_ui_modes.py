@@ -75,7 +75,6 @@ def no_wider_than_the_window(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
-@pytest.mark.slow
 def test_a_video_is_made_and_plays_in_its_card_and_in_the_gallery(
     page: Page, tmp_path: Path, start_server: StartServer
 ) -> None:
@@ -164,7 +163,6 @@ def test_a_control_picture_steers_the_result(page: Page, tmp_path: Path, start_s
     assert result(page, generate(page)) != first
 
 
-@pytest.mark.slow
 def test_reference_pictures_change_the_result(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/ui/generate/edit?model=ovis")
     drop(page, "ref_images", png(picture(48, 64)))

@@ -55,7 +55,6 @@ def test_a_page_is_light(server: Server) -> None:
     assert {name: size for name, size in found.items() if size > MOST_BYTES} == {}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844), (640, 400)])
 @pytest.mark.parametrize("name", ["inpaint", "queue", "gallery", "models", "system", "api"])
 def test_the_focus_is_seen_wherever_it_goes(page: Page, server: Server, name: str, width: int, height: int) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.conftest import StartServer
 from tests.acceptance.pages.test_ui_generate import fill_small
 
 
-@pytest.mark.slow
 def test_a_preset_is_saved_and_applied_and_the_prompt_stays(
     page: Page, tmp_path: Path, start_server: StartServer
 ) -> None:
@@ -37,7 +35,6 @@ def test_a_preset_is_saved_and_applied_and_the_prompt_stays(
     expect(page.locator("#stage .job-completed")).to_be_visible()
 
 
-@pytest.mark.slow
 def test_a_template_is_saved_and_put_around_the_prompt(page: Page, tmp_path: Path, start_server: StartServer) -> None:
     server = start_server()
     page.goto(f"{server.url}/ui/")

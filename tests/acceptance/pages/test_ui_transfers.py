@@ -117,7 +117,6 @@ def test_a_download_is_followed_on_the_page_until_the_model_is_listed(
     expect(page.locator("#models")).to_contain_text("checkpoints/fruit/pear.gguf")
 
 
-@pytest.mark.slow
 def test_both_forms_work_without_scripts(
     page: Page, start_server: StartServer, elsewhere: Elsewhere, tmp_path: Path
 ) -> None:

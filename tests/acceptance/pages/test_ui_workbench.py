@@ -121,7 +121,6 @@ def test_what_is_typed_into_the_queues_search_stays_while_jobs_come_and_go(page:
     expect(search).to_be_focused()
 
 
-@pytest.mark.slow
 def test_back_leads_to_the_same_place_of_the_gallery(page: Page, server: Server) -> None:
     body = {"prompt": "a far place", "width": 64, "height": 64, "steps": 1, "seed": 3}
     for _ in range(100):
