@@ -1,4 +1,4 @@
-# The two commands: `make run` makes the first picture, `make test` runs every test and check. Both set everything up themselves.
+# The two commands: `make run` makes the first picture, `make test` runs the checks and most tests. Both set everything up themselves.
 .PHONY: lock run test test-tools check slow nightly mutants bench soak setup clean
 PYTHON ?= python3
 VENV := .venv

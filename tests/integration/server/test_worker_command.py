@@ -84,15 +84,14 @@ class Cluster:
         return job_id
 
     def worker_of(self, job_id: str) -> str:
-        """Who carries out a job, once somebody does and its sampling goes on."""
+        """Who carries out a job, once somebody does."""
         while True:
+            for name, item in self.seen().items():
+                if any(engine["job_id"] == job_id for engine in item["engines"]):
+                    return name
             found = self.client.get(f"/api/queue/job/{job_id}").json()
             assert found["status"] in {"pending", "running"}, found
-            if found["progress"]["stage"] == "sample":
-                for name, item in self.seen().items():
-                    if any(engine["job_id"] == job_id for engine in item["engines"]):
-                        return name
-            time.sleep(0.02)
+            time.sleep(0.005)
 
     def ended(self, job_id: str) -> dict[str, Any]:
         while True:
@@ -146,7 +145,7 @@ def test_a_worker_gets_the_model_and_makes_the_picture_and_another_goes_on_when_
     assert left in shown.stdout, shown.stderr
     metrics = cluster.client.get("/metrics").text
     assert f'sdrest_workers_connected{{worker="{left}"}} 1.0' in metrics
-    job_id = cluster.job(steps=150)
+    job_id = cluster.job(steps=400)
     assert cluster.worker_of(job_id) == left
     worker = next(worker for worker in cluster.workers if worker.folder.name == left)
     worker.process.send_signal(signal.SIGTERM)  # it finishes what it is making
