@@ -48,7 +48,9 @@ def weight(client: httpx.Client, path: str) -> int:
     return sent
 
 
-def test_a_page_is_light(server: Server) -> None:
+def test_a_page_is_light(start_server: StartServer) -> None:
+    server = start_server()
+    server.native_picture()
     with httpx.Client(base_url=server.url, headers={"Accept-Encoding": "gzip"}) as client:
         # The API's document is as long as the API.
         found = {name: weight(client, path) for name, path in PAGES.items() if name not in {"missing", "api"}}
