@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
-from tests.acceptance.conftest import SMALL, Server
+from tests.acceptance.conftest import SMALL, Server, StartServer
 from tests.acceptance.pages.test_ui_pages import PAGES
 
 #: Bytes of a page with its styles and scripts as sent, without pictures.
