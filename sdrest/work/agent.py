@@ -19,7 +19,7 @@ import structlog
 
 from sdrest import __version__
 from sdrest.core.backoff import Backoff
-from sdrest.core.errors import Cancelled, Forbidden, Gone, NotFound, SdrestError, Unauthorized, Unavailable
+from sdrest.core.errors import Cancelled, Gone, SdrestError, Unavailable
 from sdrest.core.events import Event, JobPreviewed
 from sdrest.core.job import Job, JobType, Output, Progress, with_output
 from sdrest.jobs.files import JobFiles
@@ -334,7 +334,3 @@ class Agent:
         await asyncio.to_thread(self._files.remove, job_id)
         if self._clearing.get(job_id) is asyncio.current_task():
             del self._clearing[job_id]
-
-
-#: What ends a worker that the server does not want.
-REFUSALS: Final = (Unauthorized, Forbidden, NotFound)

@@ -16,8 +16,7 @@ from typing import Final
 
 import structlog
 
-from sdrest.core import errors
-from sdrest.core.errors import Cancelled, EngineDied, NotFound, SdrestError
+from sdrest.core.errors import Cancelled, EngineDied, NotFound, SdrestError, error_of
 from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job, JobType
 from sdrest.jobs.running import Attempt
@@ -41,15 +40,6 @@ WORKER_TYPES: Final = (
 
 #: Sends a frame to a worker, in order, without waiting.
 Send = Callable[[frames.FromServer], None]
-
-
-def _errors() -> dict[str, type[SdrestError]]:
-    found, waiting = {}, [SdrestError]
-    while waiting:
-        kind = waiting.pop()
-        found[kind.slug] = kind
-        waiting.extend(kind.__subclasses__())
-    return found
 
 
 @dataclass(slots=True)
@@ -209,7 +199,7 @@ class RemoteWorker:
                 if not assigned.ending.done():
                     assigned.ending.set_result(Result(frame.seconds, frame.warnings))
             case frames.Failed():
-                error = _errors().get(frame.slug, errors.GenerationFailed)(frame.message)
+                error = error_of(frame.slug, frame.message)
                 error.log_tail = frame.log_tail
                 assigned.fail(error)
 

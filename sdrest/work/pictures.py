@@ -24,12 +24,13 @@ def picture_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
     """The pictures of a job, each written when it is there; raises as :meth:`Workshop.plan`."""
     job, files = attempt.job, workshop.files
     parameters = msgspec.convert(job.parameters, GenerationParameters)
-    planned = workshop.plan(workshop.model(job), parameters)
+    model = workshop.model(job)
+    planned = workshop.plan(model, parameters)
     hires_model = parameters.hires.upscale_model if parameters.hires.enabled else ""
     task = messages.Generate(
         task=job.id,
         context=planned.context.spec,
-        parameters=cleaned(with_speed(parameters, workshop.model(job)), planned.adapters),
+        parameters=cleaned(with_speed(parameters, model), planned.adapters),
         folder=str(folder),
         pictures=prepare_inputs(parameters, files.input_folder(job.id), folder),
         loras=planned.adapters.loras,

@@ -28,11 +28,12 @@ def video_order(workshop: Workshop, attempt: Attempt, folder: Path) -> Order:
     """The frames of a job as one file, or each as a picture; raises as :meth:`Workshop.plan`."""
     job, files = attempt.job, workshop.files
     parameters = msgspec.convert(job.parameters, VideoParameters)
-    planned = workshop.plan(workshop.model(job), parameters)
+    model = workshop.model(job)
+    planned = workshop.plan(model, parameters)
     task = messages.GenerateVideo(
         task=job.id,
         context=planned.context.spec,
-        parameters=dataclasses.replace(with_speed(parameters, workshop.model(job)), prompt=planned.adapters.prompt),
+        parameters=dataclasses.replace(with_speed(parameters, model), prompt=planned.adapters.prompt),
         folder=str(folder),
         pictures=prepare_inputs(parameters, files.input_folder(job.id), folder),
         loras=planned.adapters.loras,
