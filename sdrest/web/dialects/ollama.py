@@ -128,7 +128,8 @@ async def _told(request: web.Request, name: str, job: Job, events: Subscription)
                 case JobChanged(job=changed) if changed.id == job.id:
                     job = changed
                     break
-                case JobProgressed(job_id=job.id, progress=now) if now.phase is Phase.SAMPLE:
+                # As a picture begins, the number of its steps is not known yet.
+                case JobProgressed(job_id=job.id, progress=now) if now.phase is Phase.SAMPLE and now.steps:
                     yield {**_line(name), "completed": now.step, "total": now.steps, "done": False}
                 case _:
                     pass
