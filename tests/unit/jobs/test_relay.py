@@ -147,6 +147,7 @@ async def test_a_job_is_cancelled_from_the_server_that_does_not_carry_it_out(fro
     east, west = fronts
     job = await east.submit()
     attempt = await west.executor.attempts.get()
+    await east.hears_state(job, JobState.RUNNING)
     await east.service.cancel(job.id, ANYONE)
     assert (await east.hears_state(job, JobState.CANCELLED)).previous == JobState.RUNNING
     assert attempt.is_cancelled
