@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from sdrest.core.events import Event, JobChanged, JobProgressed
 from sdrest.core.job import Job, JobState, Phase
@@ -85,6 +85,10 @@ class _Sampling:
     last: tuple[float, int]
 
 
+#: The steps of a quick job may all be over before the first one is told.
+_UNSEEN: Final = _Sampling((0.0, 0), (0.0, 0))
+
+
 class TimingRecorder:
     """Listens to the jobs and records what they took."""
 
@@ -110,12 +114,10 @@ class TimingRecorder:
                 # A batch decodes between its pictures: only the steps of one picture follow each other closely.
                 if progress.image <= 1:
                     sampling.last = now
-            case JobChanged(
-                job=job
-            ):  # of an attempt that ended nothing, nothing is kept: its steps are not the next one's
-                sampled = self._running.pop(job.id, None)
-                timing = measured(job, sampled.first, sampled.last) if sampled else None
-                if timing is not None:
+            case JobChanged(job=job, previous=previous):
+                # Of an attempt that ended nothing, nothing is kept: its steps are not the next one's.
+                sampling = self._running.pop(job.id, _UNSEEN)
+                if previous is JobState.RUNNING and (timing := measured(job, sampling.first, sampling.last)):
                     await self._store.record(timing)
             case _:
                 pass

@@ -263,22 +263,27 @@ class MemoryJobStore:
     async def follow(self, now: datetime) -> Sequence[Job]:
         """See :meth:`JobStore.follow`."""
         changed: dict[str, Job] = {}
-        while True:
-            waiting = self._pending(lambda job: bool(job.waits_for))
-            before = len(changed)
-            for entry in waiting:
-                sources = {source_id: self.entries.get(source_id) for source_id in entry.job.waits_for}
-                left = tuple(name for name, item in sources.items() if not _is_completed(item))
-                lost = next((name for name in left if (item := sources[name]) is None or item.job.is_finished), None)
-                if lost is not None:
-                    item = sources[lost]
-                    reason = item.job.failure.message if item and item.job.failure else ""
-                    state, failure = lost_source(lost, item.job.state if item else None, reason)
-                    changed[entry.job.id] = entry.change(state=state, failure=failure, finished_at=now)
-                elif left != entry.job.waits_for:
-                    changed[entry.job.id] = entry.change(waits_for=left)
-            if len(changed) == before:
-                return [*changed.values()]
+        while settled := [
+            (entry, change)
+            for entry in self._pending(lambda job: bool(job.waits_for))
+            if (change := self._after_sources(entry.job, now))
+        ]:
+            for entry, change in settled:
+                changed[entry.job.id] = entry.change(**change)
+        return [*changed.values()]
+
+    def _after_sources(self, job: Job, now: datetime) -> dict[str, Any]:
+        """What changes of a job because of sources that have ended, or are not there; empty: it waits on."""
+        left = []
+        for source_id in job.waits_for:
+            source = self.entries.get(source_id)
+            if source is None or (source.job.is_finished and source.job.state is not JobState.COMPLETED):
+                reason = source.job.failure.message if source and source.job.failure else ""
+                state, failure = lost_source(source_id, source.job.state if source else None, reason)
+                return {"state": state, "failure": failure, "finished_at": now}
+            if not source.job.is_finished:
+                left.append(source_id)
+        return {"waits_for": tuple(left)} if len(left) < len(job.waits_for) else {}
 
     async def prioritise(self, job_id: str, priority: int) -> Job | None:
         """See :meth:`JobStore.prioritise`."""
@@ -335,10 +340,6 @@ class MemoryJobStore:
     def _held(self, job_id: str, lease_id: str) -> Entry | None:
         entry = self.entries.get(job_id)
         return entry if entry and (entry.job.state, entry.job.lease_id) == (JobState.RUNNING, lease_id) else None
-
-
-def _is_completed(entry: Entry | None) -> bool:
-    return entry is not None and entry.job.state is JobState.COMPLETED
 
 
 def _matches(job: Job, wanted: JobFilter) -> bool:

@@ -40,13 +40,14 @@ Q = TypeVar("Q", bound=BaseModel)
 class Body(BaseModel):
     """Base of all JSON bodies of the native API."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, use_enum_values=False)
+    # Built when first used: most bodies never are, and all of them together take as long as the rest of the start.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, use_enum_values=False, defer_build=True)
 
 
 class LooseBody(BaseModel):
     """Any object: fields that are not known are ignored."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
 
 @contextmanager

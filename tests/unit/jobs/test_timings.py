@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from sdrest.core.events import JobChanged, JobProgressed
 from sdrest.core.job import Job, JobState, JobType, Phase, Progress
 from sdrest.jobs.events import Broadcast
@@ -58,11 +60,16 @@ async def test_the_steps_of_an_attempt_that_died_are_not_counted() -> None:
     assert [timing.seconds_per_step for timing in timings.recorded] == [1.0]
 
 
-async def test_a_job_that_was_too_quick_to_be_watched_is_measured_as_a_whole() -> None:
+@pytest.mark.parametrize("is_seen", [True, False])
+async def test_a_job_that_was_too_quick_to_be_watched_is_measured_as_a_whole(is_seen: bool) -> None:
     timings = Timings()
     recorder = TimingRecorder(timings, Broadcast(), clock=lambda: 0.0)
-    progress = Progress(phase=Phase.SAMPLE, step=10, steps=10, image=1, images=1)
-    await recorder._heard(JobProgressed("j", "", progress))
+    if is_seen:
+        progress = Progress(phase=Phase.SAMPLE, step=10, steps=10, image=1, images=1)
+        await recorder._heard(JobProgressed("j", "", progress))
     await recorder._heard(JobChanged(job(JobState.COMPLETED, seconds=0.5), JobState.RUNNING))
+    await recorder._heard(
+        JobChanged(job(JobState.COMPLETED, seconds=0.5), JobState.COMPLETED)
+    )  # it was put into the bin
     (timing,) = timings.recorded
     assert (timing.seconds_per_step, timing.seconds_per_picture) == (0.05, 0.0)

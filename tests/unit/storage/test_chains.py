@@ -81,6 +81,14 @@ async def test_it_fails_when_its_source_is_not_there_any_more(store: JobStore) -
     assert (changed.state, changed.failure.slug) == (JobState.FAILED, "source_gone")
 
 
+async def test_it_ends_by_the_source_that_was_lost_first(store: JobStore) -> None:
+    await added(store, "b", waits_for=("gone",))
+    await added(store, "c", waits_for=("b", "never"))
+    failures = {job.id: job.failure for job in await store.follow(LATER)}
+    assert failures["c"] is not None
+    assert failures["c"].message == "the job never, whose picture it waited for, is not there any more"
+
+
 async def test_one_that_waits_can_be_cancelled_and_is_then_left_alone(store: JobStore) -> None:
     await added(store, "a")
     await added(store, "b", waits_for=("a",))
