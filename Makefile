@@ -1,5 +1,5 @@
 # The two commands: `make run` makes the first picture, `make test` runs the checks and most tests. Both set everything up themselves.
-.PHONY: lock run test test-tools check slow nightly mutants bench soak setup clean
+.PHONY: lock run test test-tools check slow nightly mutants texts bench soak setup clean
 PYTHON ?= python3
 VENV := .venv
 # Where this is set, each of hundreds of test processes compiles the package anew.
@@ -40,6 +40,13 @@ mutants: setup
 	$(VENV)/bin/python -m pip install --quiet mutmut==3.8.1
 	packages=$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
 	    PYTHONPATH=$$packages $(VENV)/bin/python -S -m mutmut run $(ARGS) && PYTHONPATH=$$packages $(VENV)/bin/python -S -m mutmut results
+
+# The texts of the pages into the catalogues of all languages; new ones are left empty, to be translated.
+texts: setup
+	$(VENV)/bin/python -m babel.messages.frontend --quiet extract --mapping pyproject.toml --add-location file --sort-output --omit-header \
+	    --width 132 --output build/pages.pot .
+	$(VENV)/bin/python -m babel.messages.frontend --quiet update --domain pages --input-file build/pages.pot --output-dir translations \
+	    --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 132
 
 bench: setup
 	$(VENV)/bin/python -m benchmarks $(ARGS)

@@ -90,6 +90,7 @@ from sdrest.web.requests.pictures import FETCHER
 from sdrest.web.requests.submission import WEBHOOK_GUARD
 from sdrest.web.requests.uploads import INCOMING, UPLOADS
 from sdrest.web.ui.docs_page import add_documentation
+from sdrest.web.ui.languages import in_readers_language
 from sdrest.web.ui.offers import ADAPTERS
 from sdrest.web.ui.setup import add_ui
 from sdrest.work.downloads.executor import DownloadExecutor
@@ -127,6 +128,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         middlewares=[
             TrustedProxies(settings.trusted_proxies).middleware(),
             request_context,
+            in_readers_language,
             problems.middleware(),
             known_host,
             answer_preflight,

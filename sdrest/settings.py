@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from sdrest.core.names import PictureFormat, SigningAlgorithm
+from sdrest.core.names import Language, PictureFormat, SigningAlgorithm
 
 
 class AuthMode(StrEnum):
@@ -185,6 +185,10 @@ class Settings(BaseSettings):
     )
     cors: bool = Field(False, description="Let web pages of any origin read replies, without credentials.")
     cors_origins: Names = Field((), description="Origins of web pages that may use the server, https://example.org.")
+
+    language: Language = Field(
+        Language.ENGLISH, description="Language of the pages for browsers that ask for none of those there are."
+    )
 
     auth: AuthMode = Field(AuthMode.NONE, description="Who may use the server.")
     allow_anonymous: bool = Field(False, description="Allow a non-local address without authentication.")

@@ -84,6 +84,17 @@ class Speed(StrEnum):
     FAST = "fast"
 
 
+class Language(StrEnum):
+    """Languages of the pages, as HTML names them."""
+
+    ENGLISH = "en"
+    GERMAN = "de"
+    SPANISH = "es"
+    FRENCH = "fr"
+    JAPANESE = "ja"
+    CHINESE = "zh-Hans"
+
+
 class PictureFormat(StrEnum):
     """File formats of finished pictures."""
 

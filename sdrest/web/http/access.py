@@ -34,6 +34,7 @@ PUBLIC_ROUTES: Final[frozenset[tuple[str, str]]] = frozenset(
         *(("POST", f"{prefix}/auth/login") for prefix in API_PREFIXES),
         ("GET", "/ui/static/{name}"),
         ("GET", "/ui/static/{version}/{name}"),
+        ("POST", "/ui/language"),
         ("GET", "/ui/offline"),
         ("GET", "/ui/service_worker.js"),
         ("GET", "/ui/login"),

@@ -11,6 +11,7 @@ from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import ACCESS, SETTINGS
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.page_contexts import AccountsPage
 from sdrest.web.ui.rendering import is_htmx, page, see
 
@@ -47,12 +48,12 @@ async def change(request: web.Request) -> web.StreamResponse:
                 chosen = frozenset(Permission(str(value)) for value in values)
                 # A worker's key opens nothing else.
                 permissions = chosen if chosen == {Permission.WORK} else chosen | {Permission.VIEW}
-                _, text = await access.authentication.api_keys.create(form["name"].strip(), permissions=permissions)
+                _key, text = await access.authentication.api_keys.create(form["name"].strip(), permissions=permissions)
                 return await _page(request, new_key=text)
             case _:
                 raise InvalidInput("unknown action", field="action")
     except (KeyError, ValueError) as error:
-        return await _page(request, problem=f"The form is not complete: {error}", status=400)
+        return await _page(request, problem=_("The form is not complete: %(error)s", error=error), status=400)
     except SdrestError as error:
         if is_htmx(request):
             raise

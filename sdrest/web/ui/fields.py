@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from sdrest.core.names import SAMPLER_LABELS, SCHEDULER_LABELS, PictureFormat, PreviewMode, Sampler, Scheduler
 from sdrest.core.parameters import limits_of
-from sdrest.web.ui.labels import AUTOMATIC, FIELD_HELP, FIELD_UNITS, FORMAT_LABELS, PREVIEW_LABELS, field_label
+from sdrest.web.ui.labels import CHOICE_LABELS, FIELD_HELP, FIELD_UNITS, FORMAT_LABELS, PREVIEW_LABELS, field_label
+from sdrest.web.ui.languages import _
 
 
 class Kind(StrEnum):
@@ -140,12 +141,12 @@ def _field(name: str, item: dataclasses.Field[Any], hint: Any, model_options: Ma
     if limits.model_type:
         kind = Kind.CHOICE
         # Nothing can be chosen by itself where a picture is given for one model of several.
-        first = () if name == "control_net_model" else (Option("", AUTOMATIC),)
+        first = () if name == "control_net_model" else (Option("", _("Automatic")),)
         options = (*first, *model_options.get(limits.model_type, ()))
     return Field(
         name=name,
         label=field_label(name),
-        help=FIELD_HELP.get(name, limits.help),
+        help=FIELD_HELP.get(name) or _(limits.help),
         kind=kind,
         unit=FIELD_UNITS.get(name, ""),
         minimum=limits.ge,
@@ -162,7 +163,7 @@ def drawn_as(name: str, hint: Any, *, picture: bool) -> tuple[Kind, str, tuple[O
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
         if hint is bool:
-            return Kind.CHOICE, "", (Option("", AUTOMATIC), Option("true", "Yes"), Option("false", "No"))
+            return Kind.CHOICE, "", (Option("", _("Automatic")), Option("true", _("Yes")), Option("false", _("No")))
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
         if picture:
@@ -189,7 +190,8 @@ def choice_label(value: StrEnum) -> str:
         case PictureFormat():
             return FORMAT_LABELS[value]
         case _:
-            return value.replace("_", " ").replace("-", " ").capitalize()
+            plain = value.replace("_", " ").replace("-", " ").capitalize()
+            return CHOICE_LABELS.get(f"{type(value).__name__}.{value}", plain)
 
 
 def field_text(value: object) -> str:

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from sdrest.core.job import Phase, Progress
 from sdrest.web.ui.labels import PHASE_LABELS
+from sdrest.web.ui.languages import _, locale
 
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+_UNITS: Final = 1000
+
+
+@functools.cache
+def _point(of: str) -> str:
+    """What stands before the decimals in a locale."""
+    from babel.numbers import get_decimal_symbol  # noqa: PLC0415 - it costs the start of a server more than the first page
+
+    return str(get_decimal_symbol(of))
+
+
+def decimal_text(value: float, places: int = 1) -> str:
+    """A number with so many decimals: ``1.3``, in German ``1,3``."""
+    return f"{value:.{places}f}".replace(".", _point(locale()))
 
 
 def size_text(count: float | None) -> str:
     """A number of bytes in decimal units: ``1.3 GB``."""
     if count is None:
         return "–"
-    value = float(count)
-    for unit in _UNITS:
-        if value < 999.5 or unit == _UNITS[-1]:
-            return f"{value:.0f} {unit}" if unit in {"B", "kB"} or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError
+    value, unit = float(count), 0
+    units = (_("%(number)s B"), _("%(number)s kB"), _("%(number)s MB"), _("%(number)s GB"), _("%(number)s TB"))
+    while value >= 999.5 and unit < len(units) - 1:
+        value, unit = value / _UNITS, unit + 1
+    return units[unit] % {"number": decimal_text(value, 0 if unit < 2 or value >= 100 else 1)}
 
 
 def seconds_text(seconds: float | None) -> str:
@@ -29,15 +43,20 @@ def seconds_text(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     if 0 < seconds < 0.095:
-        return f"{max(1, round(seconds * 1000))} ms"
+        return milliseconds_text(seconds)
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return _("%(seconds)s s", seconds=decimal_text(seconds))
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return _("%(seconds)s s", seconds=whole)
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return _("%(minutes)s min %(seconds)s s", minutes=whole // 60, seconds=whole % 60)
+    return _("%(hours)s h %(minutes)s min", hours=whole // 3600, minutes=whole % 3600 // 60)
+
+
+def milliseconds_text(seconds: float) -> str:
+    """A short length of time: ``12 ms``."""
+    return _("%(number)s ms", number=max(1, round(seconds * 1000)))
 
 
 def count_text(count: float | None) -> str:
@@ -46,7 +65,7 @@ def count_text(count: float | None) -> str:
         return "–"
     for limit, suffix in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
         if count >= limit:
-            return f"{count / limit:.1f}{suffix}"
+            return decimal_text(count / limit) + suffix
     return f"{count:.0f}"
 
 
@@ -56,12 +75,19 @@ def ago_text(when: datetime | None) -> str:
         return "–"
     seconds = (datetime.now(UTC) - when).total_seconds()
     if seconds < 45:
-        return "just now"
+        return _("just now")
     if seconds < 3600:
-        return f"{max(1, round(seconds / 60))} min ago"
+        return _("%(minutes)s min ago", minutes=max(1, round(seconds / 60)))
     if seconds < 86_400:
-        return f"{round(seconds / 3600)} h ago"
-    return when.strftime("%-d %b %Y")
+        return _("%(hours)s h ago", hours=round(seconds / 3600))
+    return date_text(when)
+
+
+def date_text(when: datetime) -> str:
+    """A day: ``31 Jan 2026``."""
+    from babel.dates import format_date  # noqa: PLC0415 - as above
+
+    return str(format_date(when, locale=locale()))
 
 
 def iso_text(when: datetime | None) -> str:
@@ -72,19 +98,20 @@ def iso_text(when: datetime | None) -> str:
 def progress_text(progress: Progress, *, cancelling: bool = False) -> str:
     """What a running job is doing, in a line: phase, step, picture, time left."""
     if cancelling:
-        return "Cancelling"
+        return _("Cancelling")
     parts = [PHASE_LABELS[progress.phase]]
     if progress.done_bytes is not None:
-        whole = f" of {size_text(progress.total_bytes)}" if progress.total_bytes is not None else ""
-        parts = [size_text(progress.done_bytes) + whole]
+        parts = [size_text(progress.done_bytes)]
+        if progress.total_bytes is not None:
+            parts = [_("%(part)s of %(whole)s", part=parts[0], whole=size_text(progress.total_bytes))]
         if progress.bytes_per_second:
-            parts.append(f"{size_text(progress.bytes_per_second)}/s")
+            parts.append(_("%(size)s/s", size=size_text(progress.bytes_per_second)))
     elif progress.phase in {Phase.SAMPLE, Phase.UPSCALE, Phase.WORK} and progress.steps > 0:
-        parts.append(f"step {progress.step} of {progress.steps}")
+        parts.append(_("step %(number)s of %(all)s", number=progress.step, all=progress.steps))
     if progress.images > 1 and progress.image:
-        parts.append(f"picture {progress.image} of {progress.images}")
+        parts.append(_("picture %(number)s of %(all)s", number=progress.image, all=progress.images))
     if progress.eta_seconds is not None and progress.eta_seconds >= 1:
-        parts.append(f"about {seconds_text(round(progress.eta_seconds))} left")
+        parts.append(_("about %(time)s left", time=seconds_text(round(progress.eta_seconds))))
     return " · ".join(parts)
 
 
@@ -92,7 +119,7 @@ def number_text(value: object) -> str:
     """A parameter's value without needless digits; lists joined by commas."""
     match value:
         case bool():
-            return "yes" if value else "no"
+            return _("yes") if value else _("no")
         case float():
             return f"{value:g}"
         case list() | tuple():

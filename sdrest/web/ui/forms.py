@@ -14,6 +14,7 @@ from sdrest.web.http.bodies import read_file, read_parts
 from sdrest.web.requests.pictures import Sent
 from sdrest.web.requests.promises import pictures_or_promises
 from sdrest.web.ui.fields import Kind, drawn_as, leaf_fields
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.tabs import Tab
 
 #: Form fields of the page itself.
@@ -109,7 +110,7 @@ async def read_form_pictures(request: web.Request, tab: Tab, posted: Posted) -> 
     except InvalidInput as error:
         problems.extend(error.problems)
     problems += [
-        FieldProblem(name, "choose a picture" if name != "mask_image" else "paint over what should change")
+        FieldProblem(name, _("choose a picture") if name != "mask_image" else _("paint over what should change"))
         for name in tab.pictures
         if name in tab.required and not sent[name]
     ]

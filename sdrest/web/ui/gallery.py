@@ -24,6 +24,7 @@ from sdrest.web.requests.model_care import output_of
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.job_cards import parameter_rows, picture_of, pictures_of
 from sdrest.web.ui.job_contexts import ComparePage, GalleryPage, PicturePage, Tile
+from sdrest.web.ui.languages import _, ngettext
 from sdrest.web.ui.rendering import is_htmx, page, part, query_number, see
 from sdrest.web.ui.tabs import TABS
 
@@ -90,7 +91,7 @@ async def compare(request: web.Request) -> web.Response:
     """Two pictures side by side: ``?p=<job id>/<file>&p=<job id>/<file>``."""
     chosen = request.query.getall("p", [])
     if len(chosen) != 2:
-        raise InvalidInput("choose exactly two pictures to compare", field="p")
+        raise InvalidInput(_("choose exactly two pictures to compare"), field="p")
     (left_job, left), (right_job, right) = [await output_of(request, item) for item in chosen]
     ours, theirs = _all_rows(left_job, left), _all_rows(right_job, right)
     rows = tuple(
@@ -102,11 +103,11 @@ async def compare(request: web.Request) -> web.Response:
 
 
 def _all_rows(job: Job, output: Output) -> dict[str, str]:
-    rows = {"Prompt": str(job.parameters.get("prompt", ""))}
+    rows = {_("Prompt"): str(job.parameters.get("prompt", ""))}
     if job.parameters.get("negative_prompt"):
-        rows["Negative prompt"] = str(job.parameters["negative_prompt"])
+        rows[_("Negative prompt")] = str(job.parameters["negative_prompt"])
     if output.seed is not None:
-        rows["Seed"] = str(output.seed)
+        rows[_("Seed")] = str(output.seed)
     return rows | dict(parameter_rows(job.parameters, model_name=job.model_name, defaults=_defaults(job)))
 
 
@@ -216,13 +217,14 @@ async def _page(request: web.Request) -> GalleryPage:
 
 def _count(shown: int, *, is_more: bool) -> str:
     """How many jobs there are. Only a page is counted: for the others every job would have to be read."""
-    return f"more than {shown} jobs" if is_more else f"{shown} {'job' if shown == 1 else 'jobs'}"
+    return _("more than %(number)s jobs", number=shown) if is_more else ngettext("%(num)s job", "%(num)s jobs", shown)
 
 
 def _tile(job: Job, output: Output, marks: Sequence[Mark]) -> Tile:
     size = f"{output.width} × {output.height}" if output.width else ""
-    seed = f"seed {output.seed}" if output.seed is not None else ""
-    steps = f"{job.parameters['steps']} steps" if job.parameters.get("steps") else ""
+    seed = _("seed %(number)s", number=output.seed) if output.seed is not None else ""
+    number = job.parameters.get("steps")
+    steps = ngettext("%(num)s step", "%(num)s steps", number) if number else ""
     return Tile(
         id=f"{job.id}/{output.file}",
         picture=picture_of(job, output),

@@ -22,6 +22,7 @@ from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS, THUMBNAILS
 from sdrest.web.requests.gallery import BIN, GALLERY, file_ids, marks_named, send_zip
 from sdrest.web.ui.gallery import GALLERY_PAGE
 from sdrest.web.ui.job_contexts import BinnedTile, BinPage
+from sdrest.web.ui.languages import _, ngettext
 from sdrest.web.ui.rendering import is_htmx, page, query_number, see
 
 BIN_PAGE: Final = "/ui/gallery/bin"
@@ -35,7 +36,7 @@ async def change(request: web.Request) -> web.StreamResponse:
     wish, back, name = (str(parts.get(field, "")) for field in ("do", "back", "name"))
     if wish == "empty":
         number = await request.app[BIN].empty(request[PRINCIPAL])
-        return _done(request, BIN_PAGE, wish, f"{_pictures(number)} removed")
+        return _done(request, BIN_PAGE, wish, _told("remove", number))
     files = file_ids([str(item) for item in parts.getall("p", [])], field="pictures")
     told = await _carry_out(request, wish, files, name)
     if not back.startswith(GALLERY_PAGE):
@@ -51,40 +52,56 @@ async def _carry_out(request: web.Request, wish: str, files: Sequence[FileId], n
         NotFound, Conflict: a picture is not there.
     """
     gallery, the_bin, principal = request.app[GALLERY], request.app[BIN], request[PRINCIPAL]
-    number = _pictures(len({*files}))
+    album = ""
     match wish:
         case "favourite":
             await gallery.mark(files, principal, add=[FAVOURITE])
-            return f"{number} among the favourites"
         case "unfavourite":
             await gallery.mark(files, principal, take=[FAVOURITE])
-            return f"{number} no favourites any more"
         case "tag" | "untag":
             tags = marks_named("tag", filter(str.strip, name.split(",")), field="name")
             _demand(tags)
             await gallery.mark(files, principal, **{"add" if wish == "tag" else "take": tags})
-            return f"{number} {'tagged' if wish == 'tag' else 'with fewer tags'}"
         case "album" | "unalbum":
             albums = marks_named("album", filter(str.strip, name.split(",")), field="name")
             _demand(albums)
+            album = albums[0].name
             await gallery.mark(files, principal, **{"add" if wish == "album" else "take": albums})
-            return f"{number} {'put into' if wish == 'album' else 'taken out of'} {albums[0].name}"
         case "delete":
             await the_bin.throw_away(files, principal)
-            return f"{number} deleted"
         case "restore":
             await the_bin.put_back(files, principal)
-            return f"{number} put back"
         case "remove":
             await the_bin.remove(files, principal)
-            return f"{number} removed"
         case _:
             raise InvalidInput("unknown action", field="do")
+    return _told(wish, len({*files}), album)
+
+
+def _told(wish: str, number: int, album: str = "") -> str:
+    """What was done with so many pictures."""
+    return {
+        "favourite": ngettext("%(num)s picture among the favourites", "%(num)s pictures among the favourites", number),
+        "unfavourite": ngettext(
+            "%(num)s picture no favourite any more", "%(num)s pictures no favourites any more", number
+        ),
+        "tag": ngettext("%(num)s picture tagged", "%(num)s pictures tagged", number),
+        "untag": ngettext("%(num)s picture with fewer tags", "%(num)s pictures with fewer tags", number),
+        "album": ngettext(
+            "%(num)s picture put into %(album)s", "%(num)s pictures put into %(album)s", number, album=album
+        ),
+        "unalbum": ngettext(
+            "%(num)s picture taken out of %(album)s", "%(num)s pictures taken out of %(album)s", number, album=album
+        ),
+        "delete": ngettext("%(num)s picture deleted", "%(num)s pictures deleted", number),
+        "restore": ngettext("%(num)s picture put back", "%(num)s pictures put back", number),
+        "remove": ngettext("%(num)s picture removed", "%(num)s pictures removed", number),
+    }[wish]
 
 
 def _demand(marks: Sequence[Mark]) -> None:
     if not marks:
-        raise InvalidInput("write a name into the field first", field="name")
+        raise InvalidInput(_("write a name into the field first"), field="name")
 
 
 @requires(Permission.VIEW)
@@ -110,7 +127,7 @@ async def show_bin(request: web.Request) -> web.Response:
 
 
 def _binned(job: Job, the_bin: Bin) -> list[BinnedTile]:
-    prompt = str(job.parameters.get("prompt", "")).strip()[:200] or "Picture"
+    prompt = str(job.parameters.get("prompt", "")).strip()[:200] or _("Picture")
     return [
         BinnedTile(
             id=f"{job.id}/{item.output.file}",
@@ -132,10 +149,6 @@ async def binned_picture(request: web.Request) -> web.Response:
     path = await asyncio.to_thread(existing, request.app[SETTINGS].output_dir, job.id, file)
     data = await asyncio.to_thread(request.app[THUMBNAILS].jpeg, path, _THUMB_PX)
     return web.Response(body=data, content_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
-
-
-def _pictures(number: int) -> str:
-    return f"{number} {'picture' if number == 1 else 'pictures'}"
 
 
 def _done(request: web.Request, back: str, wish: str, told: str) -> web.StreamResponse:

@@ -33,6 +33,7 @@ from sdrest.web.ui.first_steps import demo_things, samples_for
 from sdrest.web.ui.forms import Posted, body_values, field_errors, read_form, read_form_pictures
 from sdrest.web.ui.job_cards import card_of, film_of
 from sdrest.web.ui.job_contexts import JobCard
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.offers import fitting_models, grouped_models, offers_for
 from sdrest.web.ui.preset_choices import read_saved
 from sdrest.web.ui.rendering import is_htmx, page, part
@@ -137,7 +138,7 @@ async def _asked(request: web.Request, tab: Tab, posted: Posted) -> Submission:
     except InvalidInput as error:
         problems.extend(error.problems)
     if "prompt" in tab.required and not posted.texts.get("prompt", "").strip():
-        problems.append(FieldProblem("prompt", "say what the picture should show"))
+        problems.append(FieldProblem("prompt", _("say what the picture should show")))
     try:
         asked = await submission(request, tab.asks, body_values(tab, posted, stale), pictures=pictures)
     except InvalidInput as error:
@@ -225,18 +226,18 @@ def _group(group: Group, fields: Mapping[str, Field]) -> FieldGroup:
     shown = tuple(fields[name] for name in group.fields)
     changed = sum(field.value != field.default for field in shown)
     is_open = bool(changed) or any(field.error for field in shown)
-    return FieldGroup(group.title, shown, is_open=is_open, changed=changed, needs=fields.get(group.needs))
+    return FieldGroup(_(group.title), shown, is_open=is_open, changed=changed, needs=fields.get(group.needs))
 
 
 def _lack(request: web.Request, tab: Tab, offers: Offers, mains: Sequence[Model]) -> str:
     """What the tab cannot do its work without and is not here, in words; empty when nothing is missing."""
     catalogue = request.app[MODELS].catalogue
     if tab.families and not any(m.architecture and m.architecture.family in tab.families for m in mains):
-        return "a video model (Wan or SVD)"
+        return _("a video model (Wan or SVD)")
     if tab.slug == "upscale" and not catalogue.of_type(UPSCALER_TYPES):
-        return "an upscaler"
+        return _("an upscaler")
     if tab.slug == "controlnet" and not offers.parts.get("controlnet"):
-        return "a ControlNet for this model"
+        return _("a ControlNet for this model")
     return ""
 
 

@@ -27,6 +27,7 @@ from sdrest.web.requests.native_modes import MODES
 from sdrest.web.requests.pictures import INPUT_PREFIX
 from sdrest.web.ui.fields import Kind, Option, drawn_as, leaf_fields
 from sdrest.web.ui.labels import STATE_LABELS, field_label
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
 
 _PAGE_LENGTH: Final = 24
@@ -197,7 +198,7 @@ async def _page(request: web.Request, group: Group) -> GroupPage:
             lines.append((label, tuple(view["cells"][start : start + columns])))
         title = f"{group.axes[2].label}: {group.axes[2].values[table]}" if len(group.axes) > 2 else ""
         found.append((title, tuple(lines)))
-    labels = {str(state): label for state, label in STATE_LABELS.items()} | {"removed": "Deleted"}
+    labels = {str(state): label for state, label in STATE_LABELS.items()} | {"removed": _("Deleted")}
     return GroupPage(
         group=view,
         status_label=labels[view["status"]],
@@ -216,9 +217,9 @@ def _choices(mode: str) -> dict[str, Any]:
     ordered = [*(name for name in _FIRST if name in kinds), *(name for name in kinds if name not in _FIRST)]
     return {
         "kinds": (
-            Option("", "Nothing"),
-            Option(_REPLACE, "Words of the prompt"),
-            Option(_LORA, "Weight of a LoRA"),
+            Option("", _("Nothing")),
+            Option(_REPLACE, _("Words of the prompt")),
+            Option(_LORA, _("Weight of a LoRA")),
             *(Option(name, field_label(name)) for name in ordered),
         ),
         "modes": tuple(Option(name, name) for name in MODES),
@@ -268,7 +269,7 @@ def _parameters_of(texts: Mapping[str, str]) -> dict[str, Any]:
     except ValueError as error:
         raise InvalidInput(f"is no JSON: {error}", field="parameters") from None
     if not isinstance(found, dict):
-        raise InvalidInput("must be a JSON object, in braces", field="parameters")
+        raise InvalidInput(_("must be a JSON object, in braces"), field="parameters")
     if texts.get("prompt", "").strip():
         found["prompt"] = texts["prompt"].strip()
     return found
@@ -284,7 +285,7 @@ def _asked(
     """
     used = [row for row in rows if row.kind]
     if bool(used) == bool(csv):
-        raise InvalidInput("fill in either the axes or the list", field="x")
+        raise InvalidInput(_("fill in either the axes or the list"), field="x")
     if csv:
         axis, wanted = listed(parameters, rows_of_csv(csv))
         return [axis], wanted
@@ -302,7 +303,7 @@ def _direction(mode: str, row: AxisRow) -> Direction:
         return Direction(replace=row.of or str(values[0]), values=values)
     if row.kind == _LORA:
         if not row.of.strip():
-            raise InvalidInput("name the LoRA", field=row.name)
+            raise InvalidInput(_("name the LoRA"), field=row.name)
         return Direction(lora=row.of.strip(), values=values)
     names = MODES[mode].names
     head, dot, rest = row.kind.partition(".")

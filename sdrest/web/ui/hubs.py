@@ -15,6 +15,7 @@ from sdrest.web.http.keys import HUBS, MODELS
 from sdrest.web.requests.hub_views import here_of, is_here, preview_url
 from sdrest.web.ui.fields import Option
 from sdrest.web.ui.labels import FOLDER_LABELS
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.model_page_contexts import HubPage, HubRow, HubUpdatesPage
 from sdrest.web.ui.rendering import page
 from sdrest.work.hubs.browsing import Listing
@@ -23,7 +24,6 @@ from sdrest.work.hubs.values import Answer, Hub
 HERE: Final = "/ui/models/hubs"
 _LIMIT: Final = 12
 _SHOWN_FILES: Final = 8
-_HUBS: Final = (Option("", "CivitAI and Hugging Face"), *(Option(hub.value, hub.label) for hub in Hub))
 _OFFERED: Final = (
     "checkpoints",
     "diffusion_models",
@@ -34,7 +34,6 @@ _OFFERED: Final = (
     "esrgan",
     "text_encoders",
 )
-_TYPES: Final = (Option("", "Any kind"), *(Option(key, FOLDER_LABELS[key]) for key in _OFFERED))
 
 
 @requires(Permission.MANAGE_MODELS)
@@ -64,9 +63,9 @@ async def show(request: web.Request) -> web.Response:
         HubPage(
             query=words,
             hub=hub,
-            hubs=_HUBS,
+            hubs=(Option("", _("CivitAI and Hugging Face")), *(Option(hub.value, hub.label) for hub in Hub)),
             type=kind,
-            types=_TYPES,
+            types=(Option("", _("Any kind")), *(Option(key, FOLDER_LABELS[key]) for key in _OFFERED)),
             fitting=not everything,
             was_sent=bool(query.get("sent")),
             rows=_rows(request, listing),

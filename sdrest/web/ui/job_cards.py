@@ -21,6 +21,7 @@ from sdrest.web.ui.fields import choice_label, texts_of
 from sdrest.web.ui.filters import progress_text
 from sdrest.web.ui.job_contexts import JobCard, Picture
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS, field_label
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.tabs import TABS
 
 #: Side of the thumbnails in pixels: sharp on dense screens at the size at which they are shown.
@@ -80,7 +81,7 @@ def input_picture(job: Job, file: str) -> Picture:
         width=0,
         height=0,
         seed=None,
-        alt="Picture that an earlier job was given",
+        alt=_("Picture that an earlier job was given"),
         reuse="",
     )
 
@@ -104,7 +105,7 @@ def promised_picture(promise: Promised) -> Picture:
         width=promise.width,
         height=promise.height,
         seed=None,
-        alt="The picture of a job that has not made it yet",
+        alt=_("The picture of a job that has not made it yet"),
         reuse="",
     )
 
@@ -113,7 +114,7 @@ def picture_of(job: Job, output: Output) -> Picture:
     """One finished file of a job."""
     url = output_url(job.id, output.file)
     is_image = output.media_type.startswith("image/")
-    prompt = str(job.parameters.get("prompt", "")).strip()
+    said = str(job.parameters.get("prompt", "")).strip()[:200] or JOB_LABELS[job.type]
     return Picture(
         job_id=job.id,
         file=output.file,
@@ -126,7 +127,7 @@ def picture_of(job: Job, output: Output) -> Picture:
         width=output.width,
         height=output.height,
         seed=output.seed,
-        alt=(prompt[:200] or JOB_LABELS[job.type]) + (f", seed {output.seed}" if output.seed is not None else ""),
+        alt=said if output.seed is None else _("%(prompt)s, seed %(number)s", prompt=said, number=output.seed),
         reuse=reuse_url(job, output.file),
     )
 
@@ -144,7 +145,7 @@ async def card_of(request: web.Request, job: Job) -> JobCard:
     cancelling = job.state is JobState.RUNNING and job.cancel_requested_at is not None
     return JobCard(
         job=job,
-        title=TABS["edit"].title if job.parameters.get("ref_images") else JOB_LABELS[job.type],
+        title=_(TABS["edit"].title) if job.parameters.get("ref_images") else JOB_LABELS[job.type],
         prompt=str(job.parameters.get("prompt", "")).strip(),
         state_label=STATE_LABELS[job.state],
         progress_text=progress_text(progress, cancelling=cancelling),
@@ -190,9 +191,9 @@ def parameter_rows(
 ) -> tuple[tuple[str, str], ...]:
     """Parameters as (label, value), the usual ones first; of the others those that are not at their default."""
     shown = texts_of(parameters)
-    rows = [("Model", model_name)] if model_name else []
+    rows = [(_("Model"), model_name)] if model_name else []
     if shown.get("width"):
-        rows.append(("Size", f"{shown['width']} × {shown.get('height', '')} px"))
+        rows.append((_("Size"), f"{shown['width']} × {shown.get('height', '')} px"))
     rows += [(field_label(name), _choice_text(name, shown[name])) for name in _FIRST[4:] if shown.get(name)]
     for lora in parameters.get("loras") or ():
         rows.append(("LoRA", f"{lora.get('name')} × {lora.get('multiplier', 1):g}"))

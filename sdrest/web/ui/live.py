@@ -26,6 +26,7 @@ from sdrest.web.requests.job_views import preview_view
 from sdrest.web.requests.results import output_url
 from sdrest.web.ui.filters import progress_text
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS
+from sdrest.web.ui.languages import _
 
 _RETRY_MILLISECONDS: Final = 2000
 #: The pages take a silence of more than twice this for a broken connection.
@@ -75,7 +76,7 @@ def _message(event: Event) -> tuple[str, dict[str, Any]] | None:
         case JobPreviewed(job_id=job_id):
             return "preview", {"job": job_id, "image": preview_view(event)["image"]}
         case JobChanged(job=job):
-            text = f"{JOB_LABELS[job.type]}: {STATE_LABELS[job.state].lower()}"
+            text = _("%(job)s: %(state)s", job=JOB_LABELS[job.type], state=STATE_LABELS[job.state].lower())
             return "job", {"job": job.id, "state": job.state, "text": text}
         case OutputMade(job_id=job_id, output=output):
             return "output", {"job": job_id, "url": output_url(job_id, output.file), "type": output.media_type}

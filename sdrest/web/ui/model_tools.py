@@ -31,61 +31,65 @@ from sdrest.web.http.keys import INTAKE, MODELS, PRINCIPAL, WORKERS
 from sdrest.web.requests.load_tests import may_test_loading, queue_load_test
 from sdrest.web.ui.fields import Field, Kind, Option
 from sdrest.web.ui.forms import field_errors
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.model_page_contexts import ConversionPreview, ConvertForm, ModelTools
 from sdrest.web.ui.rendering import is_htmx, part, see
 from sdrest.work.model_files import folder_of, plan_conversion
 
 _TYPE, _OUTPUT, _RULES, _VAE, _BEST, _OVERWRITE = "quantization_type", "output", "rules", "vae", "best", "overwrite"
-_FIELDS: Final = (
-    Field(
-        name=_TYPE,
-        label="Type",
-        help="Fewer bits make a smaller file and a less exact model; q8_0 is hardly told from the original.",
-        kind=Kind.CHOICE,
-        value=TensorType.Q8_0.value,
-        default=TensorType.Q8_0.value,
-        options=tuple(Option(kind.value, kind.value) for kind in WRITABLE),
-    ),
-    Field(
-        name=_OUTPUT,
-        label="File name",
-        help="Ends in .gguf or .safetensors; empty: the model's name with the type.",
-        kind=Kind.LINE,
-        max_length=200,
-    ),
-    Field(
-        name=_RULES,
-        label="Other types for some tensors",
-        help=r"PATTERN=TYPE, separated by commas: ^vae\.=f16,norm=f32. The first that fits counts.",
-        kind=Kind.LINE,
-        max_length=1000,
-    ),
-    Field(
-        name=_VAE,
-        label="VAE to put in",
-        help="Instead of the one that the model may hold.",
-        kind=Kind.CHOICE,
-        options=(Option("", "The model's own"),),
-    ),
-    Field(
-        name=_BEST,
-        label="Search for the best scales",
-        help="As the library's own converter does: a little more exact, much slower.",
-        kind=Kind.SWITCH,
-        value="off",
-        default="off",
-    ),
-    Field(
-        name=_OVERWRITE,
-        label="Replace a file of this name",
-        help="Otherwise that is a mistake.",
-        kind=Kind.SWITCH,
-        value="off",
-        default="off",
-    ),
-)
 #: A picker longer than this is no help.
 _LISTED_VAES: Final = 200
+
+
+def _all_fields() -> tuple[Field, ...]:
+    return (
+        Field(
+            name=_TYPE,
+            label=_("Type"),
+            help=_("Fewer bits make a smaller file and a less exact model; q8_0 is hardly told from the original."),
+            kind=Kind.CHOICE,
+            value=TensorType.Q8_0.value,
+            default=TensorType.Q8_0.value,
+            options=tuple(Option(kind.value, kind.value) for kind in WRITABLE),
+        ),
+        Field(
+            name=_OUTPUT,
+            label=_("File name"),
+            help=_("Ends in .gguf or .safetensors; empty: the model's name with the type."),
+            kind=Kind.LINE,
+            max_length=200,
+        ),
+        Field(
+            name=_RULES,
+            label=_("Other types for some tensors"),
+            help=_(r"PATTERN=TYPE, separated by commas: ^vae\.=f16,norm=f32. The first that fits counts."),
+            kind=Kind.LINE,
+            max_length=1000,
+        ),
+        Field(
+            name=_VAE,
+            label=_("VAE to put in"),
+            help=_("Instead of the one that the model may hold."),
+            kind=Kind.CHOICE,
+            options=(Option("", _("The model's own")),),
+        ),
+        Field(
+            name=_BEST,
+            label=_("Search for the best scales"),
+            help=_("As the library's own converter does: a little more exact, much slower."),
+            kind=Kind.SWITCH,
+            value="off",
+            default="off",
+        ),
+        Field(
+            name=_OVERWRITE,
+            label=_("Replace a file of this name"),
+            help=_("Otherwise that is a mistake."),
+            kind=Kind.SWITCH,
+            value="off",
+            default="off",
+        ),
+    )
 
 
 def _fields(registry: Registry, model: Model) -> tuple[Field, ...]:
@@ -94,7 +98,7 @@ def _fields(registry: Registry, model: Model) -> tuple[Field, ...]:
     vaes = tuple(Option(item.id, item.name) for item in found)
     return tuple(
         dataclasses.replace(field, options=field.options + vaes) if field.name == _VAE else field
-        for field in _FIELDS
+        for field in _all_fields()
         if vaes or field.name != _VAE
     )
 
@@ -182,7 +186,7 @@ def _texts(request: web.Request) -> dict[str, str]:
 
 def _form_address(model: Model, texts: Mapping[str, str]) -> str:
     # One character more than is taken, so that a text that is too long is still told to be so.
-    kept = {field.name: texts.get(field.name, "")[: (field.max_length or 50) + 1] for field in _FIELDS}
+    kept = {field.name: texts.get(field.name, "")[: (field.max_length or 50) + 1] for field in _all_fields()}
     return f"/ui/models/{model.id}?{urlencode(kept)}#convert"
 
 
@@ -208,7 +212,7 @@ def _plan(registry: Registry, model: Model, texts: Mapping[str, str]) -> tuple[d
     """Raises what :func:`sdrest.work.model_files.plan_conversion` raises."""
     problems = [
         FieldProblem(field.name, f"at most {field.max_length} characters")
-        for field in _FIELDS
+        for field in _all_fields()
         if field.max_length is not None and len(texts.get(field.name, "")) > field.max_length
     ]
     if problems:
@@ -245,7 +249,7 @@ def _errors(error: SdrestError) -> tuple[dict[str, str], tuple[str, ...]]:
     """What an error says about fields by name, and what is left."""
     match error:
         case InvalidInput():
-            return field_errors(error, (field.name for field in _FIELDS))
+            return field_errors(error, (field.name for field in _all_fields()))
         case Forbidden():
             return {_OUTPUT: error.message}, ()
         case NotFound() if error.details.get("field") == _OUTPUT:

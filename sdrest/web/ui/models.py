@@ -21,6 +21,7 @@ from sdrest.web.http.keys import DEFAULT_MODEL, ENGINES, INTAKE, MODELS, PRINCIP
 from sdrest.web.ui.fields import Option
 from sdrest.web.ui.filters import count_text, size_text
 from sdrest.web.ui.labels import ONE_LABELS, TYPE_LABELS
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.model_about import about
 from sdrest.web.ui.model_page_contexts import AddModels, ComponentRow, ModelPage, ModelsPage
 from sdrest.web.ui.model_tools import named_model, tools_of
@@ -29,12 +30,6 @@ from sdrest.web.ui.rendering import is_htmx, page, page_number, part, query_numb
 from sdrest.web.ui.transfer_forms import add_models
 
 _PAGE_LENGTH: Final = 50
-_SORTS: Final = (
-    Option("name", "By name"),
-    Option("size", "Largest first"),
-    Option("date", "Newest first"),
-    Option("type", "By type"),
-)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -128,7 +123,12 @@ def _list(request: web.Request) -> ModelsPage:
         type=wanted,
         search=search,
         sort=sort.value,
-        sorts=_SORTS,
+        sorts=(
+            Option("name", _("By name")),
+            Option("size", _("Largest first")),
+            Option("date", _("Newest first")),
+            Option("type", _("By type")),
+        ),
         page=number,
         pages=found.total_pages,
         here="/ui/models?" + urlencode(kept) + "&",
@@ -185,29 +185,31 @@ def _freed(request: web.Request) -> str:
     before, after = query_number(request, "before"), query_number(request, "after")
     if before is None or after is None:
         return ""
-    return f"Unloaded: the engine went from {size_text(before)} to {size_text(after)}."
+    return _(
+        "Unloaded: the engine went from %(before)s to %(after)s.", before=size_text(before), after=size_text(after)
+    )
 
 
 def _facts(model: Model) -> Iterator[Fact]:
-    yield Fact("File", model.relative_path)
+    yield Fact(_("File"), model.relative_path)
     if model.lender:
-        yield Fact("Read in place from", str(model.path.parent))
+        yield Fact(_("Read in place from"), str(model.path.parent))
     if model.copies:
-        yield Fact("The same file", ", ".join(str(path) for path in model.copies))
-    yield Fact("Size", size_text(model.size))
-    yield Fact("Format", model.format.value)
+        yield Fact(_("The same file"), ", ".join(str(path) for path in model.copies))
+    yield Fact(_("Size"), size_text(model.size))
+    yield Fact(_("Format"), model.format.value)
     if model.architecture is not None:
-        yield Fact("Architecture", model.architecture.label)
+        yield Fact(_("Architecture"), model.architecture.label)
     if model.variant:
-        yield Fact("Variant", model.variant)
+        yield Fact(_("Variant"), model.variant)
     if model.quantization is not None:
-        yield Fact("Quantization", model.quantization.name.lower())
+        yield Fact(_("Quantization"), model.quantization.name.lower())
     if model.parameter_count:
-        yield Fact("Parameters", count_text(model.parameter_count))
-        yield Fact("Tensors", f"{model.tensor_count}")
+        yield Fact(_("Parameters"), count_text(model.parameter_count))
+        yield Fact(_("Tensors"), f"{model.tensor_count}")
     if model.embedded:
-        yield Fact("Holds", ", ".join(sorted(str(part) for part in model.embedded)))
+        yield Fact(_("Holds"), ", ".join(sorted(str(part) for part in model.embedded)))
     if model.base_model:
-        yield Fact("Base model", model.base_model)
+        yield Fact(_("Base model"), model.base_model)
     if model.licence:
-        yield Fact("Licence", model.licence)
+        yield Fact(_("Licence"), model.licence)

@@ -15,6 +15,7 @@ from sdrest.planning.loras_and_embeddings import AdapterFinder
 from sdrest.registry.components import fits
 from sdrest.web.http.keys import MODELS
 from sdrest.web.ui.fields import Option
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.tabs import Tab
 from sdrest.web.ui.workbench_contexts import LoraChoice, Offers
 
@@ -62,7 +63,7 @@ def grouped_models(models: Sequence[Model]) -> tuple[tuple[str, tuple[Option, ..
     names = Counter(model.name for model in models)
     for model in models[:_LISTED]:
         value = model.name if names[model.name] == 1 else model.relative_path
-        label = model.architecture.label if model.architecture else "Other"
+        label = model.architecture.label if model.architecture else _("Other")
         groups.setdefault(label, []).append(Option(value, value))
     return tuple((label, tuple(options)) for label, options in sorted(groups.items()))
 

@@ -19,6 +19,7 @@ from sdrest.web.http.auth import client_address, log_in_browser
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import ACCESS, PRINCIPAL, SETTINGS
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.page_contexts import OwnAccountPage
 from sdrest.web.ui.rendering import page
 
@@ -53,14 +54,14 @@ async def change(request: web.Request) -> web.StreamResponse:
                 await log_in_browser(request, response, name, form.get("password", ""))
                 return response
             case "create":
-                _, text = await access.authentication.api_keys.create(
+                _key, text = await access.authentication.api_keys.create(
                     form.get("name", "").strip(), owner=name, permissions=request[PRINCIPAL].permissions
                 )
                 return await _page(request, new_key=text)
             case "revoke":
                 mine = {key.id for key in await _keys(request)}
                 if form.get("key") not in mine:
-                    raise NotFound("you have no such key")
+                    raise NotFound(_("you have no such key"))
                 await access.authentication.api_keys.revoke(form["key"])
             case _:
                 raise InvalidInput("unknown action", field="action")
@@ -71,7 +72,7 @@ async def change(request: web.Request) -> web.StreamResponse:
 
 def _demand_account(request: web.Request) -> None:
     if not has_own_account(request):
-        raise Forbidden("sign in with a name and a password first")
+        raise Forbidden(_("sign in with a name and a password first"))
 
 
 async def _keys(request: web.Request) -> Sequence[ApiKey]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sdrest.core.names import Language
 from sdrest.web.requests.borrowing import LenderState
 
 
@@ -35,6 +36,13 @@ class Shell:
     is_docs: bool
     #: ``auto``, ``light`` or ``dark``.
     theme: str
+    #: What the page is in, and what the reader has chosen: empty where the browser says it.
+    language: Language
+    chosen_language: str
+    #: What the languages are called by those who speak them.
+    languages: Mapping[Language, str]
+    #: Texts that scripts show, by the English ones; empty in English.
+    script_texts: Mapping[str, str]
     #: Address of this page.
     here: str
     version: str

@@ -14,6 +14,7 @@ from sdrest.web.http.bodies import read_file, read_parts
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import SETTINGS
 from sdrest.web.requests.pictures import read_picture_file
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.rendering import page
 from sdrest.web.ui.workbench_contexts import PictureInfoPage
 
@@ -36,7 +37,7 @@ async def read(request: web.Request) -> web.Response:
     try:
         data = await read_file(request, part) if isinstance(part, web.FileField) else b""
         if not data:
-            raise InvalidInput("choose a picture file", field="picture")
+            raise InvalidInput(_("choose a picture file"), field="picture")
         await read_picture_file(request, data, field="picture")
     except InvalidInput as error:
         context = PictureInfoPage(problem=error.problems[0].message)
@@ -50,7 +51,7 @@ def _context(name: str, found: Written) -> PictureInfoPage:
     use = f"/ui/generate/txt2img?{urlencode({'infotext': found.infotext})}" if found.parts else ""
     words = {"prompt", "negative_prompt"}
     return PictureInfoPage(
-        file=name or "the picture",
+        file=name or _("the picture"),
         program=found.program,
         digital_source=found.digital_source,
         prompt=str(found.parts.get("prompt", "")),

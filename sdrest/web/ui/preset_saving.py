@@ -21,6 +21,7 @@ from sdrest.web.http.keys import MODELS
 from sdrest.web.requests.presets import PresetParameters, forget_saved, saved_as_model
 from sdrest.web.ui.fields import form_fields
 from sdrest.web.ui.forms import Posted, body_values, read_form
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.preset_choices import LISTED, read_saved
 from sdrest.web.ui.rendering import is_htmx, part, see
 from sdrest.web.ui.tabs import SAMPLING, SIZES, TABS, Tab
@@ -34,7 +35,7 @@ async def save(request: web.Request) -> web.StreamResponse:
     """Save the form's settings as a preset, or its prompts as a template."""
     tab = TABS.get(request.match_info["mode"])
     if tab is None or not tab.has_prompt:
-        raise NotFound("there is nothing to save here")
+        raise NotFound(_("there is nothing to save here"))
     posted = await read_form(request)
     name, overwrite = posted.texts.get("save_name", ""), posted.texts.get("save_overwrite") == "on"
     as_template = posted.texts.get("save_as") == "template"

@@ -19,6 +19,7 @@ from sdrest.settings import AuthMode
 from sdrest.web.http.keys import PRINCIPAL, REQUEST_ID, SETTINGS
 from sdrest.web.ui import labels
 from sdrest.web.ui.filters import FILTERS
+from sdrest.web.ui.languages import LANGUAGE_COOKIE, LANGUAGE_NAMES, _, ngettext, reader_language, script_texts
 from sdrest.web.ui.page_contexts import ErrorPage, NavItem, Shell
 from sdrest.web.ui.static_files import static_files
 
@@ -30,7 +31,7 @@ CONTENT_SECURITY_POLICY: Final = (
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cache-Control": "private, no-store",
-    "Vary": "HX-Request",
+    "Vary": "HX-Request, Accept-Language, Cookie",
 }
 #: Light, dark, or as the reader's system is; and the cookie that says which.
 THEMES: Final = ("auto", "light", "dark")
@@ -38,13 +39,6 @@ THEME_COOKIE: Final = "sdrest-theme"
 #: What a link of these pages can hold: 16 digits are more bytes than any machine has.
 _NUMBER_DIGITS: Final = 16
 _MAX_PAGE: Final = 10**9
-_NAVIGATION: Final = (
-    ("Generate", "/ui/", "spark"),
-    ("Queue", "/ui/queue", "list"),
-    ("Gallery", "/ui/gallery", "picture"),
-    ("Models", "/ui/models", "box"),
-    ("System", "/ui/system", "gauge"),
-)
 
 
 @functools.cache
@@ -53,10 +47,15 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(data_folder("templates")),
         autoescape=True,
+        extensions=["jinja2.ext.i18n"],
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         auto_reload=False,  # it would look at the files of every template at every page
         lstrip_blocks=True,
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(  # type: ignore[attr-defined] # by the extension
+        _, ngettext, newstyle=True
     )
     environment.filters.update(FILTERS)
     environment.globals.update(static=static_files().url, labels=labels)
@@ -78,18 +77,33 @@ def set_up_templates(app: web.Application) -> None:
     app.cleanup_ctx.append(read_all)
 
 
+def _headers() -> dict[str, str]:
+    return {**_PAGE_HEADERS, "Content-Language": reader_language()}
+
+
 def shell(request: web.Request) -> Shell:
     """What surrounds the page of this request."""
     principal = request[PRINCIPAL]
     section = "/ui/" + request.path.removeprefix("/ui/").partition("/")[0]
     section = "/ui/" if section in {"/ui/generate", "/ui/jobs"} else section
     section = "" if request.path == "/docs" else section
+    navigation = (
+        (_("Generate"), "/ui/", "spark"),
+        (_("Queue"), "/ui/queue", "list"),
+        (_("Gallery"), "/ui/gallery", "picture"),
+        (_("Models"), "/ui/models", "box"),
+        (_("System"), "/ui/system", "gauge"),
+    )
     return Shell(
-        nav=tuple(NavItem(title, href, icon, href == section) for title, href, icon in _NAVIGATION),
+        nav=tuple(NavItem(title, href, icon, href == section) for title, href, icon in navigation),
         user=principal.name if principal.role is not Role.GUEST else "",
         can_log_in=request.app[SETTINGS].auth is not AuthMode.NONE and request.path != "/ui/login",
         is_docs=request.path == "/docs",
         theme=theme if (theme := request.cookies.get(THEME_COOKIE, "")) in THEMES else "auto",
+        language=reader_language(),
+        chosen_language=request.cookies.get(LANGUAGE_COOKIE, ""),
+        languages=LANGUAGE_NAMES,
+        script_texts=script_texts(),
         here=request.path_qs,
         version=__version__,
     )
@@ -98,13 +112,13 @@ def shell(request: web.Request) -> Shell:
 def document(request: web.Request, template: str, values: Mapping[str, Any]) -> web.Response:
     """A whole page of its own, without what surrounds the others."""
     text = aiohttp_jinja2.render_string(template, request, values)
-    return web.Response(text=text, content_type="text/html", headers=_PAGE_HEADERS)
+    return web.Response(text=text, content_type="text/html", headers=_headers())
 
 
 def page(request: web.Request, template: str, context: object, *, status: int = 200) -> web.Response:
     """A whole page; its template sees ``page`` (the context) and ``shell``."""
     text = aiohttp_jinja2.render_string(template, request, {"page": context, "shell": shell(request)})
-    response = web.Response(text=text, content_type="text/html", status=status, headers=_PAGE_HEADERS)
+    response = web.Response(text=text, content_type="text/html", status=status, headers=_headers())
     response.enable_compression()
     return response
 
@@ -112,7 +126,7 @@ def page(request: web.Request, template: str, context: object, *, status: int = 
 def part(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
     """A part of a page, to be swapped in by htmx."""
     text = aiohttp_jinja2.render_string(template, request, values)
-    response = web.Response(text=text, content_type="text/html", status=status, headers=_PAGE_HEADERS)
+    response = web.Response(text=text, content_type="text/html", status=status, headers=_headers())
     response.enable_compression()
     return response
 
@@ -145,7 +159,7 @@ def error_page(request: web.Request, error: SdrestError, status: int) -> web.Res
     """An error as a page, or as a notice when htmx asked."""
     context = ErrorPage(
         status=status,
-        title=_TITLES.get(status, "This did not work"),
+        title=labels.ERROR_TITLES.get(status, _("This did not work")),
         message=error.message,
         details=error.log_tail,
         request_id=request.get(REQUEST_ID, "") if status >= 500 else "",
@@ -155,14 +169,3 @@ def error_page(request: web.Request, error: SdrestError, status: int) -> web.Res
         response.headers.update({"HX-Retarget": "#notices", "HX-Reswap": "beforeend"})
         return response
     return page(request, "error.html", context, status=status)
-
-
-_TITLES: Final = {
-    400: "That cannot be done like this",
-    401: "Please sign in",
-    403: "You may not do that",
-    404: "There is nothing here",
-    409: "That is not possible now",
-    429: "The queue is full",
-    503: "Not available at the moment",
-}

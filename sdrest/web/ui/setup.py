@@ -98,6 +98,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", own_account.HERE, own_account.show),
     ("POST", own_account.HERE, own_account.change),
     ("POST", "/ui/theme", app_shell.set_theme),
+    ("POST", "/ui/language", app_shell.set_language),
     ("GET", "/ui/offline", app_shell.offline),
     ("GET", "/ui/service_worker.js", app_shell.service_worker),
     ("GET", "/ui/login", login.show),

@@ -8,9 +8,11 @@ from aiohttp import web
 
 from sdrest.core.errors import InvalidInput
 from sdrest.core.installed import data_folder
+from sdrest.core.names import Language
 from sdrest.core.principal import Permission
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
+from sdrest.web.ui.languages import LANGUAGE_COOKIE, reader_language
 from sdrest.web.ui.login import local_target
 from sdrest.web.ui.rendering import THEME_COOKIE, THEMES, document, is_htmx
 from sdrest.web.ui.static_files import static_files
@@ -36,13 +38,27 @@ async def set_theme(request: web.Request) -> web.Response:
     return response
 
 
+async def set_language(request: web.Request) -> web.Response:
+    """Keep the language that this browser shows the pages in; an empty one leaves it to the browser's own again."""
+    parts = await read_parts(request)
+    language = str(parts.get("language", ""))
+    if language and language not in set(Language):
+        raise InvalidInput(f"must be one of {', '.join(Language)}, or empty", field="language")
+    response = web.Response(status=303, headers={"Location": local_target(str(parts.get("back", "")))})
+    if language:
+        response.set_cookie(LANGUAGE_COOKIE, language, max_age=_YEAR_SECONDS, samesite="Lax", httponly=True)
+    else:
+        response.del_cookie(LANGUAGE_COOKIE)
+    return response
+
+
 async def offline(request: web.Request) -> web.Response:
     """What is shown while the server does not answer: it holds no data, so nothing old looks new."""
-    return document(request, "offline.html", {})
+    return document(request, "offline.html", {"language": reader_language()})
 
 
 async def service_worker(_request: web.Request) -> web.Response:
-    """The script that keeps the offline page; it changes with any of the files, so that it never keeps old ones."""
+    """The script that keeps the offline page; it changes with the files and the language, so that it never keeps old ones."""
     text = (data_folder("static") / "service_worker.js").read_text(encoding="utf-8")
-    version = f'const version = "{static_files().version}";\n'
+    version = f'const version = "{static_files().version}";\n// {reader_language()}\n'
     return web.Response(text=version + text, content_type="text/javascript", headers=_WORKER_HEADERS)

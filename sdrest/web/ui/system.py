@@ -27,7 +27,9 @@ from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import ENGINES, JOBS, LIFECYCLE, MODELS, PRINCIPAL, RESIDENCY, SETTINGS
 from sdrest.web.requests.borrowing import borrow, lender_states, lending_of
 from sdrest.web.requests.engine_views import backend_name
-from sdrest.web.ui.filters import number_text, seconds_text, size_text
+from sdrest.web.ui.filters import decimal_text, milliseconds_text, number_text, seconds_text, size_text
+from sdrest.web.ui.labels import ENGINE_LABELS
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.logbook import LOGBOOK
 from sdrest.web.ui.page_contexts import Chart, Device, Fact, SystemPage
 from sdrest.web.ui.rendering import is_htmx, page, part, see
@@ -102,17 +104,17 @@ async def _page(request: web.Request, *, borrowed: tuple[str, ...] | None = None
 def _server(app: web.Application) -> Iterator[Fact]:
     engines = app[ENGINES]
     info = engines.library
-    yield Fact("Version", f"sdrest {__version__}")
-    yield Fact("Library", f"{info.version} ({info.commit})" if info else "not loaded yet")
-    yield Fact("Backend", backend_name(app) or "–")
-    yield Fact("Up for", seconds_text(app[LIFECYCLE].up_seconds))
+    yield Fact(_("Version"), f"sdrest {__version__}")
+    yield Fact(_("Library"), f"{info.version} ({info.commit})" if info else _("not loaded yet"))
+    yield Fact(_("Backend"), backend_name(app) or "–")
+    yield Fact(_("Up for"), seconds_text(app[LIFECYCLE].up_seconds))
     for item in engines:
-        title = item.name.capitalize().replace("-", " ", 1)
-        yield Fact(title, item.problem.message if item.problem else item.state)
-        yield Fact(f"{title} restarts", str(item.restarts))
-        yield Fact(f"{title} memory", size_text(item.memory_bytes))
+        title = " ".join((_("Engine"), *item.name.split("-", 1)[1:]))
+        yield Fact(title, item.problem.message if item.problem else ENGINE_LABELS[item.state])
+        yield Fact(_("%(engine)s restarts", engine=title), str(item.restarts))
+        yield Fact(_("%(engine)s memory", engine=title), size_text(item.memory_bytes))
     if info:
-        yield Fact("Instructions", _instructions(info.system_info))
+        yield Fact(_("Instructions"), _instructions(info.system_info))
 
 
 def _instructions(system_info: str) -> str:
@@ -123,11 +125,22 @@ def _instructions(system_info: str) -> str:
 
 def _machine(folder: Path) -> Iterator[Fact]:
     memory, disk = psutil.virtual_memory(), shutil.disk_usage(folder)
-    yield Fact("System", platform.platform(terse=True))
-    yield Fact("Processor", f"{psutil.cpu_count(logical=False) or '?'} cores, {psutil.cpu_count()} threads")
-    yield Fact("Load", ", ".join(f"{value:.2f}" for value in os.getloadavg()))
-    yield Fact("Memory", f"{size_text(memory.available)} free of {size_text(memory.total)}")
-    yield Fact("Disk", f"{size_text(disk.free)} free of {size_text(disk.total)}")
+    yield Fact(_("System"), platform.platform(terse=True))
+    yield Fact(
+        _("Processor"),
+        _(
+            "%(cores)s cores, %(threads)s threads",
+            cores=psutil.cpu_count(logical=False) or "?",
+            threads=psutil.cpu_count(),
+        ),
+    )
+    yield Fact(_("Load"), " · ".join(decimal_text(value, 2) for value in os.getloadavg()))
+    yield Fact(_("Memory"), _free(memory.available, memory.total))
+    yield Fact(_("Disk"), _free(disk.free, disk.total))
+
+
+def _free(free: int, total: int) -> str:
+    return _("%(free)s free of %(total)s", free=size_text(free), total=size_text(total))
 
 
 async def _charts(request: web.Request) -> tuple[Chart, ...]:
@@ -140,21 +153,21 @@ async def _charts(request: web.Request) -> tuple[Chart, ...]:
         if job.seconds and job.finished_at and job.parameters.get("steps")
     ]
     return (
-        line_chart("Engine memory", [(item.at, item.engine_bytes) for item in kept], size_text),
+        line_chart(_("Engine memory"), [(item.at, item.engine_bytes) for item in kept], size_text),
         line_chart(
-            "Jobs waiting and running", [(item.at, item.waiting) for item in kept], lambda value: f"{value:.0f}"
+            _("Jobs waiting and running"), [(item.at, item.waiting) for item in kept], lambda value: f"{value:.0f}"
         ),
-        line_chart("Time for each step", steps, _step_text),
+        line_chart(_("Time for each step"), steps, _step_text),
     )
 
 
 def _step_text(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else seconds_text(seconds)
+    return milliseconds_text(seconds) if seconds < 1 else seconds_text(seconds)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, SecretStr):
-        return "set" if value.get_secret_value() else "not set"
+        return _("set") if value.get_secret_value() else _("not set")
     if value is None or value in ("", (), [], {}):
         return "–"
     return number_text(value)
@@ -171,7 +184,7 @@ def line_chart(title: str, points: Sequence[tuple[datetime, float]], unit: Calla
         return Chart(title, "", "", "", "", latest, None, empty=True)
     begin, end = points[0][0], points[-1][0]
     seconds = max((end - begin).total_seconds(), 1e-9)
-    top = max(value for _, value in points) or 1.0
+    top = max(value for _when, value in points) or 1.0
     places = [
         ((when - begin).total_seconds() / seconds * WIDTH, HEIGHT - value / top * (HEIGHT - 4))
         for when, value in points

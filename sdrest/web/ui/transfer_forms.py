@@ -15,12 +15,12 @@ from sdrest.web.http.keys import JOBS, MODEL_SETS, PRINCIPAL
 from sdrest.web.ui.fields import Field, Kind, Option
 from sdrest.web.ui.first_steps import starters
 from sdrest.web.ui.job_cards import cards_of
-from sdrest.web.ui.labels import FOLDER_LABELS, TRANSFER_HELP, TYPE_OF_SITE, field_label
+from sdrest.web.ui.labels import FOLDER_LABELS, TRANSFER_HELP, field_label
+from sdrest.web.ui.languages import _
 from sdrest.web.ui.model_page_contexts import AddModels, TransferForm
 
 UPLOAD, DOWNLOAD = "upload", "download"
 _FIRST_TYPE: Final = "checkpoints"
-_TYPES: Final = tuple(Option(key, label) for key, label in FOLDER_LABELS.items())
 _LENGTHS: Final = {"source": 4000, "path": 1000, "sha256": 64}
 #: Fields by form, the one first that errors belong to which name none.
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -70,7 +70,9 @@ def _field(form: str, name: str, text: str | None, error: str) -> Field:
     options: tuple[Option, ...] = ()
     default = ""
     if name == "type":
-        options = (*_TYPES, Option("", TYPE_OF_SITE)) if form == DOWNLOAD else _TYPES
+        options = tuple(Option(key, label) for key, label in FOLDER_LABELS.items())
+        if form == DOWNLOAD:
+            options = (*options, Option("", _("As CivitAI says")))
         default = _FIRST_TYPE
     return Field(
         name=full,

@@ -34,6 +34,27 @@ async def test_the_theme_goes_round_is_kept_and_leads_back_without_scripts(clien
     assert away.headers["Location"] == "/ui/"
 
 
+async def test_the_language_is_the_browsers_until_another_is_chosen(client: Client) -> None:
+    german = {"Accept-Language": "de-DE,de;q=0.9,en;q=0.5"}
+    reply = await client.get("/ui/queue", headers=german)
+    assert reply.headers["Content-Language"] == "de"
+    assert {"Accept-Language", "Cookie"} <= set(reply.headers["Vary"].split(", "))
+    assert '<html lang="de"' in await reply.text()
+    assert (await client.get("/ui/nowhere", headers=german)).headers["Content-Language"] == "de"
+    chosen = {"language": "ja", "back": "/ui/queue?search=x"}
+    reply = await client.post("/ui/language", data=chosen, headers=german, allow_redirects=False)
+    assert (reply.status, reply.headers["Location"]) == (303, "/ui/queue?search=x")
+    text = await (await client.get("/ui/queue", headers=german)).text()
+    assert '<html lang="ja"' in text
+    assert re.search(r'value="ja" lang="ja" aria-pressed="true"', text)
+    await client.post("/ui/language", data={"language": ""})
+    assert '<html lang="de"' in await (await client.get("/ui/queue", headers=german)).text()
+    # Errors of the API stay English, and so do pages for those who ask for nothing else.
+    assert "Content-Language" not in (await client.get("/api/jobs/none", headers=german)).headers
+    assert '<html lang="en"' in await (await client.get("/ui/queue")).text()
+    assert (await client.post("/ui/language", data={"language": "tlh"})).status == 400
+
+
 async def test_what_the_manifest_names_is_there(client: Client) -> None:
     page = await (await client.get("/ui/queue")).text()
     address = re.search(r'rel="manifest" href="([^"]+)"', page)
