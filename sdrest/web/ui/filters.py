@@ -8,23 +8,26 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sdrest.core.job import Phase, Progress
+from sdrest.core.names import Language
 from sdrest.web.ui.labels import PHASE_LABELS
-from sdrest.web.ui.languages import _, locale
+from sdrest.web.ui.languages import _, locale_of, reader_language
 
 _UNITS: Final = 1000
 
 
 @functools.cache
-def _point(of: str) -> str:
-    """What stands before the decimals in a locale."""
-    from babel.numbers import get_decimal_symbol  # noqa: PLC0415 - it costs the start of a server more than the first page
+def _point(language: Language) -> str:
+    """What stands before the decimals."""
+    if language is Language.ENGLISH:
+        return "."
+    from babel.numbers import get_decimal_symbol  # noqa: PLC0415 - the pages of many servers are read in English only
 
-    return str(get_decimal_symbol(of))
+    return str(get_decimal_symbol(locale_of(language)))
 
 
 def decimal_text(value: float, places: int = 1) -> str:
     """A number with so many decimals: ``1.3``, in German ``1,3``."""
-    return f"{value:.{places}f}".replace(".", _point(locale()))
+    return f"{value:.{places}f}".replace(".", _point(reader_language()))
 
 
 def size_text(count: float | None) -> str:
@@ -85,9 +88,12 @@ def ago_text(when: datetime | None) -> str:
 
 def date_text(when: datetime) -> str:
     """A day: ``31 Jan 2026``."""
+    language = reader_language()
+    if language is Language.ENGLISH:
+        return when.strftime("%-d %b %Y")
     from babel.dates import format_date  # noqa: PLC0415 - as above
 
-    return str(format_date(when, locale=locale()))
+    return str(format_date(when, locale=locale_of(language)))
 
 
 def iso_text(when: datetime | None) -> str:

@@ -32,8 +32,8 @@ LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     Language.JAPANESE: "日本語",
     Language.CHINESE: "简体中文",
 }
-#: The locales whose numbers and dates a language's pages have; English that of no country, with the day before the month.
-_LOCALES: Final[Mapping[Language, str]] = {Language.ENGLISH: "en_001", Language.CHINESE: "zh_Hans"}
+#: Locales that Babel calls otherwise than HTML does.
+_LOCALES: Final[Mapping[Language, str]] = {Language.CHINESE: "zh_Hans"}
 
 K = TypeVar("K")
 
@@ -56,9 +56,9 @@ def reader_language() -> Language:
     return _language.get()
 
 
-def locale() -> str:
-    """The locale of the page that is being made, as Babel names it."""
-    return _LOCALES.get(_language.get(), _language.get())
+def locale_of(language: Language) -> str:
+    """The locale of a language as Babel names it."""
+    return _LOCALES.get(language, language)
 
 
 def script_texts() -> Mapping[str, str]:
@@ -78,7 +78,7 @@ def read_texts(language: Language) -> Texts:
     from babel.messages.mofile import write_mo  # noqa: PLC0415 - the pages of many servers are read in English only
     from babel.messages.pofile import read_po  # noqa: PLC0415 - as above
 
-    folder = data_folder("translations") / _LOCALES.get(language, language) / "LC_MESSAGES"
+    folder = data_folder("translations") / locale_of(language) / "LC_MESSAGES"
     with (folder / "pages.po").open("rb") as file:
         catalogue = read_po(file)
     compiled = io.BytesIO()
