@@ -81,6 +81,7 @@ from sdrest.web.http.errors import Problems
 from sdrest.web.http.lifecycle import Lifecycle
 from sdrest.web.http.metrics import Metrics
 from sdrest.web.http.middleware import answer_preflight, known_host, request_context, set_up_headers
+from sdrest.web.http.mounting import below_base_path
 from sdrest.web.http.proxies import TrustedProxies
 from sdrest.web.http.room import AtOnce, Room, Rooms
 from sdrest.web.requests.audience import AUDIENCES, Audiences
@@ -128,6 +129,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         middlewares=[
             TrustedProxies(settings.trusted_proxies).middleware(),
             request_context,
+            below_base_path,
             in_readers_language,
             problems.middleware(),
             known_host,
@@ -300,7 +302,7 @@ def _operation(
         jobs.store,
         jobs.broadcast,
         poster.post,
-        webhook_body,
+        partial(webhook_body, settings.base_path),
         secret=settings.webhook_secret.get_secret_value(),
         retry_seconds=settings.webhook_retry_seconds,
         leads=sharing.leads,

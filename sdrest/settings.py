@@ -7,11 +7,13 @@ file, else from the default here. ``docs/settings.md`` and ``sdrest serve --help
 from __future__ import annotations
 
 import json
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sdrest.core.names import Language, PictureFormat, SigningAlgorithm
@@ -58,6 +60,16 @@ def _from_json(value: object) -> object:
 def _from_list(value: object) -> object:
     """A list, also when it is written as text with commas, as flags and variables are."""
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _base_path(value: str) -> str:
+    """A path of one or more plain names, or nothing."""
+    if value and not re.fullmatch(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", value):
+        raise PydanticCustomError(
+            "base_path",
+            "must begin with a slash, end without one and hold plain names: /sd, /tools/sd; empty for the root",
+        )
+    return value
 
 
 class HubRating(StrEnum):
@@ -182,6 +194,9 @@ class Settings(BaseSettings):
     trusted_proxies: Names = Field(
         (),
         description="Addresses and networks of reverse proxies whose X-Forwarded-For, -Proto and -Host are believed.",
+    )
+    base_path: Annotated[str, AfterValidator(_base_path)] = Field(
+        "", description="Path of its name below which a reverse proxy offers the server: /sd; empty: the root."
     )
     cors: bool = Field(False, description="Let web pages of any origin read replies, without credentials.")
     cors_origins: Names = Field((), description="Origins of web pages that may use the server, https://example.org.")

@@ -33,7 +33,7 @@
     if (!pill) return;
     pill.hidden = !job;
     if (!job) return;
-    pill.href = `/ui/jobs/${id}`;
+    pill.href = window.sdrest.at(`/ui/jobs/${id}`);
     pill.setAttribute("aria-label", `The running job: ${Math.round(job.percent)} %`);
     pill.querySelector("[data-pill-text]").textContent = `${Math.round(job.percent)} %`;
     const image = pill.querySelector("img");

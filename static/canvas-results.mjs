@@ -24,7 +24,7 @@ export class Results {
   /** Take a job's results as soon as there are any. */
   async follow(job) {
     this.awaited.add(job);
-    const reply = await fetch(`/ui/jobs/${job}`, { headers: { "HX-Request": "true" } });
+    const reply = await fetch(window.sdrest.at(`/ui/jobs/${job}`), { headers: { "HX-Request": "true" } });
     // It may have been asked for twice, at its end and when the stream told of it.
     if (!this.awaited.has(job)) return;
     if (reply.status === 404) { this.awaited.delete(job); return; }

@@ -12,7 +12,7 @@
     [...document.querySelectorAll(selector)].map(of).filter(Boolean);
   async function drawn() {
     if (!document.getElementById("f-dynamic_prompts")?.checked) return [];
-    wildcards ??= fetch("/api/wildcards").then((reply) => reply.ok ? reply.json() : {}).then((said) => said.wildcards ?? [], () => []);
+    wildcards ??= fetch(window.sdrest.at("/api/wildcards")).then((reply) => reply.ok ? reply.json() : {}).then((said) => said.wildcards ?? [], () => []);
     return wildcards;
   }
   // Everything that can be meant, as what is shown, what is typed of it, and what is put there.

@@ -14,7 +14,7 @@
     }
   }
   function load(id) {
-    htmx.ajax("GET", `/ui/jobs/${id}`, { target: stage, swap: "innerHTML" });
+    htmx.ajax("GET", window.sdrest.at(`/ui/jobs/${id}`), { target: stage, swap: "innerHTML" });
   }
   // A short job is over before the strip is drawn with it running, and the stage may not know yet that its own job is over.
   const states = new Map();

@@ -76,7 +76,7 @@
   shaping?.addEventListener("sdrest-picture", (event) => { if (event.detail.file && !event.detail.isOfCanvas) takeShape(URL.createObjectURL(event.detail.file)); });
   const referred = shaping?.querySelector("[type=hidden]")?.dataset.url;
   // With a job's parameters comes its size.
-  if (referred && !referred.startsWith("/ui/jobs/")) takeShape(referred);
+  if (referred && !referred.startsWith(window.sdrest.at("/ui/jobs/"))) takeShape(referred);
 
   Object.assign(window.sdrest, { give, picturesOf });
 })();

@@ -1,6 +1,10 @@
 // Keeps every page live: one event stream; progress is written in place, everything else asks the server for fresh HTML.
 "use strict";
 (() => {
+  // Where a path of this server is: it may lie below another one, as its own files show.
+  const base = new URL(document.currentScript.src).pathname.split("/ui/static/")[0];
+  const at = (path) => base + path;
+
   const body = document.body;
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
@@ -29,7 +33,7 @@
 
   function open() {
     if (source || body.matches(".login-page, .quiet-page")) return;
-    source = new EventSource("/ui/events");
+    source = new EventSource(at("/ui/events"));
     let opened = false;
     source.addEventListener("hello", () => {
       lost.hidden = true;
@@ -147,7 +151,7 @@
       if (node.classList?.contains("notice") && !node.querySelector("button")) setTimeout(() => node.remove(), 8000);
   }).observe(notices, { childList: true });
   body.addEventListener("htmx:sendError", () => announce("The server does not answer.", true));
-  window.sdrest = { announce };
+  window.sdrest = { announce, at };
 
   // ---- keyboard
   const shortcuts = document.getElementById("shortcuts");

@@ -5,7 +5,7 @@
   if (!log) return;
   const longest = 800;
   log.scrollTop = log.scrollHeight;
-  const source = new EventSource("/ui/system/log");
+  const source = new EventSource(window.sdrest.at("/ui/system/log"));
   source.onmessage = (event) => {
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
     const lines = (log.textContent ? log.textContent + "\n" : "") + event.data;

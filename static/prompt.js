@@ -77,7 +77,7 @@
     const mine = ++asked, model = document.getElementById("f-model")?.value ?? "";
     if (!prompt.value.trim()) return;
     try {
-      const reply = await fetch("/api/prompts/tokens", {
+      const reply = await fetch(window.sdrest.at("/api/prompts/tokens"), {
         method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ prompt: prompt.value, model }),
       });
       if (!reply.ok || mine !== asked) return;

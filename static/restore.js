@@ -4,7 +4,7 @@
   const { form, announce, picturesOf } = window.sdrest;
 
   async function ask(body, type) {
-    const reply = await fetch("/ui/parameters", { method: "POST", body, headers: { "Content-Type": type } });
+    const reply = await fetch(window.sdrest.at("/ui/parameters"), { method: "POST", body, headers: { "Content-Type": type } });
     return reply.ok ? reply.json() : null;
   }
   function put(values) {

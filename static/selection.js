@@ -76,7 +76,7 @@
   const { announce } = window.sdrest;
   async function restore(files) {
     const body = new URLSearchParams([["do", "restore"], ...files.map((file) => ["p", file])]);
-    const reply = await fetch("/ui/gallery/selection", { method: "POST", body, headers: { "HX-Request": "true" } });
+    const reply = await fetch(window.sdrest.at("/ui/gallery/selection"), { method: "POST", body, headers: { "HX-Request": "true" } });
     if (!reply.ok) { announce("They cannot be put back.", true); return; }
     htmx.ajax("GET", location.pathname + location.search, { target: "#gallery", swap: "outerHTML" });
   }

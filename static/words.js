@@ -13,7 +13,7 @@
   let words = null;
 
   async function learn() {
-    const reply = await fetch("/api/models/demo/words");
+    const reply = await fetch(window.sdrest.at("/api/models/demo/words"));
     if (!reply.ok) return;
     words = await reply.json();
     words.known = new Set([...words.words, ...Object.keys(words.synonyms)]);

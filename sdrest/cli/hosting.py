@@ -18,6 +18,7 @@ from sdrest.engine.engines import Engines
 from sdrest.settings import Settings
 from sdrest.web.http.keys import LIFECYCLE
 from sdrest.web.http.lifecycle import Lifecycle
+from sdrest.web.http.mounting import mounted
 
 _SHUTDOWN_SECONDS = 5.0
 
@@ -48,7 +49,7 @@ async def hosting(settings: Settings, engines: Engines, listening: Listening | N
     """
     app = build_app(settings, engines)
     tls = tls_context(settings)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = web.AppRunner(mounted(app), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     owned = None if listening else listen(settings.host, settings.port)
     used = listening or owned
     assert used is not None
@@ -59,7 +60,7 @@ async def hosting(settings: Settings, engines: Engines, listening: Listening | N
         if settings.socket is not None and listening is not None:
             await web.SockSite(runner, listen_locally(settings.socket)).start()
             cleanup.callback(settings.socket.unlink, missing_ok=True)
-        yield Server(used.url("https" if tls else "http"), app[LIFECYCLE])
+        yield Server(used.url("https" if tls else "http").removesuffix("/") + f"{settings.base_path}/", app[LIFECYCLE])
     finally:
         await runner.cleanup()
         cleanup.close()

@@ -85,7 +85,8 @@ class Calls(ABC):
             ServerError: the file is not there (any more).
         """
         chosen = job.images[image] if isinstance(image, int) else image
-        reply = await self._request("GET", chosen.url)
+        path = f"/api/v1/jobs/{_id(job)}/output/{quote(chosen.filename)}"
+        reply = await self._request("GET", path)
         exchange.refuse(reply)
         return reply.content
 

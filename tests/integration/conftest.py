@@ -16,6 +16,7 @@ from sdrest.app import build_app
 from sdrest.cli.configuration import load_settings
 from sdrest.engine.engines import Engines
 from sdrest.settings import Settings
+from sdrest.web.http.mounting import mounted
 from tests.engine import ENGINE_SETTINGS, EngineOnDemand, WarmEngine, options_of
 from tests.tiny.embedded import NAME, place_embedded
 
@@ -82,7 +83,8 @@ async def client_factory(settings_factory: SettingsFactory, warm_engine: WarmEng
         settings = settings_factory(**values)
         warm = kind is None and not clients and not ENGINE_SETTINGS & values.keys()
         engine = warm_engine if warm else (kind or EngineOnDemand)(**options_of(settings))
-        client: TestClient[Any, Any] = TestClient(TestServer(build_app(settings, Engines([engine]))))
+        app = build_app(settings, Engines([engine]))
+        client: TestClient[Any, Any] = TestClient(TestServer(mounted(app)))
         await client.start_server()
         clients.append(client)
         return client

@@ -70,6 +70,17 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_nearest(tmp_path: Path)
         load_settings({}, file)
 
 
+@pytest.mark.parametrize("path", ["sd", "/sd/", "/", "//", "/sd//x", "/../sd", "/s d", "/{sd}", "/sd?x", "/%73d"])
+def test_a_base_path_that_is_none_is_refused_with_what_would_be_right(path: str) -> None:
+    with pytest.raises(InvalidInput, match=r"base_path: must begin with a slash, end without one .* /sd"):
+        load_settings({"base_path": path})
+
+
+@pytest.mark.parametrize("path", ["", "/sd", "/tools/sd-2", "/~ann/sd.x"])
+def test_a_base_path_is_plain_names_or_nothing(path: str) -> None:
+    assert load_settings({"base_path": path}).base_path == path
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

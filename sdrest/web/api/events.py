@@ -24,6 +24,7 @@ from sdrest.core.events import (
 )
 from sdrest.core.job import Job
 from sdrest.web.http.keys import JOBS, PRINCIPAL, STREAMS
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.replies import json_text
 from sdrest.web.http.routing import Route
@@ -62,9 +63,9 @@ async def _stream_job(request: web.Request) -> web.StreamResponse:
 def _sse_event(request: web.Request, event: Event) -> tuple[str, Mapping[str, Any]]:
     match event:
         case JobChanged(job=job):
-            return "state", job_view(job, request.app[JOBS].progress(job))
+            return "state", job_view(base_of(request.app), job, request.app[JOBS].progress(job))
         case _:
-            return _of_job(event)
+            return _of_job(request, event)
 
 
 @operation("events", status=101, reply=Reply(None, description="A WebSocket"), errors=(400,))
@@ -82,7 +83,7 @@ async def _follow_all(request: web.Request) -> web.WebSocketResponse:
 
     async def send_all() -> None:
         async for event in events:
-            name, data = _ws_event(event)
+            name, data = _ws_event(request, event)
             now = timestamp(datetime.now(UTC))
             await socket.send_str(json_text({"event": name, "timestamp": now, "data": data}))
         await socket.close()
@@ -99,7 +100,7 @@ async def _follow_all(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-def _ws_event(event: Event) -> tuple[str, Mapping[str, Any]]:
+def _ws_event(request: web.Request, event: Event) -> tuple[str, Mapping[str, Any]]:
     match event:
         case JobChanged(job=job, previous=None):
             return "job_added", _brief(job)
@@ -113,11 +114,11 @@ def _ws_event(event: Event) -> tuple[str, Mapping[str, Any]]:
         case ServerStopping(restarting=restarting):
             return "server_shutdown", {"restarting": restarting}
         case _:
-            what, view = _of_job(event)
+            what, view = _of_job(request, event)
             return f"job_{what}", view
 
 
-def _of_job(event: Event) -> tuple[str, Mapping[str, Any]]:
+def _of_job(request: web.Request, event: Event) -> tuple[str, Mapping[str, Any]]:
     """What happens to a job other than a change of its state."""
     match event:
         case JobProgressed(job_id=job_id, progress=progress):
@@ -125,7 +126,7 @@ def _of_job(event: Event) -> tuple[str, Mapping[str, Any]]:
         case JobPreviewed(job_id=job_id):
             return "preview", {"job_id": job_id, **preview_view(event)}
         case OutputMade(job_id=job_id, output=output):
-            return "output", {"job_id": job_id, **image_view(job_id, output)}
+            return "output", {"job_id": job_id, **image_view(base_of(request.app), job_id, output)}
         case _:
             return "removed", {"job_id": job_of(event)}
 

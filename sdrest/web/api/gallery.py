@@ -18,6 +18,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query, read_body, read_json, validate
 from sdrest.web.http.keys import JOBS, PRINCIPAL
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -169,7 +170,7 @@ async def listing(request: web.Request) -> web.Response:
     jobs = found[: query.limit]
     noted = await request.app[GALLERY].marks_of(jobs)
     items = [
-        _file_view(job, output, noted.get(FileId(job.id, output.file), ()))
+        _file_view(request, job, output, noted.get(FileId(job.id, output.file), ()))
         for job in jobs
         for output in job.outputs
         if {*marks} <= {*noted.get(FileId(job.id, output.file), ())}
@@ -286,8 +287,8 @@ def _next(found: Sequence[Job], limit: int) -> int | None:
     return found[limit - 1].sequence if len(found) > limit else None
 
 
-def _file_view(job: Job, output: Output, marks: Iterable[Mark]) -> GalleryFile:
-    view = image_view(job.id, output)
+def _file_view(request: web.Request, job: Job, output: Output, marks: Iterable[Mark]) -> GalleryFile:
+    view = image_view(base_of(request.app), job.id, output)
     by_kind: Mapping[str, list[str]] = _by_kind(marks)
     return {
         "id": f"{job.id}/{output.file}",

@@ -71,7 +71,7 @@ def accepted(request: web.Request, job: Job, position: int | None) -> web.Respon
         "seed": job.parameters.get("seed"),
         "reused": bool(job.reused_from),
         "warnings": [*job.warnings, *waiting_warnings(request.app, job)],
-        "links": links(job.id),
+        "links": links(request, job.id),
     }
     return json_reply(view, status=202, headers={"Location": f"/api/queue/job/{job.id}"})
 

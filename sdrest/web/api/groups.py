@@ -14,6 +14,7 @@ from sdrest.outputs.sheets import html_sheet, png_sheet
 from sdrest.web.api.generate import SUBMIT_ERRORS
 from sdrest.web.http.bodies import Body, parse_query, read_body
 from sdrest.web.http.keys import GROUPS, PRINCIPAL
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -102,7 +103,7 @@ async def submit(request: web.Request) -> web.Response:
         axes = [axis]
     group = await submitted_group(request, MODES[body.mode], body.name, axes, wanted, is_list=not body.axes)
     headers = {"Location": f"/api/groups/{group.id}"}
-    return json_reply(await view_of(request, group), status=202, headers=headers)
+    return json_reply(await view_of(request, group, base_of(request.app)), status=202, headers=headers)
 
 
 def _direction(number: int, axis: AxisBody) -> Direction:
@@ -115,16 +116,16 @@ def _direction(number: int, axis: AxisBody) -> Direction:
 async def listing(request: web.Request) -> web.Response:
     """List groups, newest first. Only the caller's own, without the permission `manage_queue`."""
     query = parse_query(GroupsQuery, request)
-    groups, principal = request.app[GROUPS], request[PRINCIPAL]
+    groups, principal, base = request.app[GROUPS], request[PRINCIPAL], base_of(request.app)
     found = await groups.find(principal, limit=query.limit, offset=query.offset)
-    items = [await summary_of(request, group) for group in found]
+    items = [await summary_of(request, group, base) for group in found]
     return json_reply({"total": await groups.count(principal), "items": items})
 
 
 @operation("groups", reply=GroupView)
 async def show(request: web.Request) -> web.Response:
     """A group with the job of each place: where it was tried again, the newest."""
-    return json_reply(await view_of(request, await asked_group(request)))
+    return json_reply(await view_of(request, await asked_group(request), base_of(request.app)))
 
 
 @operation("groups", reply=Changed)

@@ -14,6 +14,7 @@ from sdrest.registry.folders import BY_KEY
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query
 from sdrest.web.http.keys import HUBS, MODELS
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -126,7 +127,7 @@ async def search(request: web.Request) -> web.Response:
     )
     here = here_of(request.app[MODELS].catalogue)
     reply: HubListing = {
-        "models": [hub_model_view(browser, here, model) for model in found.models],
+        "models": [hub_model_view(base_of(request.app), browser, here, model) for model in found.models],
         "hidden": found.hidden,
         "cursors": {str(hub): cursor for hub, cursor in found.cursors.items()},
         "memory_bytes": browser.memory_bytes(),
@@ -135,7 +136,9 @@ async def search(request: web.Request) -> web.Response:
     return json_reply(reply)
 
 
-def hub_model_view(browser: HubBrowser, here: tuple[frozenset[str], frozenset[str]], model: HubModel) -> HubModelView:
+def hub_model_view(
+    base: str, browser: HubBrowser, here: tuple[frozenset[str], frozenset[str]], model: HubModel
+) -> HubModelView:
     """A model on a hub as programs see it."""
     return {
         "hub": model.hub,
@@ -167,7 +170,7 @@ def hub_model_view(browser: HubBrowser, here: tuple[frozenset[str], frozenset[st
             }
             for file in model.files
         ],
-        "previews": [preview_url(key) for key in browser.preview_keys(model)],
+        "previews": [base + preview_url(key) for key in browser.preview_keys(model)],
     }
 
 

@@ -18,6 +18,7 @@ from sdrest.web.api.models import named
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query, read_body
 from sdrest.web.http.keys import MODELS, THUMBNAILS
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -158,10 +159,10 @@ async def facts(request: web.Request) -> web.Response:
 
     Memory is told for the model's own size, a smaller and a larger one; speed is what this machine has measured.
     """
-    return json_reply(facts_view(await model_facts(request, named(request))))
+    return json_reply(facts_view(base_of(request.app), await model_facts(request, named(request))))
 
 
-def facts_view(found: ModelFacts) -> ModelFactsView:
+def facts_view(base: str, found: ModelFacts) -> ModelFactsView:
     """The facts as they are told to programs."""
     model = found.model
     return {
@@ -213,7 +214,7 @@ def facts_view(found: ModelFacts) -> ModelFactsView:
         "trigger_words": list(model.trigger_words),
         "licence": model.licence,
         "notes": model.notes,
-        "preview": preview_url(model.id) if model.preview else None,
+        "preview": base + preview_url(model.id) if model.preview else None,
         "pictures": [f"job:{job.id}/{output.file}" for job, output in found.pictures],
         "variants": [{"id": other.id, "name": other.name} for other in found.variants],
     }
@@ -240,7 +241,7 @@ async def choose_preview(request: web.Request) -> web.Response:
     """Show a model with a finished picture from now on: a copy of at most 512 pixels is put beside it as `NAME.preview.png`."""
     model, body = named(request), await read_body(PreviewBody, request)
     await show_with(request, model, body.source)
-    return json_reply({"preview": preview_url(model.id)})
+    return json_reply({"preview": base_of(request.app) + preview_url(model.id)})
 
 
 @operation("models", query=PreviewQuery, reply=Reply(None, "image/jpeg", "The picture"))

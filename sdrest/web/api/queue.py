@@ -18,6 +18,7 @@ from sdrest.web.api.generate import SUBMIT_ERRORS, Accepted, accepted
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query, read_body
 from sdrest.web.http.keys import INTAKE, JOBS, PRINCIPAL
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -151,7 +152,7 @@ async def status(request: web.Request) -> web.Response:
 
     `queue_length` is the number of jobs that wait or run, whoever's they are.
     """
-    jobs, principal = request.app[JOBS], request[PRINCIPAL]
+    jobs, principal, base = request.app[JOBS], request[PRINCIPAL], base_of(request.app)
     counts = await jobs.counts(principal)
     running, pending = [
         await jobs.find(JobFilter(states=(state,), newest_first=False, limit=_LISTED_JOBS), principal)
@@ -163,8 +164,8 @@ async def status(request: web.Request) -> web.Response:
             "total_count": sum(counts.values()),
             "queue_length": await jobs.queue_length(),
             "paused": await jobs.is_paused(),
-            "current": job_view(running[0], jobs.progress(running[0])) if running else None,
-            "jobs": [job_view(item, jobs.progress(item)) for item in (*running, *pending)],
+            "current": job_view(base, running[0], jobs.progress(running[0])) if running else None,
+            "jobs": [job_view(base, item, jobs.progress(item)) for item in (*running, *pending)],
         }
     )
 
@@ -196,7 +197,7 @@ async def listing(request: web.Request) -> web.Response:
     if query.page is not None and query.offset is not None:
         raise InvalidInput("not together with offset", field="page")
     offset = query.offset if query.offset is not None else ((query.page or 1) - 1) * query.limit
-    jobs, principal = request.app[JOBS], request[PRINCIPAL]
+    jobs, principal, base = request.app[JOBS], request[PRINCIPAL], base_of(request.app)
     wanted = JobFilter(
         states=query.status,
         types=query.type,
@@ -224,7 +225,7 @@ async def listing(request: web.Request) -> web.Response:
             "total_pages": -(-number // query.limit),
             "has_more": offset + len(found) < number,
             "has_prev": offset > 0,
-            "items": [job_view(item, jobs.progress(item)) for item in found],
+            "items": [job_view(base, item, jobs.progress(item)) for item in found],
         }
     )
 

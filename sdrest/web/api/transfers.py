@@ -106,7 +106,7 @@ async def download(request: web.Request) -> web.Response:
         source = f"hf:{body.repo_id}/{body.filename}@{body.revision or 'main'}"
     wanted = DownloadRequest(source=source, type=body.type, path=body.path, sha256=body.sha256)
     job = await request.app[DOWNLOADS].submit(wanted, request[PRINCIPAL])
-    reply: DownloadQueued = {"job_id": job.id, "status": job.state, "links": links(job.id)}
+    reply: DownloadQueued = {"job_id": job.id, "status": job.state, "links": links(request, job.id)}
     return json_reply(reply, status=202)
 
 

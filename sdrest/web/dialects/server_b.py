@@ -26,6 +26,7 @@ from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.web.dialects.server_b_forms import KINDS, NAMES, Form, Kind, parameter_values
 from sdrest.web.http.bodies import read_file, read_parts, validate
 from sdrest.web.http.keys import DEFAULT_MODEL, INTAKE, JOBS, MODELS, PRINCIPAL, SETTINGS
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import FORM, Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -140,7 +141,7 @@ class Endpoint:
         return f"{self._kind.path}/{job.origin['id']}"
 
     def _view(self, request: web.Request, job: Job) -> TaskStatus:
-        url = self._url(job)
+        url = base_of(request.app) + self._url(job)
         jobs = request.app[JOBS]
         pictures = [f"{url}/{number}.png" for number in range(1, len(job.outputs) + 1)]
         match job.state:

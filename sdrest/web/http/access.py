@@ -18,6 +18,7 @@ from aiohttp import web
 from sdrest.core.errors import Forbidden
 from sdrest.core.principal import Permission
 from sdrest.web.http.keys import PRINCIPAL
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.routing import API_PREFIXES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -77,7 +78,7 @@ def is_public(method: str, canonical: str | None) -> bool:
 def canonical_path(request: web.Request) -> str | None:
     """The path of the request's route as it was registered, with its parameters' names; None when there is no such route."""
     resource = request.match_info.route.resource
-    return resource.canonical if resource else None
+    return resource.canonical.removeprefix(base_of(request.app)) if resource else None
 
 
 def needs_caller(request: web.Request) -> bool:

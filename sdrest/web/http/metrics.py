@@ -20,6 +20,7 @@ from sdrest.engine.engines import Engines
 from sdrest.engine.supervisor import EngineState
 from sdrest.jobs.events import Listener
 from sdrest.jobs.service import JobService
+from sdrest.web.http.access import canonical_path
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.public import without_folders
 from sdrest.work.fleet import Fleet
@@ -123,8 +124,7 @@ class Metrics:
                 status = response.status
                 return response
             finally:
-                resource = request.match_info.route.resource
-                route = resource.canonical if resource is not None else "(none)"
+                route = canonical_path(request) or "(none)"
                 self._requests.labels(request.method, route, status).observe(time.perf_counter() - started_at)
 
         return measure

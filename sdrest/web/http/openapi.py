@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from sdrest import __version__
 from sdrest.core.principal import Permission
 from sdrest.web.http.access import is_public, permission_of
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import FORM, JSON, Operation, Reply, operation, operation_of
 
 #: Statuses that any route may answer with: credentials, permissions and Host check, limits, and what must not happen.
@@ -43,7 +44,8 @@ def documented_routes(app: web.Application) -> Iterator[DocumentedRoute]:
     seen = set()
     for route in app.router.routes():
         info = route.resource.get_info() if route.resource is not None else {}
-        path = _PARAMETER.sub(r"{\1}", info.get("formatter") or info.get("path") or "")
+        written = info.get("formatter") or info.get("path") or ""
+        path = _PARAMETER.sub(r"{\1}", written.removeprefix(base_of(app)))
         unversioned = "/api" + path.removeprefix("/api/v1") if path.startswith("/api/v1/") else _ALIASES.get(path, path)
         key = (route.method, unversioned)
         if not path or path == "/" or route.method in {"HEAD", "OPTIONS", "*"} or path.startswith(PAGES) or key in seen:
@@ -69,6 +71,7 @@ def document(app: web.Application) -> dict[str, Any]:
             "nearest legal name; numbers may be sent as strings of digits.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "servers": [{"url": base_of(app) or "/"}],
         "tags": [{"name": name} for name in dict.fromkeys(described.tag for _, described in routes)],
         "paths": paths,
         "components": {

@@ -66,16 +66,16 @@ async def asked_group(request: web.Request) -> Group:
     return await request.app[GROUPS].get(request.match_info["group_id"], request[PRINCIPAL])
 
 
-async def summary_of(request: web.Request, group: Group) -> GroupSummary:
-    """A group without its cells."""
-    return _summary(request, group, await request.app[GROUPS].jobs(group))
+async def summary_of(request: web.Request, group: Group, base: str) -> GroupSummary:
+    """A group without its cells; ``base`` as in :func:`view_of`."""
+    return _summary(request, group, base, await request.app[GROUPS].jobs(group))
 
 
-async def view_of(request: web.Request, group: Group) -> GroupView:
-    """A group with its cells."""
+async def view_of(request: web.Request, group: Group, base: str) -> GroupView:
+    """A group with its cells; ``base`` comes before its addresses. Pages, whose addresses get it later, give none."""
     jobs = await request.app[GROUPS].jobs(group)
-    cells = [_cell(request, group, place, job) for place, job in enumerate(jobs)]
-    return {**_summary(request, group, jobs), "cells": cells}
+    cells = [_cell(request, group, base, place, job) for place, job in enumerate(jobs)]
+    return {**_summary(request, group, base, jobs), "cells": cells}
 
 
 async def sheet_of(request: web.Request, group: Group, draw: Callable[[Group, Sequence[Path | None]], bytes]) -> bytes:
@@ -97,12 +97,12 @@ def _picture(job: Job) -> Output | None:
     return next((output for output in job.outputs if output.media_type.startswith("image/")), None)
 
 
-def _summary(request: web.Request, group: Group, jobs: Sequence[Job | None]) -> GroupSummary:
+def _summary(request: web.Request, group: Group, base: str, jobs: Sequence[Job | None]) -> GroupSummary:
     states = [job.state for job in jobs if job]
     counts = {str(state): states.count(state) for state in JobState}
     progress = request.app[JOBS].progress
     done = sum(1.0 if job.is_finished else progress(job).fraction for job in jobs if job) + jobs.count(None)
-    address = f"/api/groups/{group.id}"
+    address = f"{base}/api/groups/{group.id}"
     return {
         "group_id": group.id,
         "name": group.name,
@@ -131,9 +131,9 @@ def _status(states: Sequence[JobState]) -> str:
     return str(next((state for state in order if state in states), JobState.COMPLETED))
 
 
-def _cell(request: web.Request, group: Group, place: int, job: Job | None) -> CellView:
+def _cell(request: web.Request, group: Group, base: str, place: int, job: Job | None) -> CellView:
     picture = _picture(job) if job else None
-    url = output_url(job.id, picture.file) if job and picture else None
+    url = base + output_url(job.id, picture.file) if job and picture else None
     return {
         "place": place,
         "labels": list(group.labels(place)),

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job, JobState, JobType, Output, Phase, Progress
 from sdrest.web.http.keys import JOBS
+from sdrest.web.http.mounting import base_of
 from sdrest.web.requests.results import output_url
 
 
@@ -109,9 +110,9 @@ def timestamp(when: datetime | None) -> str | None:
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z") if when else None
 
 
-def image_view(job_id: str, output: Output) -> ImageView:
-    """One output of a job."""
-    url = output_url(job_id, output.file)
+def image_view(base: str, job_id: str, output: Output) -> ImageView:
+    """One output of a job; ``base`` comes before its addresses (:func:`~sdrest.web.http.mounting.base_of`)."""
+    url = base + output_url(job_id, output.file)
     return {
         "filename": output.file,
         "url": url,
@@ -151,8 +152,8 @@ def progress_view(progress: Progress) -> ProgressView:
     }
 
 
-def job_view(job: Job, progress: Progress, position: int | None = None) -> JobView:
-    """A job in full."""
+def job_view(base: str, job: Job, progress: Progress, position: int | None = None) -> JobView:
+    """A job in full; ``base`` as in :func:`image_view`."""
     outputs = job.outputs
     view: JobView = {
         "job_id": job.id,
@@ -170,8 +171,8 @@ def job_view(job: Job, progress: Progress, position: int | None = None) -> JobVi
         "params": job.parameters,
         "model": {"id": job.model_id, "name": job.model_name},
         "outputs": [output.file for output in outputs],
-        "output_urls": [output_url(job.id, output.file) for output in outputs],
-        "images": [image_view(job.id, output) for output in outputs if output.media_type.startswith("image/")],
+        "output_urls": [base + output_url(job.id, output.file) for output in outputs],
+        "images": [image_view(base, job.id, output) for output in outputs if output.media_type.startswith("image/")],
         "generation_time": job.seconds,
         "reused": bool(job.reused_from),
         "warnings": list(job.warnings),
@@ -187,18 +188,19 @@ async def job_reply(request: web.Request, job: Job) -> JobView:
     """A job in full, with its place in the queue."""
     jobs = request.app[JOBS]
     position = await jobs.store.position(job.id) if job.state is JobState.PENDING else None
-    return job_view(job, jobs.progress(job), position)
+    return job_view(base_of(request.app), job, jobs.progress(job), position)
 
 
-def links(job_id: str) -> Links:
+def links(request: web.Request, job_id: str) -> Links:
     """Where to go on from a submitted job."""
+    base = base_of(request.app)
     return {
-        "self": f"/api/queue/job/{job_id}",
-        "events": f"/api/jobs/{job_id}/events",
-        "cancel": "/api/queue/cancel",
+        "self": f"{base}/api/queue/job/{job_id}",
+        "events": f"{base}/api/jobs/{job_id}/events",
+        "cancel": f"{base}/api/queue/cancel",
     }
 
 
-def webhook_body(job: Job) -> bytes:
-    """What a webhook is told of an ended job: ``{"event": "job.completed", "job": {…}}``."""
-    return msgspec.json.encode({"event": f"job.{job.state}", "job": job_view(job, Progress(fraction=1.0))})
+def webhook_body(base: str, job: Job) -> bytes:
+    """What a webhook is told of an ended job: ``{"event": "job.completed", "job": {…}}``; ``base`` as in :func:`image_view`."""
+    return msgspec.json.encode({"event": f"job.{job.state}", "job": job_view(base, job, Progress(fraction=1.0))})

@@ -12,6 +12,7 @@ from sdrest.core.job import Failure, Job, JobState, Output
 from sdrest.jobs.worker import ENGINE_WORKER
 from sdrest.settings import AuthMode
 from sdrest.web.http.keys import ACCESS, JOBS, PRINCIPAL, SETTINGS, WORKERS
+from sdrest.web.http.mounting import base_of
 from sdrest.web.requests.audience import in_audience
 from sdrest.web.requests.engine_views import engine_problem
 
@@ -39,7 +40,7 @@ async def wait_until_ended(request: web.Request, job: Job) -> Job:
         done = await request.app[JOBS].wait(job.id, request[PRINCIPAL], request.app[SETTINGS].sync_timeout_seconds)
     if not done.is_finished:
         why = "; ".join(waiting_warnings(request.app, done)) or "the job is not finished yet"
-        raise Unavailable(f"{why}; fetch it at /api/v1/generate/{job.id}", job_id=job.id)
+        raise Unavailable(f"{why}; fetch it at {base_of(request.app)}/api/v1/generate/{job.id}", job_id=job.id)
     return done
 
 
@@ -72,12 +73,12 @@ def read_output(request: web.Request, job: Job, output: Output) -> bytes:
 
 
 def output_url(job_id: str, file: str) -> str:
-    """Path of an output file on this server."""
+    """Path of an output file, below the base path of this server."""
     return f"/api/v1/jobs/{job_id}/output/{quote(file)}"
 
 
 def public_output_url(request: web.Request, job_id: str, file: str) -> str:
-    """Path of an output that can be fetched without credentials: signed, for a while, when authentication is on."""
+    """As :func:`output_url`, and good for a while without credentials: signed, when authentication is on."""
     url = output_url(job_id, file)
     if request.app[SETTINGS].auth is AuthMode.NONE:
         return url
@@ -86,4 +87,4 @@ def public_output_url(request: web.Request, job_id: str, file: str) -> str:
 
 def absolute_url(request: web.Request, job: Job, output: Output) -> str:
     """Where the client that asked can fetch a finished file; with authentication on, without credentials for a while."""
-    return str(request.url.origin()) + public_output_url(request, job.id, output.file)
+    return str(request.url.origin()) + base_of(request.app) + public_output_url(request, job.id, output.file)

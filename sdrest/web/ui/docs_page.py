@@ -30,9 +30,10 @@ class Documentation:
 
 def _context(document: Mapping[str, Any]) -> DocsPage:
     groups: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
+    base = document["servers"][0]["url"].removesuffix("/")
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            groups[operation["tags"][0]].append(_entry(document, method, path, operation))
+            groups[operation["tags"][0]].append(_entry(document, method, base + path, operation))
     return DocsPage(info=document["info"], groups=groups)
 
 

@@ -107,7 +107,7 @@ async def show(request: web.Request) -> web.Response:
     total = await groups.count(principal)
     found = await groups.find(principal, limit=_PAGE_LENGTH, offset=(number - 1) * _PAGE_LENGTH)
     context = GroupsPage(
-        items=tuple([await summary_of(request, group) for group in found]),
+        items=tuple([await summary_of(request, group, "") for group in found]),
         total=total,
         page=number,
         pages=-(-total // _PAGE_LENGTH),
@@ -187,7 +187,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
 
 
 async def _page(request: web.Request, group: Group) -> GroupPage:
-    view = await view_of(request, group)
+    view = await view_of(request, group, "")
     columns, rows, tables = layout(group)
     found = []
     for table in range(tables):

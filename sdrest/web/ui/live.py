@@ -21,6 +21,7 @@ from sdrest.core.events import (
     is_visible,
 )
 from sdrest.web.http.keys import JOBS, PRINCIPAL, STREAMS
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.replies import json_text
 from sdrest.web.requests.job_views import preview_view
 from sdrest.web.requests.results import output_url
@@ -40,7 +41,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:
-    jobs, principal = request.app[JOBS], request[PRINCIPAL]
+    jobs, principal, base = request.app[JOBS], request[PRINCIPAL], base_of(request.app)
     mine = jobs.broadcast.subscribe(lambda event: is_visible(event, principal))
     beats: asyncio.Task[None] | None = None
     try:
@@ -49,7 +50,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
             beats = asyncio.create_task(_beat(stream))
             with contextlib.suppress(ConnectionResetError):
                 async for event in mine:
-                    if message := _message(event):
+                    if message := _message(base, event):
                         name, data = message
                         await stream.send(json_text(data), event=name)
             return stream
@@ -67,7 +68,7 @@ async def _beat(stream: EventSourceResponse) -> None:
             await stream.send("{}", event="beat")
 
 
-def _message(event: Event) -> tuple[str, dict[str, Any]] | None:
+def _message(base: str, event: Event) -> tuple[str, dict[str, Any]] | None:
     """An event as the pages take it, None for one that they learn of otherwise."""
     match event:
         case JobProgressed(job_id=job_id, progress=progress):
@@ -79,7 +80,7 @@ def _message(event: Event) -> tuple[str, dict[str, Any]] | None:
             text = _("%(job)s: %(state)s", job=JOB_LABELS[job.type], state=STATE_LABELS[job.state].lower())
             return "job", {"job": job.id, "state": job.state, "text": text}
         case OutputMade(job_id=job_id, output=output):
-            return "output", {"job": job_id, "url": output_url(job_id, output.file), "type": output.media_type}
+            return "output", {"job": job_id, "url": base + output_url(job_id, output.file), "type": output.media_type}
         case JobRemoved(job_id=job_id):
             return "job", {"job": job_id, "state": "removed", "text": ""}
         case ModelChanged(model_name=name, state=state, fraction=fraction):

@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.conftest import Server, StartServer
+from tests.commands import sdrest
 
 
 def fill_small(page: Page, prompt: str = "a red apple", *, size: int = 64, steps: int = 2) -> None:
@@ -50,6 +51,28 @@ def test_a_picture_appears_without_leaving_the_page_and_reaches_the_strip(page: 
     expect(done.locator("[data-seed]")).to_have_text(["11", "12"])
     assert page.url == f"{server.url}/ui/"
     expect(page.locator("#film .film-completed img").first).to_be_visible()
+
+
+def test_below_a_path_the_pages_and_the_command_work_as_at_the_root(
+    page: Page, start_server: StartServer, tmp_path: Path
+) -> None:
+    server = start_server("--base-path", "/tools/sd")
+    assert server.url.endswith("/tools/sd")
+    page.goto(server.url)
+    fill_small(page)
+    page.locator("#submit").click()
+    expect(page.locator("#stage .job-completed figure img")).to_be_visible()
+    wait_for(page, "document.querySelector('#stage figure img').naturalWidth === 64")
+    expect(page.locator("#film .film-completed img").first).to_be_visible()  # told by the event stream
+    expect(page.locator("[data-tokens]")).not_to_be_empty()
+    page.get_by_role("link", name="Gallery").click()
+    page.locator("#gallery a[href*='/ui/gallery/']").first.click()
+    page.wait_for_url(f"{server.url}/ui/gallery/**")
+    page.get_by_role("link", name="Image to image").first.click()
+    page.wait_for_url(f"{server.url}/ui/generate/img2img?**")
+    made = sdrest("generate", "--url", server.url, "a red apple", "--steps", "2", "-o", "apple.png", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "apple.png").is_file()
 
 
 def test_mistakes_are_told_beside_their_fields_and_go_when_they_are_mended(page: Page, server: Server) -> None:

@@ -22,6 +22,7 @@ from sdrest.web.dialects.sdcpp.capabilities import capabilities
 from sdrest.web.dialects.sdcpp.fields import PICTURES, parameters_from
 from sdrest.web.http.bodies import LooseBody, read_object, validate
 from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS
+from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import big_reply, json_reply
 from sdrest.web.http.routing import Route
@@ -65,7 +66,7 @@ async def _queued(request: web.Request, kind: str, form: type[ImageBody | VideoB
     origin = {"kind": kind, "output_format": body.output_format, "compression": body.output_compression}
     job = await submitted(request, _MODES[kind], values, pictures=await _pictures(request, sent), origin=origin)
     view = {"id": job.id, "kind": kind, "status": "queued", "created": _seconds(job.created_at)}
-    return json_reply({**view, "poll_url": f"/sdcpp/v1/jobs/{job.id}"}, status=202)
+    return json_reply({**view, "poll_url": f"{base_of(request.app)}/sdcpp/v1/jobs/{job.id}"}, status=202)
 
 
 async def _pictures(request: web.Request, sent: Mapping[str, Any]) -> dict[str, Any]:
