@@ -1,8 +1,4 @@
 """A server, web UI and command line for stable-diffusion.cpp."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("sdrest")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "0.0.0+source"
+#: The package's metadata has it from here: asking the metadata takes longer than all else that an engine's process imports.
+__version__ = "0.1.0"

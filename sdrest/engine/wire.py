@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:  # the child reads without it, and starts the sooner
+    import asyncio
 
 _LENGTH: Final = struct.Struct(">I")
 #: A frame carries at most a preview picture of 4096 × 4096 pixels.
@@ -49,7 +51,7 @@ class Decoder(Generic[M]):
             (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
             _check(length)
             return self.decode(await stream.readexactly(length))
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (EOFError, ConnectionError):
             return None
 
     def receive(self, connection: socket.socket) -> M | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from sdrest.engine.child import binding
 
@@ -37,6 +36,8 @@ class Upscalers:
             larger = upscaler.upscale(np.ascontiguousarray(larger))
         if (larger.shape[1], larger.shape[0]) == target:
             return larger
+        from PIL import Image  # noqa: PLC0415 - a part of the start of every engine, and few scale
+
         return np.asarray(Image.fromarray(larger).resize(target, Image.Resampling.LANCZOS))
 
     def close(self) -> None:
