@@ -29,6 +29,8 @@ class Group:
     axes: tuple[Axis, ...]
     #: Whether it is a list: its only axis is no direction, so it is laid out in as many rows as look well.
     is_list: bool = False
+    #: Unique among the groups of its principal, where it has one.
+    idempotency_key: str = ""
 
     @property
     def places(self) -> int:

@@ -14,8 +14,10 @@ class GroupStore(Protocol):
 
     async def add(
         self, group: Group, jobs: Sequence[Job], *, max_pending: int, max_pending_of_principal: int | None = None
-    ) -> None:
+    ) -> Group:
         """Store a group with its jobs, in their order: all, or nothing. They are pending, or finished by earlier results.
+
+        With an idempotency key already used by its principal, that group is returned instead, and nothing is stored.
 
         Raises:
             QueueFull: not all of them may wait; as :meth:`sdrest.jobs.store.JobStore.add`.

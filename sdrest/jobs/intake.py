@@ -74,10 +74,11 @@ class Intake:
             await asyncio.to_thread(self._jobs.files.keep, job.id)
         return stored
 
-    async def submit_group(self, group: Group, submissions: Sequence[Submission]) -> None:
+    async def submit_group(self, group: Group, submissions: Sequence[Submission]) -> Group:
         """Check, complete and store the jobs of a group, one for each of its places; all are on disk when this returns, or none.
 
-        They have the same input pictures. They are queued so that models and their parts change as seldom as can be.
+        They have the same input pictures. They are queued so that models and their parts change as seldom as can be. With an
+        idempotency key that its principal has used before, the earlier group is returned.
 
         Raises:
             InvalidInput: one of them cannot be made; the message says which.
@@ -91,18 +92,23 @@ class Intake:
                     job = await self._job_of(submission, inputs_of=made[0] if made else None)
                 made.append(dataclasses.replace(job, group_id=group.id, place=place))
             made[:] = [await self._with_earlier_result(job) for job in sorted(made, key=_what_is_loaded)]
-            await self._groups.add(
+            stored = await self._groups.add(
                 group,
                 made,
                 max_pending=self._max_pending,
                 max_pending_of_principal=self._allowances.of(principal).max_pending,
             )
+        if stored.id != group.id:
+            for job in made:
+                await asyncio.to_thread(self._jobs.files.remove, job.id)
+            return stored
         for job in made:
             if job.reused_from:
                 await asyncio.to_thread(self._jobs.files.keep, job.id)
             self._jobs.running.changed(job, None)
         log.info("group accepted", group_id=group.id, jobs=len(made))
         await self._jobs.follow()
+        return stored
 
     async def _job_of(self, submission: Submission, *, inputs_of: Job | None = None) -> Job:
         """The job that a submission becomes, its input pictures on disk; those of another job where it has the same.

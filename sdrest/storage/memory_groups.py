@@ -18,10 +18,14 @@ class MemoryGroupStore:
 
     async def add(
         self, group: Group, jobs: Sequence[Job], *, max_pending: int, max_pending_of_principal: int | None = None
-    ) -> None:
+    ) -> Group:
         """See :meth:`GroupStore.add`."""
+        for known in self._of(group.principal):
+            if group.idempotency_key and known.idempotency_key == group.idempotency_key:
+                return known
         self._jobs.add_all(jobs, max_pending=max_pending, max_pending_of_principal=max_pending_of_principal)
         self._groups[group.id] = group
+        return group
 
     async def get(self, group_id: str) -> Group | None:
         """See :meth:`GroupStore.get`."""

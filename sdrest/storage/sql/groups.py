@@ -23,6 +23,7 @@ _AXES: Final = msgspec.json.Decoder(tuple[Axis, ...])
 class _Statements:
     add: str
     get: str
+    by_key: str
     find: str
     count: str
     remove: str
@@ -38,7 +39,7 @@ class SqlGroupStore:
 
     async def add(
         self, group: Group, jobs: Sequence[Job], *, max_pending: int, max_pending_of_principal: int | None = None
-    ) -> None:
+    ) -> Group:
         """See :meth:`GroupStore.add`."""
         values = {
             "id": group.id,
@@ -47,13 +48,20 @@ class SqlGroupStore:
             "created_at": as_text(group.created_at),
             "axes": as_json(group.axes),
             "is_list": int(group.is_list),
+            "idempotency_key": group.idempotency_key,
         }
 
-        def change(db: Connection) -> None:
+        def change(db: Connection) -> Group:
+            if group.idempotency_key:
+                key = {"principal": group.principal, "key": group.idempotency_key}
+                known = db.execute(self._sql.by_key, key).fetchone()
+                if known is not None:
+                    return _group_of(known)
             db.execute(self._sql.add, values)
             self._jobs.add_all(db, jobs, max_pending=max_pending, max_pending_of_principal=max_pending_of_principal)
+            return group
 
-        await self._database.write(change, alone=ADDING)
+        return await self._database.write(change, alone=ADDING)
 
     async def get(self, group_id: str) -> Group | None:
         """See :meth:`GroupStore.get`."""
@@ -85,4 +93,5 @@ def _group_of(row: Any) -> Group:
         created_at=datetime.fromisoformat(row["created_at"]),
         axes=_AXES.decode(row["axes"]),
         is_list=bool(row["is_list"]),
+        idempotency_key=row["idempotency_key"],
     )

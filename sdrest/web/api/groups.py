@@ -12,7 +12,7 @@ from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput
 from sdrest.outputs.sheets import html_sheet, png_sheet
 from sdrest.web.api.generate import SUBMIT_ERRORS
-from sdrest.web.http.bodies import Body, parse_query, read_body
+from sdrest.web.http.bodies import Body, idempotency_key, parse_query, read_body
 from sdrest.web.http.keys import GROUPS, PRINCIPAL
 from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import Reply, operation
@@ -54,6 +54,11 @@ class GroupBody(Body):
         max_length=bounds.GROUP_CSV,
         description="A list as CSV: the first line names parameters, each other one is a job.",
     )
+    idempotency_key: str = Field(
+        "",
+        max_length=bounds.IDEMPOTENCY_KEY,
+        description="A repeated request with the same key gives the same group.",
+    )
 
 
 class GroupsQuery(Body):
@@ -88,7 +93,8 @@ async def submit(request: web.Request) -> web.Response:
     """Queue many jobs as one group: all are stored, or none.
 
     A grid has the cells of up to three axes, the first one first; a random seed is drawn once for all of it. A list has one job for
-    each row. Input pictures are the same for all. The jobs are queued so that models change as seldom as can be.
+    each row. Input pictures are the same for all. The jobs are queued so that models change as seldom as can be. A repeated request
+    with the same `Idempotency-Key` gives the same group.
     """
     body = await read_body(GroupBody, request)
     ways = {"axes": body.axes, "rows": body.rows, "csv": body.csv.strip()}
@@ -101,7 +107,15 @@ async def submit(request: web.Request) -> web.Response:
     else:
         axis, wanted = listed(body.parameters, body.rows or rows_of_csv(body.csv))
         axes = [axis]
-    group = await submitted_group(request, MODES[body.mode], body.name, axes, wanted, is_list=not body.axes)
+    group = await submitted_group(
+        request,
+        MODES[body.mode],
+        body.name,
+        axes,
+        wanted,
+        is_list=not body.axes,
+        idempotency_key=body.idempotency_key or idempotency_key(request),
+    )
     headers = {"Location": f"/api/groups/{group.id}"}
     return json_reply(await view_of(request, group, base_of(request.app)), status=202, headers=headers)
 

@@ -31,11 +31,12 @@ async def submitted_group(
     cells: Sequence[Mapping[str, Any]],
     *,
     is_list: bool = False,
+    idempotency_key: str = "",
     pictures: Pictures | None = None,
     origin: Mapping[str, Any] | None = None,
     warnings: Sequence[str] = (),
 ) -> Group:
-    """The stored group that a request asks for.
+    """The stored group that a request asks for; the earlier one, where it repeats a request.
 
     Args:
         request: Who asks.
@@ -44,6 +45,7 @@ async def submitted_group(
         axes: How its cells differ.
         cells: What the client sent for each, in order; the pictures of the first are those of all.
         is_list: Whether it is a list.
+        idempotency_key: Tells a repeated request; empty for none.
         pictures: The pictures, by parameter, of a way in that reads them itself.
         origin: What the way in wants to know of the jobs later.
         warnings: What the way in passed over.
@@ -59,6 +61,7 @@ async def submitted_group(
         created_at=datetime.now(UTC),
         axes=tuple(axes),
         is_list=is_list,
+        idempotency_key=idempotency_key,
     )
     asked: list[Submission] = []
     problems: dict[tuple[str, str], FieldProblem] = {}
@@ -79,11 +82,11 @@ async def submitted_group(
     if problems:
         raise InvalidInput(problems.values())
     with mode.naming():
-        await request.app[INTAKE].submit_group(group, asked)
+        stored = await request.app[INTAKE].submit_group(group, asked)
     decoded = [item for items in asked[0].pictures.values() for item in items if isinstance(item, Image.Image)]
     request[HELD].keep(decoded)
     request[HELD].done_with_pictures()
-    return group
+    return stored
 
 
 def _check_cell(mode: Mode, cell: Mapping[str, Any], first: Mapping[str, Any]) -> None:

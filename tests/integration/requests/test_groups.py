@@ -72,6 +72,17 @@ async def test_a_grid_has_every_combination_and_becomes_a_labelled_sheet(client:
     assert (listing["total"], listing["items"][0]["group_id"]) == (1, group["group_id"])
 
 
+async def test_a_repeated_request_gives_the_same_group(client: Client) -> None:
+    await client.post("/api/queue/pause")
+    first = await client.post("/api/groups", json=GRID, headers={"Idempotency-Key": "k"})
+    again = await client.post("/api/groups", json={**GRID, "name": "other", "idempotency_key": "k"})
+    assert (first.status, again.status) == (202, 202)
+    assert again.headers["Location"] == first.headers["Location"]
+    assert await again.json() == await first.json()
+    assert (await (await client.get("/api/queue/status")).json())["total_count"] == 4
+    assert (await post(client, GRID))["group_id"] != (await first.json())["group_id"]
+
+
 async def test_what_was_cancelled_is_tried_again_and_a_group_is_deleted_as_a_whole(client: Client) -> None:
     await client.post("/api/queue/pause")
     group = await post(client, GRID)

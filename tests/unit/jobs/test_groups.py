@@ -54,6 +54,19 @@ async def test_all_jobs_have_the_pictures_of_the_first(queue: Queue) -> None:
         assert queue.files.has_input(job.id, "init_image_0.png")
 
 
+async def test_a_repeated_group_is_the_first_one_and_leaves_no_files(queue: Queue) -> None:
+    picture = {"init_image": [Image.new("RGB", (8, 8))]}
+    asks = [dataclasses.replace(asked(model, pictures=picture), type=JobType.IMG2IMG) for model in "ab"]
+    way_in = intake(queue)
+    first = dataclasses.replace(group("a", "b"), idempotency_key="k")
+    assert await way_in.submit_group(first, asks) == first
+    files = queue.spool()
+    assert len(files) == 2
+    assert await way_in.submit_group(dataclasses.replace(first, id="h"), asks) == first
+    assert len(await queue.store.find(JobFilter())) == 2
+    assert queue.spool() == files
+
+
 async def test_nothing_of_a_group_is_left_that_is_refused(queue: Queue) -> None:
     picture = {"init_image": [Image.new("RGB", (8, 8))]}
 

@@ -53,6 +53,26 @@ async def test_a_group_comes_back_with_its_jobs(store: JobStore, groups: GroupSt
     assert await store.get("a") is not None
 
 
+async def test_an_idempotency_key_brings_back_the_first_group_of_its_principal(
+    store: JobStore, groups: GroupStore
+) -> None:
+    first = group("g", idempotency_key="k")
+    assert await groups.add(first, jobs("a", "b"), max_pending=2) == first
+    # Though there is no room for more jobs: it asks for none.
+    assert await groups.add(group("h", idempotency_key="k"), jobs("c", group_id="h"), max_pending=2) == first
+    assert await groups.get("h") is None
+    assert await store.known(["a", "b", "c"]) == {"a", "b"}
+    other = group("i", principal="bob", idempotency_key="k")
+    assert await groups.add(other, jobs("d", group_id="i"), max_pending=9) == other
+    for name in ("j", "l"):  # the empty key is none
+        assert (await groups.add(group(name), jobs(f"of-{name}", group_id=name), max_pending=9)).id == name
+    await added(store, "alone", principal="ann", idempotency_key="k")  # jobs have keys of their own
+    await groups.remove("g")
+    again = group("m", idempotency_key="k")
+    assert await groups.add(again, jobs("e", group_id="m"), max_pending=9) == again
+    assert await groups.get("m") == again
+
+
 async def test_a_group_is_stored_as_a_whole_or_not_at_all(store: JobStore, groups: GroupStore) -> None:
     await added(store, "before", principal="ann")
     with pytest.raises(QueueFull, match="no room for 3 jobs: 1 jobs are pending, 3 may be"):

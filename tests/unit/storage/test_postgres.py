@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from sdrest.core.errors import InvalidInput, QueueFull, Unavailable
+from sdrest.core.group import Axis, Group
 from sdrest.core.job import Job, JobState, JobType
-from sdrest.jobs.store import Ending
+from sdrest.jobs.store import Ending, JobFilter
 from sdrest.storage.sql.accounts import SqlAccountStore
+from sdrest.storage.sql.database import Database
+from sdrest.storage.sql.groups import SqlGroupStore
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sql.timings import SqlTimings
 from sdrest.storage.sql.webhooks import SqlOutbox
@@ -30,13 +33,19 @@ def job(name: str, **fields: Any) -> Job:
 
 
 @pytest.fixture
-async def fronts(postgres_url: str) -> AsyncIterator[list[SqlJobStore]]:
-    """Two servers' stores on one database."""
-    databases = [open_database(postgres_url) for _ in range(2)]
+async def databases(postgres_url: str) -> AsyncIterator[list[Database]]:
+    """Two servers' connections to one database."""
+    databases: list[Database] = [open_database(postgres_url) for _ in range(2)]
     await asyncio.gather(*(database.open() for database in databases))  # both make the schema
-    yield [SqlJobStore(database) for database in databases]
+    yield databases
     for database in databases:
         await database.close()
+
+
+@pytest.fixture
+def fronts(databases: list[Database]) -> list[SqlJobStore]:
+    """Two servers' stores on one database."""
+    return [SqlJobStore(database) for database in databases]
 
 
 async def claim(store: SqlJobStore) -> Job | None:
@@ -71,6 +80,20 @@ async def test_the_bound_holds_for_all_servers_together(fronts: list[SqlJobStore
 async def test_a_key_makes_one_job_whichever_server_is_asked(fronts: list[SqlJobStore]) -> None:
     adding = (fronts[n % 2].add(job(f"job-{n}", idempotency_key="k"), max_pending=50) for n in range(10))
     assert len({item.id for item in await asyncio.gather(*adding)}) == 1
+
+
+async def test_a_key_makes_one_group_whichever_server_is_asked(
+    fronts: list[SqlJobStore], databases: list[Database]
+) -> None:
+    groups = [SqlGroupStore(database, front) for database, front in zip(databases, fronts, strict=True)]
+
+    def asked(number: int) -> Awaitable[Group]:
+        axes = (Axis(label="steps", values=("4",)),)
+        group = Group(id=f"g{number}", principal="ann", name="", created_at=NOW, axes=axes, idempotency_key="k")
+        return groups[number % 2].add(group, [job(f"job-{number}", group_id=group.id)], max_pending=50)
+
+    assert len({item.id for item in await asyncio.gather(*map(asked, range(10)))}) == 1
+    assert len(await fronts[0].find(JobFilter())) == 1
 
 
 async def test_cancels_and_claims_at_the_same_time_leave_no_job_behind(fronts: list[SqlJobStore]) -> None:

@@ -1,0 +1,3 @@
+-- Idempotency keys of groups, as jobs have them.
+ALTER TABLE groups ADD COLUMN idempotency_key text COLLATE "C" NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX groups_idempotency ON groups (principal, idempotency_key) WHERE idempotency_key <> '';
