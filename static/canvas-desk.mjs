@@ -10,7 +10,7 @@ import { Surface } from "./canvas-surface.mjs";
 import { isPainting, isRound } from "./canvas-tools.mjs";
 import { longestSide, Work } from "./canvas-work.mjs";
 
-const { form, give, announce } = window.sdrest;
+const { form, give, announce, referenceTo } = window.sdrest;
 const root = document.querySelector("[data-canvas]"), desk = root.closest("[data-desk]");
 const one = (name) => root.querySelector(`[data-${name}]`), all = (name) => [...root.querySelectorAll(`[data-${name}]`)];
 const pictureBox = form.element.querySelector('[data-field="init_image"]'), maskBox = form.element.querySelector("[data-mask-file] [data-drop]");
@@ -23,7 +23,7 @@ const results = new Results(one("results"), {
   show: (address) => surface.cover(address),
   async accept(address) {
     const blob = await (await fetch(address)).blob();
-    await work.accept(new File([blob], blob.type.replace("image/", "result."), { type: blob.type }));
+    await work.accept(new File([blob], blob.type.replace("image/", "result."), { type: blob.type }), referenceTo(address));
   },
   changed,
 });
@@ -44,7 +44,7 @@ export async function open(file, source, drawn = {}) {
   desk.classList.add("has-picture");
   results.drop();
   const mask = drawn.width === width && drawn.height === height ? new Mask(width, height, drawn.data) : new Mask(width, height);
-  work.open({ picture, width, height, source, file: Promise.resolve(file), mask });
+  work.open({ picture, width, height, source, of: drawn.of, file: Promise.resolve(file), mask });
 }
 export function close() {
   desk.classList.remove("has-picture");
@@ -53,15 +53,15 @@ export function close() {
 }
 /** Go on with what was kept. A link that brings pictures wins over it, unless it is the very one that the kept ones came by. */
 export async function begin(before) {
-  const source = location.search, [reference, maskReference] = [pictureBox, maskBox].map((box) => box.querySelector("[type=hidden]"));
+  const source = location.search, [reference, maskReference] = [pictureBox, maskBox].map((box) => box.querySelector("[data-url]"));
   if (work.sheet) return;
   if (before.file && (!reference || before.source === source)) {
-    await open(before.file, before.source, before.mask);
-    give(pictureBox, [before.file], { isOfCanvas: true });
+    await open(before.file, before.source, { ...before.mask, of: before.of });
+    give(pictureBox, [before.file], { isOfCanvas: true, of: before.of });
     before.jobs?.forEach((job) => results.follow(job));
   } else if (reference) {
     const fetched = async (address) => (await fetch(address)).blob();
-    await open(await fetched(reference.dataset.url), source);
+    await open(await fetched(reference.dataset.url), source, { of: referenceTo(reference.dataset.url) });
     if (maskReference) await takeMask(await fetched(maskReference.dataset.url));
   }
   maskReference?.remove();
@@ -112,7 +112,7 @@ async function write() {
   if (!sheet) await forget();
   else {
     const { width, height, data } = sheet.mask, file = sheet.isKept ? null : await sheet.file;
-    await keep({ mask: { width, height, data }, source: sheet.source, jobs: [...results.awaited], ...(file && { file }) });
+    await keep({ mask: { width, height, data }, source: sheet.source, of: sheet.of ?? "", jobs: [...results.awaited], ...(file && { file }) });
     sheet.isKept = true;
   }
   if (sheet === work.sheet) root.dataset.kept = "yes";

@@ -10,10 +10,10 @@ const field = (name) => document.getElementById(`f-inpaint-${name}`);
 /** Width and height that the form asks for, as they are written there. */
 export const size = () => ["width", "height"].map((name) => form.element.elements.namedItem(name).value);
 
-/** The form gets another picture, and with it another size to ask for where one is given. */
-export function replaced(file, wanted) {
+/** The form gets another picture, which was made of the output `of` where that is given, and another size to ask for where one is given. */
+export function replaced(file, of, wanted) {
   if (wanted) ["width", "height"].forEach((name, index) => form.set(name, wanted[index]));
-  give(pictureBox, [file], { isOfCanvas: true });
+  give(pictureBox, [file], { isOfCanvas: true, of });
 }
 
 /** How many pixels sizes go by. */
@@ -45,7 +45,7 @@ export function sending(work, results, surface) {
     event.preventDefault();
     work.finish();
     const { sheet } = work, file = await sheet.file;
-    if (pictureBox.querySelector("[type=file]").files[0] !== file && !pictureBox.querySelector("[type=hidden]")) replaced(file);
+    if (pictureBox.querySelector("[type=file]").files[0] !== file && !pictureBox.querySelector("[data-url]")) replaced(file, sheet.of);
     await handOver(sheet);
     event.detail.issueRequest();
   });

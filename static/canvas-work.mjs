@@ -11,12 +11,12 @@ const overlap = 8;
 export const encoded = (canvas, name) => new Promise((resolve) => canvas.toBlob((blob) => resolve(new File([blob], name, { type: "image/png" })), "image/png"));
 
 export class Work {
-  // The picture as it is drawn and (by a promise) as a file, its size, its mask, the address that brought it, and, while another one has
-  // its place, the size that the form asked for with it.
+  // The picture as it is drawn and (by a promise) as a file, its size, its mask, the address that brought it, the output that it is made
+  // `of`, and, while another one has its place, the size that the form asked for with it.
   sheet = null;
   #doing = null;
 
-  /** @param act `changed()`; `size()` that the form asks for; `replaced(file, size)` when the form is to have another picture */
+  /** @param act `changed()`; `size()` that the form asks for; `replaced(file, of, size)` when the form is to have another picture */
   constructor(surface, act) { Object.assign(this, { surface, act, history: new History() }); }
 
   get mask() { return this.sheet?.mask; }
@@ -49,7 +49,7 @@ export class Work {
         const before = Object.assign(this.sheet, { size: this.act.size() }), mine = step.other;
         this.#lay(mine);
         step.other = before;
-        mine.file.then((file) => { if (this.sheet === mine) this.act.replaced(file, mine.size); });
+        mine.file.then((file) => { if (this.sheet === mine) this.act.replaced(file, mine.of, mine.size); });
       },
     };
     step.swap();
@@ -59,7 +59,7 @@ export class Work {
 
   /** Grow the picture by pixels at its sides, in steps of `multiple`. */
   grow(sides, multiple) {
-    const { picture, width, height, mask, source } = this.sheet, grown = extension(sides, this.sheet, multiple, longestSide);
+    const { picture, width, height, mask, source, of } = this.sheet, grown = extension(sides, this.sheet, multiple, longestSide);
     if (!Object.values(grown).some(Boolean)) return;
     const larger = stretched(picture, width, height, grown);
     const round = (side) => Math.max(multiple, Math.round(side / multiple) * multiple);
@@ -68,6 +68,7 @@ export class Work {
       width: larger.width,
       height: larger.height,
       source,
+      of,
       file: encoded(larger, "extended.png"),
       mask: mask.grown(grown, overlap),
       size: [round(larger.width), round(larger.height)],
@@ -76,9 +77,9 @@ export class Work {
   }
 
   /** A result takes the picture's place; nothing of it is masked yet. */
-  async accept(file) {
+  async accept(file, of) {
     const picture = await createImageBitmap(file), { width, height } = picture;
-    this.#replace({ picture, width, height, source: this.sheet.source, file: Promise.resolve(file), mask: new Mask(width, height), size: this.act.size() });
+    this.#replace({ picture, width, height, source: this.sheet.source, of, file: Promise.resolve(file), mask: new Mask(width, height), size: this.act.size() });
   }
 
   // ---- the mask: one gesture at a time; what it touched is kept

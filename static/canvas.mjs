@@ -11,7 +11,7 @@ const canvas = () => fetched ??= import("./canvas-desk.mjs");
 pictureBox.addEventListener("sdrest-picture", async ({ detail }) => {
   if (detail.isOfCanvas) return;
   const { open, close } = await canvas();
-  if (detail.file) open(detail.file, location.search);
+  if (detail.file) open(detail.file, location.search, { of: detail.of });
   else close();
 });
 desk.addEventListener("click", (event) => {
@@ -35,4 +35,4 @@ area.addEventListener("drop", (event) => {
 
 document.getElementById("f-mask_image").tabIndex = -1;
 const before = await kept();
-if (before.file || pictureBox.querySelector("[type=hidden]")) (await canvas()).begin(before);
+if (before.file || pictureBox.querySelector("[data-url]")) (await canvas()).begin(before);

@@ -14,6 +14,7 @@
       return image;
     }));
     for (const reference of all("[type=hidden]", box)) reference.remove();
+    if (files.length && detail?.of) box.append(Object.assign(document.createElement("input"), { type: "hidden", name: `${box.dataset.field}__of`, value: detail.of }));
     box.querySelector("[data-clear]").hidden = !files.length;
     box.dispatchEvent(new CustomEvent("sdrest-picture", { bubbles: true, detail: { file: files[0] ?? null, ...detail } }));
   }
@@ -29,6 +30,11 @@
   function pictureOfPage(data) {
     const found = `${data.getData("text/html")} ${data.getData("text/uri-list")}`.match(/[^\s"']*\/api\/v1\/jobs\/[\w-]+\/output\/[\w.%-]+/);
     return found && new URL(found[0], location).origin === location.origin ? found[0] : "";
+  }
+  // What forms call the output at an address.
+  function referenceTo(url) {
+    const [, job, file] = url.match(/\/jobs\/([\w-]+)\/output\/([\w.%-]+)/) ?? [];
+    return job ? `job:${job}/${decodeURIComponent(file)}` : "";
   }
   async function fetchPicture(url) {
     const reply = await fetch(url);
@@ -48,7 +54,7 @@
       const files = picturesOf(event.dataTransfer);
       const dragged = files.length ? "" : pictureOfPage(event.dataTransfer);
       if (files.length) give(box, files);
-      else if (dragged) fetchPicture(dragged).then((file) => give(box, [file]), () => window.sdrest.announce("This picture cannot be used.", true));
+      else if (dragged) fetchPicture(dragged).then((file) => give(box, [file], { of: referenceTo(dragged) }), () => window.sdrest.announce("This picture cannot be used.", true));
     });
   }
   document.addEventListener("paste", (event) => {
@@ -74,9 +80,9 @@
   }
   const shaping = form.querySelector('[data-field="init_image"], [data-field="control_image"]');
   shaping?.addEventListener("sdrest-picture", (event) => { if (event.detail.file && !event.detail.isOfCanvas) takeShape(URL.createObjectURL(event.detail.file)); });
-  const referred = shaping?.querySelector("[type=hidden]")?.dataset.url;
+  const referred = shaping?.querySelector("[data-url]")?.dataset.url;
   // With a job's parameters comes its size.
   if (referred && !referred.startsWith(window.sdrest.at("/ui/jobs/"))) takeShape(referred);
 
-  Object.assign(window.sdrest, { give, picturesOf });
+  Object.assign(window.sdrest, { give, picturesOf, referenceTo });
 })();

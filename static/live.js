@@ -172,6 +172,8 @@
     }
     if (event.key === "ArrowLeft") document.querySelector("[data-previous]")?.click();
     if (event.key === "ArrowRight") document.querySelector("[data-next]")?.click();
+    if (event.key === "p") document.querySelector("[data-came-from]")?.click();
+    if (event.key === "c") document.querySelector("[data-came-of]")?.click();
   });
 
   // ---- copying

@@ -97,9 +97,14 @@ def with_output(outputs: Iterable[Output], output: Output) -> tuple[Output, ...]
     return tuple(by_name[name] for name in sorted(by_name, key=lambda name: (len(name), name)))
 
 
+def number_of(file: str) -> str:
+    """Which of its job's outputs a file is, counted from 0, as its name tells it: ``2`` for ``image_2.png``."""
+    return file.partition(".")[0].rpartition("_")[2]
+
+
 def numbered(outputs: Iterable[Output], number: int) -> Output | None:
     """The output that was made as number ``number``, counted from 0; None when it is not there (yet, or any more)."""
-    return next((item for item in outputs if item.file.partition(".")[0].rpartition("_")[2] == str(number)), None)
+    return next((item for item in outputs if number_of(item.file) == str(number)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +157,10 @@ class Job:
     result_key: str = ""
     #: Id of the job that made the outputs, when this one was answered with an earlier result.
     reused_from: str = ""
-    #: Input pictures that are outputs of other jobs: ``<id>/<number of the output>`` by the file that it becomes here.
+    #: Input pictures that are outputs of other jobs: ``<id>/<number of the output>`` by the file that it becomes, or became, here.
     sources: dict[str, str] = field(default_factory=dict)
+    #: The output of another job whose parameters it has, but for the seed, as in ``sources``; empty: of none.
+    varied_from: str = ""
     #: Ids of the jobs whose pictures it still waits for: as long as there are any, nobody takes it from the queue.
     waits_for: tuple[str, ...] = ()
     #: The group that it is one of (empty: none), and its place there.

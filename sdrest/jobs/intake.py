@@ -21,7 +21,16 @@ from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.group_store import GroupStore
 from sdrest.jobs.service import JobService
-from sdrest.jobs.submission import TABLES, Picture, Prepare, Submission, input_names, promised_files, with_files
+from sdrest.jobs.submission import (
+    TABLES,
+    Picture,
+    Prepare,
+    Submission,
+    input_names,
+    promising,
+    sources_of,
+    with_files,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +143,7 @@ class Intake:
         if submission.pictures:
             names = await self._store_inputs(job_id, submission.pictures, inputs_of)
             parameters = with_files(parameters, names)
-            sources = promised_files(submission.pictures, names)
+            sources = sources_of(submission.pictures, names)
         return Job(
             id=job_id,
             type=submission.type,
@@ -150,7 +159,8 @@ class Intake:
             warnings=(*submission.warnings, *prepared.warnings),
             result_key=prepared.result_key,
             sources=sources,
-            waits_for=tuple(dict.fromkeys(source.partition("/")[0] for source in sources.values())),
+            waits_for=promising(submission.pictures),
+            varied_from=submission.varied_from,
         )
 
     async def _store_inputs(

@@ -36,6 +36,8 @@ class JobFilter:
     #: What must hold, as people write it: see :func:`sdrest.jobs.search.terms_of`.
     search: str = ""
     model_id: str = ""
+    #: Only jobs that were made from, or with the parameters of, this output: ``<job id>/<number>``; empty: any.
+    descended_from: str = ""
     #: Only jobs of this group; empty: of any, and of none.
     group_id: str = ""
     created_after: datetime | None = None

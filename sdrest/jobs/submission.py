@@ -35,6 +35,30 @@ class Promised:
 #: An input picture: there already, or on its way.
 Picture = Image.Image | Promised
 
+
+class _Output(str):
+    """``<job id>/<number>`` on a picture. A class of its own: a text that a file brings along is none."""
+
+    __slots__ = ()
+
+
+#: Where a picture says which output it is, or was made from; Pillow hands that on to what is made of the picture.
+_SOURCE: Final = "sdrest_source"
+
+
+def mark_source(picture: Image.Image, source: str) -> None:
+    """Note on a picture which output it is, or was made from: ``<job id>/<number>``."""
+    picture.info[_SOURCE] = _Output(source)
+
+
+def source_of(picture: Picture) -> str:
+    """The output that a picture is, will be or was made from: ``<job id>/<number>``; empty for any other picture."""
+    if isinstance(picture, Promised):
+        return f"{picture.job_id}/{picture.index}"
+    source = picture.info.get(_SOURCE)
+    return str(source) if isinstance(source, _Output) else ""
+
+
 #: What the parameters of a stored job are, by its type; types that make no pictures have none.
 TABLES: Final[Mapping[JobType, type[Parameters]]] = {
     JobType.TXT2IMG: GenerationParameters,
@@ -64,6 +88,8 @@ class Submission:
     webhook_url: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    #: The output whose parameters these are, but for the seed: ``<job id>/<number>``.
+    varied_from: str = ""
     #: Whether an earlier result of the very same request may answer it.
     reuse: bool = True
 
@@ -88,14 +114,21 @@ def input_names(pictures: Mapping[str, Sequence[Picture]]) -> dict[str, tuple[st
     return {field: tuple(f"{field}_{index}.png" for index in range(len(items))) for field, items in pictures.items()}
 
 
-def promised_files(pictures: Mapping[str, Sequence[Picture]], names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Which files are promised pictures: ``<job id>/<number>`` by file name."""
+def sources_of(pictures: Mapping[str, Sequence[Picture]], names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Which files are outputs of other jobs, there or promised: ``<job id>/<number>`` by file name."""
     return {
-        file: f"{picture.job_id}/{picture.index}"
+        file: source
         for parameter, files in names.items()
         for file, picture in zip(files, pictures[parameter], strict=True)
-        if isinstance(picture, Promised)
+        if (source := source_of(picture))
     }
+
+
+def promising(pictures: Mapping[str, Sequence[Picture]]) -> tuple[str, ...]:
+    """The jobs that are still to make some of the pictures."""
+    return tuple(
+        dict.fromkeys(item.job_id for items in pictures.values() for item in items if isinstance(item, Promised))
+    )
 
 
 def with_files(parameters: Parameters, names: Mapping[str, tuple[str, ...]]) -> Parameters:

@@ -352,6 +352,7 @@ def _matches(job: Job, wanted: JobFilter) -> bool:
         and wanted.principal in {None, job.principal}
         and wanted.model_id in {"", job.model_id}
         and wanted.group_id in {"", job.group_id}
+        and wanted.descended_from in {"", job.varied_from, *job.sources.values()}
         and (wanted.created_after is None or job.created_at >= wanted.created_after)
         and (wanted.created_before is None or job.created_at < wanted.created_before)
         and ended_before

@@ -50,6 +50,7 @@ def row_of(job: Job) -> dict[str, Any]:
         "place": job.place,
         "sources": as_json(job.sources),
         "waits_for": as_json(job.waits_for),
+        "varied_from": job.varied_from,
     }
 
 
@@ -92,6 +93,7 @@ def job_of(row: Any) -> Job:
         place=row["place"],
         sources=json.loads(row["sources"]),
         waits_for=_IDS.decode(row["waits_for"]),
+        varied_from=row["varied_from"],
         sequence=row["sequence"],
     )
 

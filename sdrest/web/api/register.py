@@ -17,6 +17,7 @@ _MODULES: Final = (
     "borrowed",
     "discovery",
     "events",
+    "family",
     "gallery",
     "generate",
     "groups",

@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import Field
 
 from sdrest.core.errors import Conflict, InvalidInput, NotFound
-from sdrest.core.job import Job, JobType, Output
+from sdrest.core.job import Job, JobType, Output, number_of
 from sdrest.core.parameters import RANDOM_SEED, GenerationParameters, limits_of
 from sdrest.jobs.submission import TABLES
 from sdrest.web.api.generate import SUBMIT_ERRORS, Accepted, accepted
@@ -60,12 +60,12 @@ async def variations(request: web.Request) -> web.Response:
     if not issubclass(TABLES.get(job.type, object), GenerationParameters):
         raise Conflict(f"a job of the type {job.type} has nothing to vary")
     values: dict[str, Any] = {**_again(job), "seed": RANDOM_SEED, "batch_count": body.count}
-    job_type = job.type
+    job_type, varied_from = job.type, f"{job.id}/{_number(job, body.file)}"
     if body.strength is not None:
-        output, job_type = _picture(job, body.file), JobType.IMG2IMG
+        output, job_type, varied_from = _picture(job, body.file), JobType.IMG2IMG, ""
         values = {name: value for name, value in values.items() if name not in _LEFT_OUT}
         values |= {"init_image": f"job:{job.id}/{output.file}", "strength": body.strength}
-    varied = await submitted(request, _mode(job_type), values, origin={"varied_from": job.id})
+    varied = await submitted(request, _mode(job_type), values, varied_from=varied_from)
     return accepted(request, varied, await request.app[JOBS].store.position(varied.id))
 
 
@@ -85,6 +85,10 @@ def _again(job: Job) -> dict[str, Any]:
     if values.get("dynamic_prompts"):
         values |= {name: values.pop(f"{name}_source", "") for name in ("prompt", "negative_prompt")}
     return {**values, "model": job.model_id}
+
+
+def _number(job: Job, file: str) -> str:
+    return number_of(file) if file in {output.file for output in job.outputs} else "0"
 
 
 def _picture(job: Job, file: str) -> Output:

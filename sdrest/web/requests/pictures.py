@@ -24,7 +24,8 @@ from PIL import Image
 from sdrest.core import bounds
 from sdrest.core.errors import FieldProblem, InvalidInput, NotFound
 from sdrest.core.files import existing
-from sdrest.core.job import numbered
+from sdrest.core.job import number_of, numbered
+from sdrest.jobs.submission import mark_source
 from sdrest.net.fetching import Fetcher
 from sdrest.outputs.pictures import decode_picture, picture_size
 from sdrest.web.http.keys import HELD, JOBS, PRINCIPAL, SETTINGS
@@ -81,6 +82,8 @@ class _Opened:
     name: str
     data: bytes
     size: Size
+    #: The output that it is: ``<job id>/<number>``; empty for others.
+    source: str = ""
 
 
 async def read_pictures(
@@ -157,17 +160,18 @@ async def read_picture_file(request: web.Request, sent: Sent, *, field: str) -> 
 
 
 async def _open(request: web.Request, sent: Sent, name: str) -> _Opened:
+    source = ""
     if isinstance(sent, str) and sent.startswith(_URLS):
         sent = (await request.app[FETCHER].fetch(sent, field=name)).data
         request[HELD].take_bytes(len(sent))
     elif isinstance(sent, str) and sent.startswith("job:"):
-        sent = await _job_output(request, sent.removeprefix("job:"), name)
+        sent, source = await _job_output(request, sent.removeprefix("job:"), name)
         request[HELD].take_bytes(len(sent))
     max_pixels = request.app[SETTINGS].max_image_pixels
 
     def work() -> _Opened:
         data = decode_base64(sent, field=name) if isinstance(sent, str) else sent
-        return _Opened(name, data, picture_size(data, field=name, max_pixels=max_pixels))
+        return _Opened(name, data, picture_size(data, field=name, max_pixels=max_pixels), source)
 
     return await asyncio.to_thread(work)
 
@@ -179,24 +183,31 @@ def _decoded(opened: Mapping[str, Sequence[_Opened]], max_pixels: int) -> dict[s
         found[field] = []
         for item in items:
             try:
-                found[field].append(decode_picture(item.data, field=item.name, max_pixels=max_pixels))
+                picture = decode_picture(item.data, field=item.name, max_pixels=max_pixels)
             except InvalidInput as error:
                 problems.extend(error.problems)
+                continue
+            if item.source:
+                mark_source(picture, item.source)
+            found[field].append(picture)
     if problems:
         raise InvalidInput(problems)
     return found
 
 
-async def _job_output(request: web.Request, reference: str, field: str) -> bytes:
+async def _job_output(request: web.Request, reference: str, field: str) -> tuple[bytes, str]:
+    """A picture that is referred to, and the output that it is: of what a job was given, the one that this was."""
     job_id, _, file = reference.partition("/")
     try:
-        if file.startswith(INPUT_PREFIX):
-            return await request.app[JOBS].read_input(job_id, file.removeprefix(INPUT_PREFIX), request[PRINCIPAL])
         job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
+        if file.startswith(INPUT_PREFIX):
+            name = file.removeprefix(INPUT_PREFIX)
+            return await request.app[JOBS].read_input(job_id, name, request[PRINCIPAL]), job.sources.get(name, "")
         if file.isdecimal() and (output := numbered(job.outputs, int(file))) is not None:
             file = output.file
         if file not in {output.file for output in job.outputs}:
             raise NotFound(f"job {job_id} has no output {file!r}")
-        return await asyncio.to_thread(lambda: existing(request.app[SETTINGS].output_dir, job_id, file).read_bytes())
+        path = await asyncio.to_thread(existing, request.app[SETTINGS].output_dir, job_id, file)
+        return await asyncio.to_thread(path.read_bytes), f"{job_id}/{number_of(file)}"
     except (NotFound, OSError) as error:
         raise InvalidInput(f"job:{reference}: {error}", field=field) from None

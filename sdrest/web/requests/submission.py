@@ -108,6 +108,7 @@ async def submission(
     pictures: Pictures = _NOTHING,
     origin: Mapping[str, Any] = _NOTHING,
     warnings: Sequence[str] = (),
+    varied_from: str = "",
 ) -> Submission:
     """What a request asks for, checked field by field, not yet against a model.
 
@@ -118,6 +119,7 @@ async def submission(
         pictures: The pictures, by parameter, of a way in that reads them itself, or has read them before.
         origin: What the way in wants to know of the job later.
         warnings: What the way in passed over.
+        varied_from: The output whose parameters these are, but for the seed: ``<job id>/<number>``.
 
     Raises:
         InvalidInput: all that is wrong with the values, or with the pictures, as the client names it.
@@ -143,6 +145,7 @@ async def submission(
         principal=request[PRINCIPAL],
         origin={"dialect": mode.dialect, **origin},
         warnings=tuple(warnings),
+        varied_from=varied_from,
         **_treatment(request, body),
     )
 
@@ -155,13 +158,16 @@ async def submitted(
     pictures: Pictures = _NOTHING,
     origin: Mapping[str, Any] = _NOTHING,
     warnings: Sequence[str] = (),
+    varied_from: str = "",
 ) -> Job:
     """The stored job that a request asks for; the arguments are those of :func:`submission`.
 
     Raises:
         SdrestError: as :func:`submission` and :func:`stored`.
     """
-    asked = await submission(request, mode, values, pictures=pictures, origin=origin, warnings=warnings)
+    asked = await submission(
+        request, mode, values, pictures=pictures, origin=origin, warnings=warnings, varied_from=varied_from
+    )
     return await stored(request, mode, asked)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
+from PIL import Image
 
-from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, ModelUnusable, SdrestError
-from sdrest.jobs.submission import Picture
+from sdrest.core.errors import FieldProblem, InvalidInput, ModelNotFound, ModelUnusable, NotFound, SdrestError
+from sdrest.core.job import number_of
+from sdrest.jobs.submission import Picture, mark_source
 from sdrest.web.http.bodies import read_file, read_parts
+from sdrest.web.requests.model_care import output_of
 from sdrest.web.requests.pictures import Sent
 from sdrest.web.requests.promises import pictures_or_promises
 from sdrest.web.ui.fields import Kind, drawn_as, leaf_fields
@@ -19,6 +23,8 @@ from sdrest.web.ui.tabs import Tab
 
 #: Form fields of the page itself.
 _REFERENCE_SUFFIX: Final = "__ref"
+#: What a page has made of an earlier output and sends as a file says so.
+_SOURCE_SUFFIX: Final = "__of"
 
 
 @dataclass(slots=True)
@@ -31,6 +37,8 @@ class Posted:
     files: dict[str, list[bytes]] = field(default_factory=dict)
     #: References to earlier outputs by field (``job:<id>/<file>``).
     references: dict[str, list[str]] = field(default_factory=dict)
+    #: The earlier output (``job:<id>/<file>``) that the first uploaded file of a field is, or was made from.
+    made_of: dict[str, str] = field(default_factory=dict)
 
 
 async def read_form(request: web.Request) -> Posted:
@@ -52,6 +60,8 @@ async def read_form(request: web.Request) -> Posted:
         elif name.endswith(_REFERENCE_SUFFIX):
             if value:
                 posted.references.setdefault(name.removesuffix(_REFERENCE_SUFFIX), []).append(value)
+        elif name.endswith(_SOURCE_SUFFIX):
+            posted.made_of[name.removesuffix(_SOURCE_SUFFIX)] = value
         else:
             posted.texts[name] = value.replace("\r\n", "\n")
     multipliers += ["1"] * (len(names) - len(multipliers))
@@ -116,7 +126,17 @@ async def read_form_pictures(request: web.Request, tab: Tab, posted: Posted) -> 
     ]
     if problems:
         raise InvalidInput(problems)
+    for name, items in found.items():
+        if posted.files.get(name) and isinstance(items[0], Image.Image):
+            await _note_source(request, items[0], posted.made_of.get(name, ""))
     return found
+
+
+async def _note_source(request: web.Request, picture: Image.Image, reference: str) -> None:
+    """Note which output an uploaded picture is, or was made from, where the caller sees that."""
+    with contextlib.suppress(NotFound):
+        job, output = await output_of(request, reference)
+        mark_source(picture, f"{job.id}/{number_of(output.file)}")
 
 
 def field_errors(error: SdrestError, shown: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:

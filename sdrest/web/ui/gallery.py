@@ -21,6 +21,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.requests.gallery import BIN, GALLERY
 from sdrest.web.requests.model_care import output_of
+from sdrest.web.ui.family import family_of
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.job_cards import parameter_rows, picture_of, pictures_of
 from sdrest.web.ui.job_contexts import ComparePage, GalleryPage, PicturePage, Tile
@@ -63,6 +64,7 @@ async def show_picture(request: web.Request) -> web.Response:
         undo=request.query.get("undo", "")[:200],
         job=job,
         siblings=pictures_of(job) if len(job.outputs) > 1 else (),
+        family=await family_of(request, job, output),
         parameters=parameter_rows(job.parameters, model_name=job.model_name, defaults=_defaults(job)),
         infotext=output.infotext,
         size_bytes=output.size_bytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -140,12 +141,26 @@ async def _asked(request: web.Request, tab: Tab, posted: Posted) -> Submission:
     if "prompt" in tab.required and not posted.texts.get("prompt", "").strip():
         problems.append(FieldProblem("prompt", _("say what the picture should show")))
     try:
-        asked = await submission(request, tab.asks, body_values(tab, posted, stale), pictures=pictures)
+        varied_from = await _varied_from(request, posted.texts)
+        asked = await submission(
+            request, tab.asks, body_values(tab, posted, stale), pictures=pictures, varied_from=varied_from
+        )
     except InvalidInput as error:
         raise InvalidInput([*problems, *error.problems]) from None
     if problems:
         raise InvalidInput(problems)
     return asked
+
+
+async def _varied_from(request: web.Request, texts: Mapping[str, str]) -> str:
+    """The output whose parameters filled the form, as long as its prompt is still there: another prompt is another picture."""
+    job_id, _, number = texts.get("varied_from", "").partition("/")
+    with contextlib.suppress(NotFound):
+        job = await request.app[JOBS].get(job_id, request[PRINCIPAL])
+        prompt = job.parameters.get("prompt_source") or job.parameters.get("prompt", "")
+        if number.isdecimal() and len(number) < 7 and texts.get("prompt", "").strip() == str(prompt).strip():
+            return f"{job.id}/{int(number)}"
+    return ""
 
 
 async def _refused(request: web.Request, tab: Tab, posted: Posted, error: SdrestError) -> web.Response:
@@ -159,7 +174,7 @@ async def _refused(request: web.Request, tab: Tab, posted: Posted, error: Sdrest
         name: await pictures_named(request, [item.removeprefix("job:") for item in items])
         for name, items in posted.references.items()
     }
-    shown = Filling(posted.texts, posted.lora_rows, references)
+    shown = Filling(posted.texts, posted.lora_rows, references, posted.texts.get("varied_from", ""))
     context = await _page(request, tab, shown, errors=errors, rest=rest)
     return page(request, "generate.html", context, status=status)
 
@@ -203,6 +218,7 @@ async def _page(
         lora_error=errors.get("loras", ""),
         saved=await asyncio.to_thread(read_saved, request.app[MODELS].catalogue),
         references=shown.references,
+        varied_from=shown.varied_from,
         errors=rest,
         is_filled=bool(texts),
         can_save=tab.has_prompt and principal.may(Permission.MANAGE_MODELS),

@@ -171,6 +171,28 @@ class BinPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Relative:
+    """A picture that another one came from, or that came of it."""
+
+    #: What it is for the other one, or how it was made from it.
+    title: str
+    #: None when it cannot be shown; ``missing`` says why.
+    picture: Picture | None
+    missing: str = ""
+    #: Files of its job beside it.
+    others: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """What a picture came from, and what came of it (the newest)."""
+
+    came_from: tuple[Relative, ...]
+    came_of: tuple[Relative, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PicturePage:
     """One picture with everything known about it."""
 
@@ -185,6 +207,7 @@ class PicturePage:
     undo: str
     job: Job
     siblings: tuple[Picture, ...]
+    family: Family
     parameters: tuple[tuple[str, str], ...]
     infotext: str
     size_bytes: int

@@ -8,6 +8,7 @@ from typing import Final
 from sdrest.core.job import JobState, JobType, Phase
 from sdrest.core.model import ModelType
 from sdrest.engine.supervisor import EngineState
+from sdrest.jobs.family import Presence
 from sdrest.web.ui.languages import Labels
 
 #: Labels of form fields by dotted name; a field not listed is called by its last name part.
@@ -170,6 +171,15 @@ JOB_LABELS: Final = Labels[JobType](
         JobType.DOWNLOAD: "Download a model",
         JobType.LOAD: "Load a model",
         JobType.LOAD_TEST: "Load a model for trial",
+    }
+)
+
+#: What is said in the place of a picture that cannot be shown.
+PRESENCE_LABELS: Final = Labels[Presence](
+    {
+        Presence.AWAITED: "Not made yet",
+        Presence.BINNED: "In the bin",
+        Presence.DELETED: "Was deleted",
     }
 )
 

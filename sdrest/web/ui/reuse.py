@@ -11,7 +11,7 @@ from aiohttp import web
 
 from sdrest.core import bounds
 from sdrest.core.errors import NotFound
-from sdrest.core.job import Job, numbered
+from sdrest.core.job import Job, number_of, numbered
 from sdrest.core.model import MAIN_TYPES
 from sdrest.jobs.chains import Chains
 from sdrest.outputs.infotext import parse_infotext
@@ -34,6 +34,8 @@ class Filling:
     texts: dict[str, str] = field(default_factory=dict)
     lora_rows: list[tuple[str, str]] = field(default_factory=list)
     references: dict[str, tuple[Picture, ...]] = field(default_factory=dict)
+    #: The output whose parameters these are: ``<job id>/<number>``; empty where there is none, or it is a picture of the form.
+    varied_from: str = ""
 
 
 async def filling(request: web.Request, tab: Tab) -> Filling:
@@ -59,6 +61,8 @@ async def filling(request: web.Request, tab: Tab) -> Filling:
     elif query.get("job"):
         job = await request.app[JOBS].get(query["job"], request[PRINCIPAL])
         found = _of_job(request, tab, job)
+        if job.outputs and not query.get("from"):
+            found.varied_from = f"{job.id}/{number_of(query.get('file', '')) or number_of(job.outputs[0].file)}"
     found.texts |= {name: query[name] for name in _OVERRIDES if query.get(name)}
     if query.get("from") and tab.pictures:
         found.references[tab.pictures[0]] = await pictures_named(request, [query["from"]])

@@ -10,6 +10,7 @@ from sdrest.web.http.errors import Problems
 from sdrest.web.http.routing import Route
 from sdrest.web.ui import (
     accounts,
+    family,
     first_steps,
     gallery,
     gallery_actions,
@@ -64,6 +65,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/ui/gallery/bin/{job_id}/{file}", gallery_actions.binned_picture),
     ("GET", "/ui/gallery/{job_id}/{file}", gallery.show_picture),
     ("POST", "/ui/gallery/{job_id}/{file}/delete", gallery.delete),
+    ("GET", "/ui/gallery/{job_id}/{file}/family", family.show),
     ("GET", "/ui/models", models.show),
     ("GET", hubs.HERE, hubs.show),
     ("GET", f"{hubs.HERE}/updates", hubs.updates),

@@ -132,6 +132,8 @@ class GeneratePage:
     lora_error: str
     saved: Saved
     references: Mapping[str, tuple[Picture, ...]]
+    #: The output whose parameters fill the form: ``<job id>/<number>``; empty where there is none.
+    varied_from: str
     errors: tuple[str, ...]
     #: Whether the form was filled by the server and not by the page's defaults.
     is_filled: bool

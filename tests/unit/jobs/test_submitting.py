@@ -10,7 +10,7 @@ from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.core.principal import ANYONE, NOBODY, Permission, Principal, Role
 from sdrest.jobs.store import Ending, JobFilter
-from sdrest.jobs.submission import Submission
+from sdrest.jobs.submission import Picture, Promised, Submission, mark_source
 from tests.unit.jobs.conftest import ANN, Queue
 
 MANAGER = Principal("mia", Role.USER, frozenset({Permission.GENERATE, Permission.MANAGE_MODELS}), "jwt")
@@ -38,6 +38,34 @@ async def test_pictures_are_stored_under_the_names_in_the_parameters(queue: Queu
     job = await queue.intake.submit(img2img())
     assert job.parameters["init_image"] == "init_image_0.png"
     assert queue.spool() == [f"{job.id}/input/init_image_0.png"]
+
+
+async def test_which_output_a_picture_is_stays_known_whatever_is_made_of_it(queue: Queue) -> None:
+    picture = Image.new("RGBA", (8, 8))
+    mark_source(picture, "source/1")
+    made = picture.convert("RGB").resize((16, 16)).crop((0, 0, 8, 8))
+    claimed = Image.new("RGB", (8, 8))
+    claimed.info["sdrest_source"] = "source/1"  # as a text within a file is read
+    parameters = GenerationParameters(prompt="a", seed=7)
+    pictures: dict[str, list[Picture]] = {"init_image": [made], "ref_images": [claimed, Promised("other", 2, 8, 8)]}
+    job = await queue.intake.submit(Submission(type=JobType.IMG2IMG, parameters=parameters, pictures=pictures))
+    assert job.sources == {"init_image_0.png": "source/1", "ref_images_1.png": "other/2"}
+    assert job.waits_for == ("other",)
+
+
+async def test_a_job_that_is_tried_again_has_the_same_origins(queue: Queue) -> None:
+    picture = Image.new("RGB", (8, 8))
+    mark_source(picture, "source/1")
+    asked = Submission(
+        type=JobType.IMG2IMG,
+        parameters=GenerationParameters(prompt="a", seed=7),
+        pictures={"init_image": [picture]},
+        varied_from="source/0",
+    )
+    job = await queue.intake.submit(asked)
+    await queue.store.request_cancel(job.id, queue.clock())
+    again = await queue.intake.retry(job.id, ANYONE)
+    assert (again.sources, again.varied_from, again.waits_for) == ({"init_image_0.png": "source/1"}, "source/0", ())
 
 
 async def test_who_may_not_gets_nothing_stored(queue: Queue) -> None:

@@ -158,3 +158,19 @@ async def test_names_are_renamed_joined_and_removed_within_what_is_ones_own(stor
     assert await marks.rename("tag", "new", "new", None) == 0
     assert await marks.rename("tag", "old", "", None) == 1
     assert await marks.names("tag", None) == ["new"]
+
+
+async def test_jobs_are_found_by_the_output_that_they_came_from_even_when_that_is_gone(store: JobStore) -> None:
+    await ended(store, "a", TWO)
+    await ended(store, "b", sources={"init_image_0.png": "a/0", "mask_image_0.png": "a/1", "ref_images_0.png": "a/0"})
+    varied = await ended(store, "c", varied_from="a/1")
+    await added(store, "d", sources={"image_0.png": "a/0"}, waits_for=("a",))
+    assert varied.varied_from == "a/1"
+    assert await ids(store, descended_from="a/0") == ["d", "b"]
+    assert await ids(store, descended_from="a/0", with_outputs=True) == ["b"]
+    assert await ids(store, descended_from="a/1") == ["c", "b"]
+    assert await ids(store, descended_from="a") == await ids(store, descended_from="b/0") == []
+    await store.remove("b")
+    await store.remove("a")
+    assert await ids(store, descended_from="a/1") == ["c"]
+    assert await store.count(JobFilter(descended_from="a/0")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import UTC, datetime
 from importlib import resources
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sdrest.core.job import JobState
+from sdrest.jobs.store import JobFilter
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
 
@@ -49,6 +51,29 @@ async def test_jobs_of_an_earlier_version_are_there_and_what_it_left_running_is_
     (ran,) = await store.recover(NOW, 10, server="")
     assert (ran.id, ran.state, ran.lease_id) == ("ran", JobState.PENDING, "")
     assert await store.counts("ann") == dict.fromkeys(JobState, 0) | {JobState.PENDING: 2, JobState.COMPLETED: 1}
+    await database.close()
+
+
+async def test_what_came_of_what_is_told_of_jobs_of_earlier_versions(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.sqlite3"
+    old = database_of(12, file)
+    for name, sources, origin in (
+        ("given", {"init_image_0.png": "a/0", "mask_image_0.png": "a/0"}, {}),
+        ("varied", {}, {"varied_from": "a"}),
+        ("other", {}, {"dialect": "native"}),
+    ):
+        old.execute(
+            "INSERT INTO jobs (id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, "
+            "outputs, warnings, idempotency_key, webhook_url, origin, sources) "
+            "VALUES (?, 'img2img', 'pending', '', 0, '{}', '', '', 0, ?, '[]', '[]', '', '', ?, ?)",
+            (name, NOW.isoformat(), json.dumps(origin), json.dumps(sources)),
+        )
+    old.commit()
+    old.close()
+    database = Database(file)
+    await database.open()
+    found = await SqlJobStore(database).find(JobFilter(descended_from="a/0"))
+    assert [job.id for job in found] == ["varied", "given"]
     await database.close()
 
 

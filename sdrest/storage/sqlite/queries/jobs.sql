@@ -8,11 +8,11 @@ FROM job_counts WHERE state = 'pending';
 INSERT INTO jobs (
     id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at,
     cancel_requested_at, seconds, outputs, bin, binned_at, failure, warnings, idempotency_key, webhook_url, origin, interruptions,
-    result_key, reused_from, lease_id, sources, waits_for, group_id, place
+    result_key, reused_from, lease_id, sources, waits_for, varied_from, group_id, place
 ) VALUES (
     :id, :type, :state, :principal, :priority, :parameters, :model_id, :model_name, :attempt, :created_at, :started_at, :finished_at,
     :cancel_requested_at, :seconds, :outputs, :bin, :binned_at, :failure, :warnings, :idempotency_key, :webhook_url, :origin,
-    :interruptions, :result_key, :reused_from, :lease_id, :sources, :waits_for, :group_id, :place
+    :interruptions, :result_key, :reused_from, :lease_id, :sources, :waits_for, :varied_from, :group_id, :place
 );
 
 -- name: end_new
