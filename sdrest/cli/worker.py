@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--connect", required=True, help="Address of the server: https://HOST, or http:// on this machine.")
+@click.option(
+    "--connect",
+    required=True,
+    multiple=True,
+    help="Address of the server: https://HOST, or http:// on this machine. Again for each of several servers on one database.",
+)
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -56,7 +61,7 @@ if TYPE_CHECKING:
     "log_json",
 )
 def worker(
-    connect: str,
+    connect: tuple[str, ...],
     token_file: Path | None,
     ca_file: Path | None,
     name: str,
@@ -78,7 +83,7 @@ def worker(
 
         async def run() -> None:
             async with working(settings, front, name or socket.gethostname(), idle_exit_seconds=idle_exit) as agent:
-                click.echo(f"sdrest works for {connect}", err=True)
+                click.echo(f"sdrest works for {', '.join(connect)}", err=True)
                 _leave_at_signals(agent)
                 await agent.run()
 

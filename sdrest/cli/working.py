@@ -34,14 +34,14 @@ from sdrest.work.loaded_models import Residency
 from sdrest.work.workshop import Workshop
 
 
-def checked_front(address: str, token_file: Path | None, ca_file: Path | None) -> Front:
-    """The server of a worker.
+def checked_front(addresses: Sequence[str], token_file: Path | None, ca_file: Path | None) -> Front:
+    """The server of a worker, or several on one queue.
 
     Raises:
         InvalidInput: as :func:`sdrest.net.front.checked_address`.
     """
     token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
-    return Front(checked_address(address, has_token=bool(token)), token, ca_file)
+    return Front([checked_address(address, has_token=bool(token)) for address in addresses], token, ca_file)
 
 
 @asynccontextmanager

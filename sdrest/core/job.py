@@ -132,6 +132,8 @@ class Job:
     #: Id of the main model, for scheduling and search; empty when none is needed.
     model_id: str = ""
     model_name: str = ""
+    #: What it takes of an engine's memory at the least; 0 while that is not known. No engine gets it that has less.
+    memory_bytes: int = 0
     #: How often it was begun.
     attempt: int = 0
     #: The claim under which it runs, or last ran: no two claims ever have the same. Empty before the first.

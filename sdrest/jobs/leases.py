@@ -50,9 +50,9 @@ class Leases:
         attempts = running.attempts
         if attempts:
             until = self._clock() + timedelta(seconds=self._lease_seconds)
-            held = {
-                job.lease_id: job for job in await store.renew([item.job.lease_id for item in attempts], until=until)
-            }
+            leases = [item.job.lease_id for item in attempts]
+            renewed = await store.renew(leases, until=until, server=self._service.server)
+            held = {job.lease_id: job for job in renewed}
             for attempt in attempts:
                 if running.of(attempt.job.id) is not attempt:  # its ending was stored meanwhile
                     continue

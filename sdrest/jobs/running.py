@@ -22,8 +22,9 @@ log = structlog.get_logger(__name__)
 class Attempt:
     """One attempt at a job: its executor tells here what becomes of it, and hears that the job is to be cancelled."""
 
-    def __init__(self, job: Job, store: JobStore, broadcast: Broadcast, files: JobFiles) -> None:
+    def __init__(self, job: Job, store: JobStore, broadcast: Broadcast, files: JobFiles, server: str = "") -> None:
         self.job = job
+        self._server = server
         #: All files of the job, those of earlier attempts included.
         self.outputs = job.outputs
         self.progress = Progress()
@@ -89,7 +90,7 @@ class Attempt:
         self.outputs = with_output(self.outputs, output)
         try:
             place = partial(self._files.place, self.job, (output.file,))
-            is_noted = await self._store.note_output(self.job.id, self.job.lease_id, output, place)
+            is_noted = await self._store.note_output(self.job.id, self.job.lease_id, output, place, server=self._server)
         except (OSError, SdrestError) as error:  # it is with the ending
             log.error("cannot note an output", file=output.file, problem=str(error))
             is_noted = False
@@ -191,12 +192,16 @@ class RunningJobs:
 
     def begin(self, attempt: Attempt) -> None:
         """Let an attempt be known, and cancelled."""
+        self.take_over(attempt)
+        self.changed(attempt.job, JobState.PENDING)
+
+    def take_over(self, attempt: Attempt) -> None:
+        """Let an attempt be known here that was begun elsewhere."""
         job = attempt.job
         self._attempts[job.id] = attempt
         self._elsewhere.pop(job.id, None)
-        if job.id in self._unwanted:
+        if job.id in self._unwanted or job.cancel_requested_at is not None:
             attempt.cancel()
-        self.changed(job, JobState.PENDING)
 
     def abandon(self, attempt: Attempt) -> None:
         """Forget an attempt whose job is somebody else's now."""

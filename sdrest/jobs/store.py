@@ -14,6 +14,8 @@ from sdrest.jobs.marks import Mark
 
 #: How long a job is a worker's without a renewal.
 LEASE_SECONDS: Final = 30.0
+#: Whose a lease is while the server of its worker has gone and the worker has not come to another one.
+NO_SERVER: Final = "-"
 #: Key of the value that says whether the queue is paused.
 PAUSED_KEY: Final = "queue.paused"
 
@@ -73,6 +75,56 @@ class Ending:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Which jobs an engine can carry out, beyond their types."""
+
+    #: Ids of the models whose files are there.
+    at_hand: Collection[str] = ()
+    #: Whether it can get the files of others.
+    fetches: bool = True
+    #: Memory for models and their work; None: as much as any job takes.
+    memory_bytes: int | None = None
+    #: Ids of jobs that it could not carry out.
+    besides: Collection[str] = ()
+
+
+#: The reach of an engine that can carry out all there is.
+ANY_JOB: Final = Reach()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why an engine put a job back that another one may carry out."""
+
+    reason: str
+    #: What that takes at the least, as far as is known by now.
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Pending jobs that wait for an engine, as far as it takes the same to carry them out."""
+
+    type: JobType
+    model_id: str
+    model_name: str
+    memory_bytes: int
+    number: int
+    #: When the oldest of them came.
+    oldest: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtWork:
+    """How many jobs for a model a worker carries out."""
+
+    worker: str
+    model_id: str
+    model_name: str
+    number: int
+
+
 def server_died(times: int) -> Failure:
     """Why a job fails that was running at so many abrupt ends of the server."""
     message = f"the server stopped abruptly while it worked on this job, {times} times; it is not tried again"
@@ -119,10 +171,10 @@ def check_room(new: int, *, pending: int, own: int, max_pending: int, max_pendin
 class JobStore(Protocol):
     """Durable jobs. Every method is atomic, and returns when the change is on disk.
 
-    A claim gives its job a lease, with an id of its own and an end. Whoever writes for a running job names the lease: once somebody
-    else has taken the job over, nothing is written. Files that go with a change of a job are moved by a function that is called, on
-    any thread, when the change is made and nobody can have seen it: the job is nobody else's while that runs, and if it raises,
-    nothing has changed.
+    A claim gives its job a lease, with an id of its own and an end. Whoever writes for a running job names the lease, and where
+    there are several servers the one whose it is: once somebody else has taken over the job or the lease, nothing is written.
+    Files that go with a change of a job are moved by a function that is called, on any thread, when the change is made and nobody
+    can have seen it: the job is nobody else's while that runs, and if it raises, nothing has changed.
 
     The wish to cancel wins over everything but success: an attempt at a job with ``cancel_requested_at`` that is ended as failed,
     released, or found running at start ends as cancelled.
@@ -191,34 +243,58 @@ class JobStore(Protocol):
         worker: str,
         server: str = "",
         preferred_models: Collection[str] = (),
+        reach: Reach = ANY_JOB,
     ) -> Job | None:
-        """Take the next pending job of ``types``: highest priority first, then principals in turn, then oldest first; none that
-        waits for others.
+        """Take the next pending job of ``types`` within ``reach``: highest priority first, then principals in turn, then oldest
+        first; none that waits for others.
 
         None as well while the queue is paused (:data:`PAUSED_KEY`). The job becomes running with its attempt counted up and a new
-        lease, which is ``worker``'s of ``server`` (empty where there is one server only). Jobs for ``preferred_models`` may
-        go before others of the same priority, whoever's they are, within a bound that the implementation keeps so that nobody
-        waits for ever.
+        lease, which is ``worker``'s of ``server`` (empty where there is one server only). Jobs for ``preferred_models``, and
+        after them those for models at hand, may go before others of the same priority, whoever's they are, within a bound that the
+        implementation keeps so that nobody waits for ever.
         """
         ...
 
-    async def renew(self, lease_ids: Collection[str], *, until: datetime) -> Sequence[Job]:
-        """Extend leases; the jobs, as they are now, of those that still hold one."""
+    async def renew(self, lease_ids: Collection[str], *, until: datetime, server: str | None = None) -> Sequence[Job]:
+        """Extend leases, only ``server``'s where that is given; the jobs, as they are now, of those that still hold one."""
+        ...
+
+    async def take_over(self, lease_id: str, *, server: str, worker: str, until: datetime) -> Job | None:
+        """Let a lease be another server's and worker's from now on; its job, or None when it holds none any more.
+
+        The attempt goes on as it is. Whoever had the lease before may write nothing more for it.
+        """
         ...
 
     async def note_output(
-        self, job_id: str, lease_id: str, output: Output, place: Callable[[], None] = lambda: None
+        self,
+        job_id: str,
+        lease_id: str,
+        output: Output,
+        place: Callable[[], None] = lambda: None,
+        *,
+        server: str | None = None,
     ) -> bool:
         """Note a file that a running attempt has finished, instead of an older one of that name.
 
-        ``place`` puts the file there. False when the lease no longer holds the job: nothing is written or placed then.
+        ``server`` is whose the lease must be; None: anybody's. ``place`` puts the file there. False when the lease no longer holds
+        the job: nothing is written or placed then.
         """
         ...
 
     async def finish(
-        self, job_id: str, lease_id: str, ending: Ending, place: Callable[[], None] = lambda: None
+        self,
+        job_id: str,
+        lease_id: str,
+        ending: Ending,
+        place: Callable[[], None] = lambda: None,
+        *,
+        server: str | None = None,
     ) -> Job | None:
-        """End a running attempt; None when its lease no longer holds the job (nothing is written or placed then)."""
+        """End a running attempt; None when its lease no longer holds the job (nothing is written or placed then).
+
+        ``server`` as in :meth:`note_output`.
+        """
         ...
 
     async def release(
@@ -230,11 +306,22 @@ class JobStore(Protocol):
         count_attempt: bool,
         outputs: tuple[Output, ...],
         place: Callable[[], None] = lambda: None,
+        server: str | None = None,
+        refusal: Refusal | None = None,
     ) -> Job | None:
         """Put a running job back to pending, keeping its place and its ``outputs``; None as :meth:`finish`.
 
-        The attempt counts unless the server handed it back. A job that was to be cancelled is cancelled instead.
+        The attempt counts unless the server handed it back. The reason of a refusal becomes one of the job's warnings. A job that
+        was to be cancelled is cancelled instead.
         """
+        ...
+
+    async def waiting(self) -> Sequence[Waiting]:
+        """The pending jobs that wait for nothing but an engine."""
+        ...
+
+    async def at_work(self) -> Sequence[AtWork]:
+        """The running jobs, by worker and model."""
         ...
 
     async def request_cancel(self, job_id: str, now: datetime) -> Job | None:

@@ -13,12 +13,20 @@ from typing import Final, Protocol
 import structlog
 
 from sdrest.core.background import Background
-from sdrest.core.errors import DISK_FULL, Cancelled, EngineDied, EngineUnavailable, InsufficientStorage, SdrestError
+from sdrest.core.errors import (
+    DISK_FULL,
+    Cancelled,
+    EngineDied,
+    EngineUnavailable,
+    InsufficientMemory,
+    InsufficientStorage,
+    SdrestError,
+)
 from sdrest.core.job import Failure, Job, JobState, JobType
 from sdrest.jobs.chains import Chains
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
-from sdrest.jobs.store import LEASE_SECONDS, Ending
+from sdrest.jobs.store import ANY_JOB, LEASE_SECONDS, Ending, Reach, Refusal
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +49,14 @@ class Again:
 
     #: Whether it used up one of the job's attempts.
     counts: bool
+    #: Why another engine is to carry it out.
+    refusal: Refusal | None = None
+
+
+class Refused(SdrestError):
+    """This engine cannot carry out the job, another one may."""
+
+    slug = "refused"
 
 
 class Executor(Protocol):
@@ -53,9 +69,19 @@ class Executor(Protocol):
             Cancelled: the attempt was cancelled.
             EngineDied: the engine ended under it; the attempt may be repeated.
             EngineUnavailable: nothing was done, for want of an engine; the job waits.
+            Refused: nothing was done, and would not be at another try here.
+            InsufficientMemory: this engine has too little; one that has more is tried, where there is any.
             SdrestError: it failed for good.
         """
         ...
+
+
+def _everything() -> Reach:
+    return ANY_JOB
+
+
+def _nobody(_job: Job, _more_than: int) -> bool:
+    return False
 
 
 async def _at_once() -> None:
@@ -72,6 +98,8 @@ class Worker:
         max_attempts: How often a job is begun under which the engine dies.
         ready: Returns when jobs can be worked on; none is taken before.
         preferred_models: Ids of the models whose jobs may go first.
+        reach: Which jobs it can carry out.
+        is_elsewhere: Whether another engine can carry out a job, with more memory than so many bytes.
         lease_seconds: How long a job is the worker's without a renewal (see :class:`sdrest.jobs.leases.Leases`).
         retry_seconds: Pause after the store could not be read or written.
         clock: The time; the queue's when not given.
@@ -86,6 +114,8 @@ class Worker:
         max_attempts: int,
         ready: Callable[[], Awaitable[None]] = _at_once,
         preferred_models: Callable[[], Collection[str]] = tuple,
+        reach: Callable[[], Reach] = _everything,
+        is_elsewhere: Callable[[Job, int], bool] = _nobody,
         lease_seconds: float = LEASE_SECONDS,
         retry_seconds: float = _RETRY_SECONDS,
         clock: Callable[[], datetime] | None = None,
@@ -96,6 +126,8 @@ class Worker:
         self._max_attempts = max_attempts
         self._ready = ready
         self._preferred_models = preferred_models
+        self._reach = reach
+        self._is_elsewhere = is_elsewhere
         self._lease_seconds = lease_seconds
         self._retry_seconds = retry_seconds
         self._clock = clock or service.clock
@@ -135,8 +167,10 @@ class Worker:
                 await self._waker.wait()
                 continue
             self.current = job
+            attempt = self._attempt_at(job)
             try:
-                await self._work(job)
+                self._service.running.begin(attempt)
+                await self._work(attempt)
             finally:
                 self.current = None
             if self._is_retiring:
@@ -150,13 +184,23 @@ class Worker:
             worker=self.name,
             server=self._service.server,
             preferred_models=self._preferred_models(),
+            reach=self._reach(),
         )
 
-    async def _work(self, job: Job) -> None:
-        """One attempt, from claim to stored ending."""
+    async def go_on(self, job: Job) -> None:
+        """Bring a job to its end whose attempt goes on and whose lease this server has taken over, beside all others."""
+        attempt = self._attempt_at(job)
+        self._service.running.take_over(attempt)
+        await self._work(attempt)
+
+    def _attempt_at(self, job: Job) -> Attempt:
+        service = self._service
+        return Attempt(job, service.store, service.broadcast, service.files, service.server)
+
+    async def _work(self, attempt: Attempt) -> None:
+        """One attempt, from its begin to its stored ending."""
+        job = attempt.job
         structlog.contextvars.bind_contextvars(job_id=job.id)
-        attempt = Attempt(job, self._service.store, self._service.broadcast, self._service.files)
-        self._service.running.begin(attempt)
         working = asyncio.create_task(self._attempt(attempt), name=f"attempt-{job.id}")
         attempt.on_cancel(working.cancel)
         try:
@@ -192,6 +236,8 @@ class Worker:
             return (
                 Again(counts=True) if job.attempt - job.interruptions < self._max_attempts else self._failed(job, error)
             )
+        except (Refused, InsufficientMemory) as error:
+            return self._refused(job, error)
         except EngineUnavailable as error:
             log.info("a job goes back: no engine", problem=error.message)
             return Again(counts=False)
@@ -210,6 +256,19 @@ class Worker:
             warnings=(*job.warnings, *result.warnings),
         )
 
+    def _refused(self, job: Job, error: Refused | InsufficientMemory) -> Ending | Again:
+        """What becomes of a job that this engine cannot carry out: for want of memory, only one that has more may get it."""
+        if isinstance(error, Refused):
+            refusal = Refusal(reason=error.message)
+        else:
+            room = self._reach().memory_bytes
+            if room is None or not self._is_elsewhere(job, room):
+                return self._failed(job, error)
+            reason = f"{self.name} has too little memory, one with more was tried: {error.message}"
+            refusal = Refusal(reason=reason, memory_bytes=room + 1)
+        log.info("a job goes back: another engine is to carry it out", problem=error.message)
+        return Again(counts=False, refusal=refusal)
+
     def _cancelled(self, job: Job) -> Ending:
         return Ending(state=JobState.CANCELLED, finished_at=self._clock(), warnings=job.warnings)
 
@@ -224,10 +283,12 @@ class Worker:
         while True:
             try:
                 if isinstance(ending, Again):
-                    stored = await self._release(attempt, count_attempt=ending.counts)
+                    stored = await self._release(attempt, count_attempt=ending.counts, refusal=ending.refusal)
                 else:
                     ending = dataclasses.replace(ending, outputs=attempt.outputs)
-                    stored = await self._service.store.finish(job.id, job.lease_id, ending, self._settle(attempt))
+                    stored = await self._service.store.finish(
+                        job.id, job.lease_id, ending, self._settle(attempt), server=self._service.server
+                    )
             except SdrestError as error:
                 log.error("cannot store the ending of a job", problem=error.message)
             except Exception:
@@ -246,7 +307,7 @@ class Worker:
         else:
             await self._tell(attempt, stored)
 
-    async def _release(self, attempt: Attempt, *, count_attempt: bool) -> Job | None:
+    async def _release(self, attempt: Attempt, *, count_attempt: bool, refusal: Refusal | None = None) -> Job | None:
         job = attempt.job
         return await self._service.store.release(
             job.id,
@@ -255,6 +316,8 @@ class Worker:
             count_attempt=count_attempt,
             outputs=attempt.outputs,
             place=self._settle(attempt),
+            server=self._service.server,
+            refusal=refusal,
         )
 
     def _settle(self, attempt: Attempt) -> Callable[[], None]:
@@ -269,9 +332,14 @@ class Worker:
             self._service.running.changed(stored, JobState.RUNNING)
 
     async def _abandon(self, attempt: Attempt) -> None:
-        """Forget an attempt whose job is somebody else's, with its files."""
+        """Forget an attempt that is somebody else's, or whose job is; with its files, unless it goes on with them elsewhere."""
         self._service.running.abandon(attempt)
-        await asyncio.to_thread(self._service.files.discard, attempt.job)
+        try:
+            job = await self._service.store.get(attempt.job.id)
+        except SdrestError:  # whoever takes the job back removes them
+            return
+        if job is None or job.state is not JobState.RUNNING or job.lease_id != attempt.job.lease_id:
+            await asyncio.to_thread(self._service.files.discard, attempt.job)
 
 
 def _is_stopping() -> bool:

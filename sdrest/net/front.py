@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -79,16 +80,16 @@ class Link:
 
 
 class Front:
-    """The server at an address. Use it as a context.
+    """The server at an address, or one of several that share a queue. Use it as a context.
 
     Args:
-        url: Its address, checked.
+        urls: The addresses, checked. When a connection has ended, the next one is tried first.
         token: API key with the permission ``work``; empty for a server without authentication.
         ca_file: Certificates to trust in the place of the system's.
     """
 
-    def __init__(self, url: URL, token: str, ca_file: Path | None = None) -> None:
-        self._url = url
+    def __init__(self, urls: Sequence[URL], token: str, ca_file: Path | None = None) -> None:
+        self._urls = deque(urls)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._tls: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca_file) if ca_file else True
         self._session: aiohttp.ClientSession | None = None
@@ -108,26 +109,37 @@ class Front:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Link]:
-        """A connection, for the length of the block.
+        """A connection to the first server that answers, for the length of the block.
 
         Raises:
             Unauthorized, Forbidden, NotFound: the server refuses.
-            Unavailable: it cannot be reached at the moment.
+            Unavailable: none can be reached at the moment.
         """
+        socket = await self._connect(len(self._urls) - 1)
+        try:
+            async with socket:
+                yield Link(socket)
+        finally:
+            self._urls.rotate(-1)
+
+    async def _connect(self, others: int) -> aiohttp.ClientWebSocketResponse:
+        """A connection; ``others``: how many addresses are tried after this one."""
         assert self._session is not None
         try:
-            socket = await self._session.ws_connect(
-                self._url / "api/workers/connect",
+            return await self._session.ws_connect(
+                self._urls[0] / "api/workers/connect",
                 heartbeat=_HEARTBEAT_SECONDS,
                 max_msg_size=_MESSAGE_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
             )
         except aiohttp.WSServerHandshakeError as error:
-            raise _FATAL.get(error.status, Unavailable)(f"the server answers {error.status}") from error
+            problem: SdrestError = _FATAL.get(error.status, Unavailable)(f"the server answers {error.status}")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Unavailable(f"the server cannot be reached: {error}") from error
-        async with socket:
-            yield Link(socket)
+            problem = Unavailable(f"the server cannot be reached: {error}")
+        self._urls.rotate(-1)
+        if others and isinstance(problem, Unavailable):
+            return await self._connect(others - 1)
+        raise problem
 
     async def download(self, path: str, target: Path, told: Callable[[int], None] = lambda _done: None) -> None:
         """Get a file, from where an earlier try has come to; ``told`` hears how many bytes are there.
@@ -185,7 +197,7 @@ class Front:
                 return
 
     def _at(self, path: str) -> URL:
-        return self._url / "api" / path
+        return self._urls[0] / "api" / path
 
 
 def _check(reply: aiohttp.ClientResponse) -> None:

@@ -12,7 +12,20 @@ from typing import Any
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.marks import Mark
 from sdrest.jobs.search import Term, terms_of
-from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, check_room, lost_source, new_lease_id, server_died
+from sdrest.jobs.store import (
+    ANY_JOB,
+    PAUSED_KEY,
+    AtWork,
+    Ending,
+    JobFilter,
+    Reach,
+    Refusal,
+    Waiting,
+    check_room,
+    lost_source,
+    new_lease_id,
+    server_died,
+)
 from sdrest.storage.sql.turns import MAX_PASSED_OVER
 
 
@@ -24,6 +37,7 @@ class Entry:
     sequence: int
     passed_over: int = 0
     lease_server: str = ""
+    lease_worker: str = ""
     lease_until: datetime | None = None
     marks: set[tuple[str, Mark]] = field(default_factory=set)
 
@@ -127,22 +141,23 @@ class MemoryJobStore:
         *,
         now: datetime,
         lease_seconds: float,
-        worker: str,  # noqa: ARG002 - it is for people who look into a database
+        worker: str,
         server: str = "",
         preferred_models: Collection[str] = (),
+        reach: Reach = ANY_JOB,
     ) -> Job | None:
         """See :meth:`JobStore.claim`."""
-        entry = None if await self.get_value(PAUSED_KEY) else self._take_turn(types, preferred_models)
+        entry = None if await self.get_value(PAUSED_KEY) else self._take_turn(types, preferred_models, reach)
         if entry is None:
             return None
-        entry.lease_server = server
+        entry.lease_server, entry.lease_worker = server, worker
         entry.lease_until = now + timedelta(seconds=lease_seconds)
         return entry.change(
             state=JobState.RUNNING, attempt=entry.job.attempt + 1, started_at=now, lease_id=new_lease_id()
         )
 
-    def _take_turn(self, types: Collection[JobType], loaded: Collection[str]) -> Entry | None:
-        waiting = self._pending(lambda job: job.type in types and not job.waits_for)
+    def _take_turn(self, types: Collection[JobType], loaded: Collection[str], reach: Reach) -> Entry | None:
+        waiting = self._pending(lambda job: job.type in types and not job.waits_for and _is_within(job, reach))
         highest = max((entry.job.priority for entry in waiting), default=0)
         in_turn = sorted(
             (entry for entry in waiting if entry.job.priority == highest),
@@ -151,27 +166,48 @@ class MemoryJobStore:
         if not in_turn:
             return None
         chosen = first = in_turn[0]
-        is_switch = first.job.type is not JobType.UPSCALE and first.job.model_id not in loaded
-        if is_switch and first.passed_over < MAX_PASSED_OVER:
-            other = next((entry for entry in in_turn if entry.job.model_id in loaded), None)
+        if first.passed_over < MAX_PASSED_OVER and first.job.model_id not in loaded:
+            other = None
+            if first.job.type is not JobType.UPSCALE:
+                other = next((entry for entry in in_turn if entry.job.model_id in loaded), None)
+            if other is None and first.job.model_id not in reach.at_hand:
+                other = next((entry for entry in in_turn if entry.job.model_id in reach.at_hand), None)
             if other is not None:
                 first.passed_over += 1
                 chosen = other
         self._served[chosen.job.principal] = max(self._served.values(), default=0) + 1
         return chosen
 
-    async def renew(self, lease_ids: Collection[str], *, until: datetime) -> Sequence[Job]:
+    async def renew(self, lease_ids: Collection[str], *, until: datetime, server: str | None = None) -> Sequence[Job]:
         """See :meth:`JobStore.renew`."""
-        held = [entry for entry in self._running() if entry.job.lease_id in lease_ids]
+        held = [
+            entry
+            for entry in self._running()
+            if entry.job.lease_id in lease_ids and server in {None, entry.lease_server}
+        ]
         for entry in held:
             entry.lease_until = until
         return [entry.job for entry in held]
 
+    async def take_over(self, lease_id: str, *, server: str, worker: str, until: datetime) -> Job | None:
+        """See :meth:`JobStore.take_over`."""
+        entry = next((entry for entry in self._running() if entry.job.lease_id == lease_id), None)
+        if entry is None:
+            return None
+        entry.lease_server, entry.lease_worker, entry.lease_until = server, worker, until
+        return entry.job
+
     async def note_output(
-        self, job_id: str, lease_id: str, output: Output, place: Callable[[], None] = lambda: None
+        self,
+        job_id: str,
+        lease_id: str,
+        output: Output,
+        place: Callable[[], None] = lambda: None,
+        *,
+        server: str | None = None,
     ) -> bool:
         """See :meth:`JobStore.note_output`."""
-        entry = self._held(job_id, lease_id)
+        entry = self._held(job_id, lease_id, server)
         if entry is None:
             return False
         place()
@@ -179,10 +215,16 @@ class MemoryJobStore:
         return True
 
     async def finish(
-        self, job_id: str, lease_id: str, ending: Ending, place: Callable[[], None] = lambda: None
+        self,
+        job_id: str,
+        lease_id: str,
+        ending: Ending,
+        place: Callable[[], None] = lambda: None,
+        *,
+        server: str | None = None,
     ) -> Job | None:
         """See :meth:`JobStore.finish`."""
-        entry = self._held(job_id, lease_id)
+        entry = self._held(job_id, lease_id, server)
         if entry is None:
             return None
         place()
@@ -205,16 +247,51 @@ class MemoryJobStore:
         count_attempt: bool,
         outputs: tuple[Output, ...],
         place: Callable[[], None] = lambda: None,
+        server: str | None = None,
+        refusal: Refusal | None = None,
     ) -> Job | None:
         """See :meth:`JobStore.release`."""
-        entry = self._held(job_id, lease_id)
+        entry = self._held(job_id, lease_id, server)
         if entry is None:
             return None
         place()
+        if refusal is not None:
+            entry.change(
+                memory_bytes=max(entry.job.memory_bytes, refusal.memory_bytes),
+                warnings=(*entry.job.warnings, refusal.reason),
+            )
         if entry.job.cancel_requested_at is not None:
             return entry.change(state=JobState.CANCELLED, finished_at=now, outputs=outputs)
         number = entry.job.attempt if count_attempt else entry.job.attempt - 1
         return entry.change(state=JobState.PENDING, attempt=number, started_at=None, outputs=outputs)
+
+    async def waiting(self) -> Sequence[Waiting]:
+        """See :meth:`JobStore.waiting`."""
+        found: dict[tuple[JobType, str, int], list[Job]] = {}
+        for entry in self._pending(lambda job: not job.waits_for):
+            job = entry.job
+            found.setdefault((job.type, job.model_id, job.memory_bytes), []).append(job)
+        return [
+            Waiting(
+                type=job_type,
+                model_id=model_id,
+                model_name=max(job.model_name for job in jobs),
+                memory_bytes=memory_bytes,
+                number=len(jobs),
+                oldest=min(job.created_at for job in jobs),
+            )
+            for (job_type, model_id, memory_bytes), jobs in found.items()
+        ]
+
+    async def at_work(self) -> Sequence[AtWork]:
+        """See :meth:`JobStore.at_work`."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for entry in self._running():
+            found.setdefault((entry.lease_worker, entry.job.model_id), []).append(entry.job.model_name)
+        return [
+            AtWork(worker=worker, model_id=model_id, model_name=max(names), number=len(names))
+            for (worker, model_id), names in found.items()
+        ]
 
     # ------------------------------------------------------------------ change
 
@@ -337,9 +414,19 @@ class MemoryJobStore:
     def _running(self) -> list[Entry]:
         return [entry for entry in self.entries.values() if entry.job.state is JobState.RUNNING]
 
-    def _held(self, job_id: str, lease_id: str) -> Entry | None:
+    def _held(self, job_id: str, lease_id: str, server: str | None) -> Entry | None:
         entry = self.entries.get(job_id)
-        return entry if entry and (entry.job.state, entry.job.lease_id) == (JobState.RUNNING, lease_id) else None
+        if entry is None or (entry.job.state, entry.job.lease_id) != (JobState.RUNNING, lease_id):
+            return None
+        return entry if server in {None, entry.lease_server} else None
+
+
+def _is_within(job: Job, reach: Reach) -> bool:
+    return (
+        (reach.memory_bytes is None or job.memory_bytes <= reach.memory_bytes)
+        and (reach.fetches or job.model_id in reach.at_hand)
+        and job.id not in reach.besides
+    )
 
 
 def _matches(job: Job, wanted: JobFilter) -> bool:

@@ -144,6 +144,7 @@ class Agent:
         self._session = uuid.uuid4().hex
         self._loaded: dict[str, tuple[str, ...]] = {}
         self._held: dict[str, RemoteAttempt] = {}
+        self._slot_of: dict[str, str] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._clearing: dict[str, asyncio.Task[None]] = {}
         self._outgoing: asyncio.Queue[frames.FromWorker] | None = None
@@ -187,7 +188,8 @@ class Agent:
 
     async def _converse(self, link: Link) -> None:
         slots, commit = self._describe()
-        hello = frames.Hello(self._name, self._session, __version__, commit, tuple(slots), tuple(self._held))
+        holding = tuple(frames.Held(lease, self._slot_of[lease]) for lease in self._held)
+        hello = frames.Hello(self._name, self._session, __version__, commit, tuple(slots), holding)
         await link.send(frames.encode(hello))
         outgoing: asyncio.Queue[frames.FromWorker] = asyncio.Queue()
         self._outgoing = outgoing
@@ -199,7 +201,10 @@ class Agent:
         sending = [asyncio.create_task(self._send(link, outgoing)), asyncio.create_task(self._tell_progress())]
         try:
             async for message in link:
-                self._hear(frames.from_server(message))
+                frame = frames.from_server(message)
+                if isinstance(frame, frames.Bye):
+                    return
+                self._hear(frame)
         finally:
             self._outgoing = None
             for task in sending:
@@ -285,6 +290,7 @@ class Agent:
         if lease in self._held:
             return
         attempt = self._held[lease] = RemoteAttempt(run.job, self._files, self._front, self._tell)
+        self._slot_of[lease] = run.slot
         task = self._tasks[lease] = asyncio.create_task(self._carry_out(attempt, run), name=f"attempt-{run.job.id}")
         attempt.on_cancel(task.cancel)
 
@@ -320,6 +326,7 @@ class Agent:
     def _forget(self, lease: str) -> None:
         """An attempt is over, or was lost: end it if it goes on, and remove its files."""
         attempt = self._held.pop(lease)
+        del self._slot_of[lease]
         task = self._tasks.pop(lease)
         self._idle_since = time.monotonic()
         if not task.done():

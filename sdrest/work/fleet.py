@@ -8,22 +8,20 @@ worker goes on, and has the time of a lease to come back.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from sdrest.core.errors import Cancelled, EngineDied, NotFound, SdrestError, error_of
-from sdrest.core.events import JobPreviewed
+from sdrest.core.errors import NotFound, SdrestError, Unavailable
 from sdrest.core.job import Job, JobType
-from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
-from sdrest.jobs.store import LEASE_SECONDS
-from sdrest.jobs.worker import Result, Worker
+from sdrest.jobs.store import LEASE_SECONDS, NO_SERVER
+from sdrest.jobs.worker import Worker
 from sdrest.work import worker_frames as frames
+from sdrest.work.remote_worker import RemoteExecutor, RemoteWorker, Send
 
 log = structlog.get_logger(__name__)
 
@@ -37,190 +35,6 @@ WORKER_TYPES: Final = (
     JobType.VIDEO,
     JobType.LOAD,
 )
-
-#: Sends a frame to a worker, in order, without waiting.
-Send = Callable[[frames.FromServer], None]
-
-
-@dataclass(slots=True)
-class _Assigned:
-    """An attempt that a worker has."""
-
-    attempt: Attempt
-    run: frames.Run
-    ending: asyncio.Future[Result] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    def fail(self, error: SdrestError) -> None:
-        if not self.ending.done():
-            self.ending.set_exception(error)
-
-
-class RemoteWorker:
-    """One process on another machine, from its first connection until it has gone for good."""
-
-    def __init__(self, hello: frames.Hello, owner: str, since: datetime) -> None:
-        self.hello = hello
-        #: The principal whose key it has.
-        self.owner = owner
-        self.since = since
-        #: Ids of its model files, and what is in them.
-        self.models: Mapping[str, str] = {}
-        #: Ids of the models in memory, by engine.
-        self.loaded: dict[str, tuple[str, ...]] = {}
-        self.is_leaving = False
-        self.jobs_done = 0
-        self.pictures_made = 0
-        self._assigned: dict[str, _Assigned] = {}
-        self._ended: dict[str, list[str]] = {slot.name: [] for slot in hello.slots}
-        self._ready = asyncio.Event()
-        self._send: Send | None = None
-
-    @property
-    def name(self) -> str:
-        """What it calls itself."""
-        return self.hello.worker
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it is there now."""
-        return self._send is not None
-
-    @property
-    def jobs(self) -> dict[str, Job]:
-        """What is being carried out, by engine."""
-        return {item.run.slot: item.attempt.job for item in self._assigned.values()}
-
-    def tell(self, frame: frames.FromServer) -> None:
-        """Send a frame; lost when the worker is not there, and made good when it comes back."""
-        if self._send is not None:
-            self._send(frame)
-
-    # ------------------------------------------------------------------ coming and going
-
-    def connect(self, hello: frames.Hello, send: Send) -> None:
-        """It is there (again): go on where the last connection ended."""
-        self.hello = hello
-        self._send = send
-        send(frames.Welcome(tuple(lease for lease in hello.holding if lease in self._assigned)))
-        for lease, assigned in self._assigned.items():
-            if lease not in hello.holding:
-                send(assigned.run)
-            if assigned.attempt.is_cancelled:
-                send(frames.Cancel(lease))
-        if not self.is_leaving:
-            self._ready.set()
-
-    def disconnect(self, send: Send) -> bool:
-        """A connection has ended; whether it was the newest one."""
-        if self._send is not send:
-            return False
-        self._send = None
-        self._ready.clear()
-        return True
-
-    def give_up(self) -> None:
-        """It does not come back: end its attempts, which may begin again elsewhere."""
-        for assigned in self._assigned.values():
-            assigned.fail(
-                Cancelled() if assigned.attempt.is_cancelled else EngineDied(f"the worker {self.name} has gone")
-            )
-
-    def leave(self) -> None:
-        """Give it no further jobs."""
-        self.is_leaving = True
-        self._ready.clear()
-
-    # ------------------------------------------------------------------ jobs
-
-    async def until_ready(self, slot: str) -> None:
-        """Wait until an engine may get a job. Whatever it had before is over, and stored."""
-        for lease in self._ended[slot]:
-            self.tell(frames.Over(lease))
-        self._ended[slot].clear()
-        await self._ready.wait()
-
-    def loaded_by(self, slot: str) -> Sequence[str]:
-        """Ids of the models that an engine has in memory; none while it takes no jobs."""
-        return self.loaded.get(slot, ()) if self._ready.is_set() else ()
-
-    async def carry_out(self, attempt: Attempt, run: frames.Run) -> Result:
-        """Have an attempt carried out; raises as :meth:`sdrest.jobs.worker.Executor.execute`."""
-        lease = attempt.job.lease_id
-        assigned = self._assigned[lease] = _Assigned(attempt, run)
-        self.tell(run)
-        attempt.on_watched(lambda: self.tell(frames.Watch(lease)))
-        attempt.on_skipped(lambda picture: self.tell(frames.Skip(lease, picture)))
-        attempt.on_cancel(lambda: self.tell(frames.Cancel(lease)))
-        if attempt.is_cancelled and not self.is_connected:
-            assigned.fail(Cancelled())
-        try:
-            result = await assigned.ending
-            self.jobs_done += 1
-            return result
-        finally:
-            del self._assigned[lease]
-            self._ended[run.slot].append(lease)
-
-    async def heard(self, frame: frames.FromWorker) -> None:
-        """Something has come from it; what is about an attempt that is over is answered with that."""
-        match frame:
-            case frames.Inventory():
-                self.models = frame.models
-            case frames.Loaded():
-                self.loaded[frame.slot] = frame.models
-            case frames.Leaving():
-                self.leave()
-            case frames.Hello():
-                pass
-            case _:
-                assigned = self._assigned.get(frame.lease)
-                if assigned is not None:
-                    await self._of_attempt(assigned, frame)
-                elif not any(frame.lease in leases for leases in self._ended.values()):
-                    self.tell(frames.Over(frame.lease))
-
-    async def _of_attempt(
-        self, assigned: _Assigned, frame: frames.Reached | frames.Shown | frames.Made | frames.Done | frames.Failed
-    ) -> None:
-        attempt = assigned.attempt
-        match frame:
-            case frames.Reached():
-                attempt.reached(frame.progress)
-            case frames.Shown():
-                job = attempt.job
-                attempt.publish(JobPreviewed(job.id, job.principal, frame.step, frame.width, frame.height, frame.jpeg))
-            case frames.Made() if "/" in frame.output.file or frame.output.file.startswith("."):
-                assigned.fail(SdrestError("the worker has made a file whose name is none"))
-            case frames.Made():
-                await attempt.made(frame.output)
-                self.pictures_made += 1
-                self.tell(frames.Noted(frame.lease, frame.output.file))
-            case frames.Done():
-                if not assigned.ending.done():
-                    assigned.ending.set_result(Result(frame.seconds, frame.warnings))
-            case frames.Failed():
-                error = error_of(frame.slug, frame.message)
-                error.log_tail = frame.log_tail
-                assigned.fail(error)
-
-
-@dataclass(frozen=True, slots=True)
-class _RemoteExecutor:
-    """See :class:`sdrest.jobs.worker.Executor`."""
-
-    worker: RemoteWorker
-    slot: str
-    needed: Callable[[Job], tuple[frames.Needed, ...]]
-    inputs: Callable[[Job], tuple[str, ...]]
-
-    async def execute(self, attempt: Attempt) -> Result:
-        """See :class:`sdrest.jobs.worker.Executor`."""
-        job = attempt.job
-        models = await asyncio.to_thread(self.needed, job)
-        inputs = await asyncio.to_thread(self.inputs, job)
-        # What is nobody else's business stays here.
-        sent = dataclasses.replace(job, idempotency_key="", webhook_url="", origin={})
-        return await self.worker.carry_out(attempt, frames.Run(self.slot, sent, inputs, models))
 
 
 class Fleet:
@@ -246,8 +60,10 @@ class Fleet:
         self._max_attempts = max_attempts
         self._grace_seconds = grace_seconds
         self._workers: dict[str, RemoteWorker] = {}
-        self._slots: dict[str, list[Worker]] = {}
+        self._slots: dict[str, dict[str, Worker]] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
+        #: Attempts that another server has begun.
+        self._going_on: set[asyncio.Task[None]] = set()
 
     @property
     def workers(self) -> Sequence[RemoteWorker]:
@@ -264,20 +80,53 @@ class Fleet:
             return ()
         return ("no worker is connected that could make the pictures: the job waits until one comes",)
 
-    def join(self, hello: frames.Hello, owner: str, send: Send) -> RemoteWorker:
-        """A worker has connected, for the first time or again."""
+    async def join(self, hello: frames.Hello, owner: str, send: Send) -> RemoteWorker:
+        """A worker has connected, for the first time or again, here or from another server: its leases are this server's now.
+
+        Raises:
+            SdrestError: it is to try again.
+        """
         worker = self._workers.get(hello.session)
         if worker is None or worker.owner != owner:
             worker = self._workers[hello.session] = RemoteWorker(hello, owner, self._service.clock())
-            self._slots[hello.session] = [self._begin(worker, slot.name) for slot in hello.slots]
+            self._slots[hello.session] = {slot.name: self._begin(worker, slot.name) for slot in hello.slots}
             log.info("a worker has come", worker=worker.name, slots=len(hello.slots))
-        if (task := self._leaving.pop(hello.session, None)) is not None:
-            task.cancel()
+        self._awaited(hello.session)
+        try:
+            for held in hello.holding:
+                await self._take_over(worker, held)
+        except BaseException:
+            self._await(worker)
+            raise
+        if self._workers.get(hello.session) is not worker:
+            raise Unavailable("the worker was given up meanwhile")
+        self._awaited(hello.session)
         worker.connect(hello, send)
         return worker
 
+    async def _take_over(self, worker: RemoteWorker, held: frames.Held) -> None:
+        lease = held.lease
+        job = await self._service.store.take_over(
+            lease, server=self._service.server, worker=f"{worker.name}/{held.slot}", until=self._lease_end()
+        )
+        if job is None:
+            worker.lose(lease)
+        elif not worker.knows(lease) and held.slot in self._slots[worker.hello.session]:
+            log.info("an attempt goes on here", worker=worker.name, job_id=job.id)
+            task = asyncio.create_task(self._go_on(worker, held.slot, job), name=f"going-on-{job.id}")
+            self._going_on.add(task)
+            task.add_done_callback(self._going_on.discard)
+            await worker.take_over(lease, task)
+
+    async def _go_on(self, worker: RemoteWorker, slot: str, job: Job) -> None:
+        await self._slots[worker.hello.session][slot].go_on(job)
+        worker.over(slot, job.lease_id)
+
+    def _lease_end(self) -> datetime:
+        return self._service.clock() + timedelta(seconds=LEASE_SECONDS)
+
     def _begin(self, worker: RemoteWorker, slot: str) -> Worker:
-        executor = _RemoteExecutor(worker, slot, self._needed, self._inputs)
+        executor = RemoteExecutor(worker, slot, self._needed, self._inputs)
         carrying_out = Worker(
             f"{worker.name}/{slot}",
             self._service,
@@ -296,8 +145,16 @@ class Fleet:
     def left(self, worker: RemoteWorker, send: Send) -> None:
         """A connection has ended. The worker may come back for a while, unless it has nothing to come back for."""
         if worker.disconnect(send):
-            session = worker.hello.session
-            self._leaving[session] = asyncio.create_task(self._wait_for(worker), name=f"worker-{worker.name}-away")
+            self._await(worker)
+
+    def _await(self, worker: RemoteWorker) -> None:
+        self._awaited(worker.hello.session)
+        task = asyncio.create_task(self._wait_for(worker), name=f"worker-{worker.name}-away")
+        self._leaving[worker.hello.session] = task
+
+    def _awaited(self, session: str) -> None:
+        if (task := self._leaving.pop(session, None)) is not None:
+            task.cancel()
 
     async def _wait_for(self, worker: RemoteWorker) -> None:
         if not (worker.is_leaving and not worker.jobs):
@@ -307,7 +164,7 @@ class Fleet:
         worker.give_up()
         log.info("a worker has gone", worker=worker.name)
         del self._workers[session]
-        await asyncio.gather(*(slot.retire() for slot in self._slots.pop(session)))
+        await asyncio.gather(*(slot.retire() for slot in self._slots.pop(session).values()))
 
     def drain(self, name: str) -> RemoteWorker:
         """Have a worker finish what it does, and leave.
@@ -323,9 +180,20 @@ class Fleet:
         raise NotFound(f"no worker {name!r}")
 
     async def close(self) -> None:
-        """Give back what workers are doing, as the server stops."""
+        """The server stops. What workers are doing goes on: for the time of a lease, any server may take it over."""
         for task in self._leaving.values():
             task.cancel()
-        await asyncio.gather(*(slot.loop.stop() for slots in self._slots.values() for slot in slots))
+        for worker in self.workers:
+            worker.tell(frames.Bye())
+            worker.cut_off()
+            for lease in worker.leases:
+                with contextlib.suppress(SdrestError):
+                    name = f"{worker.name}, between two servers"
+                    await self._service.store.take_over(lease, server=NO_SERVER, worker=name, until=self._lease_end())
+                    worker.lose(lease)
+        await asyncio.gather(*(slot.loop.stop() for slots in self._slots.values() for slot in slots.values()))
+        for task in self._going_on:
+            task.cancel()
+        await asyncio.gather(*self._going_on, return_exceptions=True)
         self._slots.clear()
         self._workers.clear()

@@ -25,6 +25,13 @@ class Slot(msgspec.Struct, frozen=True):
     budget_bytes: int = 0
 
 
+class Held(msgspec.Struct, frozen=True):
+    """A lease that an engine of a worker works under, or has done: the server has not said that it is over."""
+
+    lease: str
+    slot: str
+
+
 class Needed(msgspec.Struct, frozen=True):
     """A model file that a job needs: its id at the server, what is in it, and where it belongs."""
 
@@ -39,14 +46,15 @@ class Needed(msgspec.Struct, frozen=True):
 
 
 class Hello(msgspec.Struct, tag="hello", frozen=True):
-    """Who is there. ``session`` is new with each start of a worker; ``holding`` are the leases that it works on, or has done."""
+    """Who is there. ``session`` is new with each start of a worker; ``fetches``: whether it gets models that it lacks."""
 
     worker: str
     session: str
     version: str
     commit: str
     slots: tuple[Slot, ...]
-    holding: tuple[str, ...] = ()
+    holding: tuple[Held, ...] = ()
+    fetches: bool = True
 
 
 class Inventory(msgspec.Struct, tag="inventory", frozen=True):
@@ -161,8 +169,12 @@ class Drain(msgspec.Struct, tag="drain", frozen=True):
     """Finish what is being done, and leave."""
 
 
+class Bye(msgspec.Struct, tag="bye", frozen=True):
+    """The server stops: go on, and connect again, there or to another one."""
+
+
 FromWorker = Hello | Inventory | Loaded | Reached | Shown | Made | Done | Failed | Leaving
-FromServer = Welcome | Run | Cancel | Watch | Skip | Noted | Over | Drain
+FromServer = Welcome | Run | Cancel | Watch | Skip | Noted | Over | Drain | Bye
 
 encode: Final = msgspec.msgpack.Encoder().encode
 from_worker: Final = msgspec.msgpack.Decoder(FromWorker).decode

@@ -13,7 +13,20 @@ from typing import Any
 
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.search import SearchField
-from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, check_room, lost_source, new_lease_id, server_died
+from sdrest.jobs.store import (
+    ANY_JOB,
+    PAUSED_KEY,
+    AtWork,
+    Ending,
+    JobFilter,
+    Reach,
+    Refusal,
+    Waiting,
+    check_room,
+    lost_source,
+    new_lease_id,
+    server_died,
+)
 from sdrest.storage.sql.database import ADDING, ONE_ROW, Connection, Database
 from sdrest.storage.sql.job_filters import where_of
 from sdrest.storage.sql.job_rows import as_json, binned_at, job_of, outputs_of, row_of
@@ -43,6 +56,9 @@ class _Statements:
     highest_priority: str
     claim: str
     renew: str
+    take_over: str
+    waiting: str
+    at_work: str
     outputs: str
     set_outputs: str
     finish: str
@@ -181,6 +197,7 @@ class SqlJobStore:
         worker: str,
         server: str = "",
         preferred_models: Collection[str] = (),
+        reach: Reach = ANY_JOB,
     ) -> Job | None:
         """See :meth:`JobStore.claim`."""
         until = as_text(now + timedelta(seconds=lease_seconds))
@@ -190,7 +207,7 @@ class SqlJobStore:
         def change(db: Connection) -> Job | None:
             if _value(db, self._sql.get_value, PAUSED_KEY):
                 return None
-            while (sequence := self._turns.take(db, types, preferred_models)) is not None:
+            while (sequence := self._turns.take(db, types, preferred_models, reach)) is not None:
                 job = _job(db, self._sql.claim, {**values, "sequence": sequence})
                 if job is not None:  # else it was cancelled meanwhile
                     return job
@@ -199,18 +216,30 @@ class SqlJobStore:
         # A power cut between this and the ending leaves the job pending: as far as anybody was told, it is.
         return await self._database.write(change, durable=False, alone=self._turns.alone)
 
-    async def renew(self, lease_ids: Collection[str], *, until: datetime) -> Sequence[Job]:
+    async def renew(self, lease_ids: Collection[str], *, until: datetime, server: str | None = None) -> Sequence[Job]:
         """See :meth:`JobStore.renew`."""
-        values = {"lease_ids": json.dumps([*lease_ids]), "until": as_text(until)}
+        values = {"lease_ids": json.dumps([*lease_ids]), "until": as_text(until), "server": server}
         return await self._database.write(lambda db: _jobs(db, self._sql.renew, values), durable=False, alone=ONE_ROW)
 
+    async def take_over(self, lease_id: str, *, server: str, worker: str, until: datetime) -> Job | None:
+        """See :meth:`JobStore.take_over`."""
+        values = {"lease_id": lease_id, "server": server, "worker": worker, "until": as_text(until)}
+        return await self._database.write(lambda db: _job(db, self._sql.take_over, values), alone=ONE_ROW)
+
     async def note_output(
-        self, job_id: str, lease_id: str, output: Output, place: Callable[[], None] = lambda: None
+        self,
+        job_id: str,
+        lease_id: str,
+        output: Output,
+        place: Callable[[], None] = lambda: None,
+        *,
+        server: str | None = None,
     ) -> bool:
         """See :meth:`JobStore.note_output`."""
+        whose = {"id": job_id, "lease_id": lease_id, "server": server}
 
         def change(db: Connection) -> bool:
-            row = db.execute(self._sql.outputs, {"id": job_id, "lease_id": lease_id}).fetchone()
+            row = db.execute(self._sql.outputs, whose).fetchone()
             if row is None:
                 return False
             place()
@@ -222,12 +251,19 @@ class SqlJobStore:
         return await self._database.write(change, durable=False, alone=ONE_ROW)
 
     async def finish(
-        self, job_id: str, lease_id: str, ending: Ending, place: Callable[[], None] = lambda: None
+        self,
+        job_id: str,
+        lease_id: str,
+        ending: Ending,
+        place: Callable[[], None] = lambda: None,
+        *,
+        server: str | None = None,
     ) -> Job | None:
         """See :meth:`JobStore.finish`."""
         values = {
             "id": job_id,
             "lease_id": lease_id,
+            "server": server,
             "state": ending.state,
             "now": as_text(ending.finished_at),
             "outputs": as_json(ending.outputs),
@@ -246,16 +282,55 @@ class SqlJobStore:
         count_attempt: bool,
         outputs: tuple[Output, ...],
         place: Callable[[], None] = lambda: None,
+        server: str | None = None,
+        refusal: Refusal | None = None,
     ) -> Job | None:
         """See :meth:`JobStore.release`."""
         values = {
             "id": job_id,
             "lease_id": lease_id,
+            "server": server,
             "now": as_text(now),
             "count": count_attempt,
             "outputs": as_json(outputs),
+            "memory_bytes": refusal.memory_bytes if refusal else 0,
         }
-        return await self._database.write(lambda db: _placed(_job(db, self._sql.release, values), place), alone=ONE_ROW)
+
+        def change(db: Connection) -> Job | None:
+            job = _job(db, self._sql.get, {"id": job_id}) if refusal else None
+            warnings = as_json((*job.warnings, refusal.reason)) if job and refusal else None
+            return _placed(_job(db, self._sql.release, {**values, "warnings": warnings}), place)
+
+        return await self._database.write(change, alone=ONE_ROW)
+
+    async def waiting(self) -> Sequence[Waiting]:
+        """See :meth:`JobStore.waiting`."""
+
+        def query(db: Connection) -> Sequence[Waiting]:
+            return [
+                Waiting(
+                    type=JobType(row["type"]),
+                    model_id=row["model_id"],
+                    model_name=row["model_name"],
+                    memory_bytes=row["memory_bytes"],
+                    number=row["number"],
+                    oldest=datetime.fromisoformat(row["oldest"]),
+                )
+                for row in db.execute(self._sql.waiting)
+            ]
+
+        return await self._database.read(query)
+
+    async def at_work(self) -> Sequence[AtWork]:
+        """See :meth:`JobStore.at_work`."""
+
+        def query(db: Connection) -> Sequence[AtWork]:
+            return [
+                AtWork(worker=row[0], model_id=row[1], model_name=row[2], number=row[3])
+                for row in db.execute(self._sql.at_work)
+            ]
+
+        return await self._database.read(query)
 
     async def request_cancel(self, job_id: str, now: datetime) -> Job | None:
         """See :meth:`JobStore.request_cancel`."""

@@ -17,7 +17,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from typing_extensions import TypedDict
 
-from sdrest.core.errors import Conflict, Forbidden, Gone, InvalidInput, NotFound
+from sdrest.core.errors import Conflict, Forbidden, Gone, InvalidInput, NotFound, SdrestError
 from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState
 from sdrest.core.principal import Permission
@@ -84,7 +84,12 @@ async def connect(request: web.Request) -> web.WebSocketResponse:
         await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"a worker says hello first")
         return socket
     fleet, send = request.app[FLEET], outgoing.put_nowait
-    worker = fleet.join(hello, request[PRINCIPAL].name, send)
+    try:
+        worker = await fleet.join(hello, request[PRINCIPAL].name, send)
+    except SdrestError as error:
+        log.warning("a worker cannot be taken in at the moment", worker=hello.worker, problem=error.message)
+        await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
+        return socket
     sender = asyncio.create_task(send_all(), name=f"worker-{worker.name}-sender")
     try:
         async for message in socket:

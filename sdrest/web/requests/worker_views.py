@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import TypedDict
 
 from sdrest.web.requests.job_views import timestamp
-from sdrest.work.fleet import RemoteWorker
+from sdrest.work.remote_worker import RemoteWorker
 
 
 class WorkerDevice(TypedDict):

@@ -62,7 +62,7 @@ async def job(client: Client) -> Job:
 async def front(client: Client, key: str) -> AsyncIterator[Front]:
     """A worker's way to the server."""
     address = checked_address(str(client.make_url("/")), has_token=True)
-    async with Front(address, key) as front:
+    async with Front([address], key) as front:
         yield front
 
 

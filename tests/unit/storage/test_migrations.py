@@ -29,7 +29,7 @@ def database_of(version: int, file: Path) -> sqlite3.Connection:
     return connection
 
 
-@pytest.mark.parametrize("version", range(1, 13))
+@pytest.mark.parametrize("version", range(1, 15))
 async def test_jobs_of_an_earlier_version_are_there_and_what_it_left_running_is_queued_again(
     version: int, tmp_path: Path
 ) -> None:
@@ -52,6 +52,13 @@ async def test_jobs_of_an_earlier_version_are_there_and_what_it_left_running_is_
     assert (ran.id, ran.state, ran.lease_id) == ("ran", JobState.PENDING, "")
     assert await store.counts("ann") == dict.fromkeys(JobState, 0) | {JobState.PENDING: 2, JobState.COMPLETED: 1}
     await database.close()
+
+
+@pytest.mark.parametrize("package", ["sdrest.storage.sqlite", "sdrest.storage.postgres"])
+def test_migrations_are_numbered_one_after_another(package: str) -> None:
+    files = resources.files(package).joinpath("migrations").iterdir()
+    numbers = sorted(int(item.name.split("_")[0]) for item in files if item.name.endswith(".sql"))
+    assert numbers == [*range(1, len(numbers) + 1)]
 
 
 async def test_what_came_of_what_is_told_of_jobs_of_earlier_versions(tmp_path: Path) -> None:

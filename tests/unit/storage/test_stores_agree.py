@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
-from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, JobStore
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, JobStore, Reach, Refusal
 from sdrest.storage.memory import MemoryJobStore
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
@@ -38,6 +38,8 @@ outputs = st.lists(st.sampled_from(("image_0.png", "image_1.png")), unique=True)
 names = st.sampled_from(("ann", "bob", "cid"))
 #: Whether the lease is the one that the job runs under; mostly.
 holders = st.sampled_from((True, True, True, False))
+#: Whose the lease must be for a write to count.
+holding = st.sampled_from((None, None, "east", "west"))
 
 
 @st.composite
@@ -48,6 +50,7 @@ def adding(draw: st.DrawFn) -> Step:
         "principal": draw(names),
         "priority": draw(st.integers(-1, 1)),
         "model_id": draw(st.sampled_from(MODELS)),
+        "memory_bytes": draw(st.sampled_from((0, 0, 5, 1 << 40))),
         "idempotency_key": draw(st.sampled_from(("", "", "", "k"))),
         "result_key": draw(st.sampled_from(("", "r"))),
         "waits_for": draw(st.one_of(st.just(()), st.lists(ids, max_size=2, unique=True).map(tuple))),
@@ -69,8 +72,14 @@ def claiming(draw: st.DrawFn) -> Step:
     types = draw(st.lists(st.sampled_from(TYPES), min_size=1, unique=True))
     loaded = draw(st.lists(st.sampled_from(MODELS), unique=True))
     server, seconds = draw(servers), draw(st.sampled_from((9, 5 * 3600)))
+    reach = Reach(
+        at_hand=draw(st.lists(st.sampled_from(MODELS), unique=True)),
+        fetches=draw(st.sampled_from((True, True, False))),
+        memory_bytes=draw(st.sampled_from((None, None, 4, 5, 1 << 41))),
+        besides=draw(st.sampled_from(((), (), ("job-1", "job-2")))),
+    )
     return lambda now, store: store.claim(
-        types, now=now, lease_seconds=seconds, worker="w", server=server, preferred_models=loaded
+        types, now=now, lease_seconds=seconds, worker="w", server=server, preferred_models=loaded, reach=reach
     )
 
 
@@ -84,11 +93,12 @@ async def lease_of(store: JobStore, job_id: str, *, is_own: bool) -> str:
 def ending(draw: st.DrawFn) -> Step:
     state = draw(st.sampled_from(sorted(TERMINAL_STATES)))
     failure = Failure(slug="s", message="m") if state is JobState.FAILED else None
-    job_id, is_own, made = draw(ids), draw(holders), draw(outputs)
+    job_id, is_own, made, server = draw(ids), draw(holders), draw(outputs), draw(holding)
 
     async def step(now: datetime, store: JobStore) -> object:
         lease_id = await lease_of(store, job_id, is_own=is_own)
-        return await store.finish(job_id, lease_id, Ending(state=state, finished_at=now, failure=failure, outputs=made))
+        end = Ending(state=state, finished_at=now, failure=failure, outputs=made)
+        return await store.finish(job_id, lease_id, end, server=server)
 
     return step
 
@@ -96,31 +106,46 @@ def ending(draw: st.DrawFn) -> Step:
 @st.composite
 def releasing(draw: st.DrawFn) -> Step:
     job_id, is_own, made, counted = draw(ids), draw(holders), draw(outputs), draw(st.booleans())
+    server, refusal = draw(holding), draw(st.sampled_from((None, Refusal(reason="too small", memory_bytes=5))))
 
     async def step(now: datetime, store: JobStore) -> object:
         lease_id = await lease_of(store, job_id, is_own=is_own)
-        return await store.release(job_id, lease_id, now=now, count_attempt=counted, outputs=made)
+        return await store.release(
+            job_id, lease_id, now=now, count_attempt=counted, outputs=made, server=server, refusal=refusal
+        )
 
     return step
 
 
 @st.composite
 def noting(draw: st.DrawFn) -> Step:
-    job_id, is_own, made = draw(ids), draw(holders), draw(outputs.filter(bool))
+    job_id, is_own, made, server = draw(ids), draw(holders), draw(outputs.filter(bool)), draw(holding)
 
     async def step(_now: datetime, store: JobStore) -> object:
-        return await store.note_output(job_id, await lease_of(store, job_id, is_own=is_own), made[0])
+        return await store.note_output(job_id, await lease_of(store, job_id, is_own=is_own), made[0], server=server)
 
     return step
 
 
 @st.composite
 def renewing(draw: st.DrawFn) -> Step:
-    job_ids, hours = draw(st.lists(ids, unique=True)), draw(st.integers(0, 5))
+    job_ids, hours, server = draw(st.lists(ids, unique=True)), draw(st.integers(0, 5)), draw(holding)
 
     async def step(now: datetime, store: JobStore) -> object:
         leases = [await lease_of(store, job_id, is_own=True) for job_id in job_ids]
-        return await store.renew(leases, until=now + timedelta(hours=hours))
+        return await store.renew(leases, until=now + timedelta(hours=hours), server=server)
+
+    return step
+
+
+@st.composite
+def taking_over(draw: st.DrawFn) -> Step:
+    job_id, is_own, server, hours = draw(ids), draw(holders), draw(servers), draw(st.integers(0, 5))
+
+    async def step(now: datetime, store: JobStore) -> object:
+        lease_id = await lease_of(store, job_id, is_own=is_own)
+        until = now + timedelta(hours=hours)
+        return await store.take_over(lease_id, server=server, worker="v", until=until)
 
     return step
 
@@ -152,6 +177,7 @@ steps = st.one_of(
         lambda paused: lambda _now, store: store.set_value(PAUSED_KEY, paused), st.sampled_from((False, False, True))
     ),
     renewing(),
+    taking_over(),
     recovering(),
     st.just(lambda now, store: store.follow(now)),
     st.builds(lambda job_id, number: lambda _now, store: store.prioritise(job_id, number), ids, st.integers(-1, 1)),
@@ -176,6 +202,8 @@ async def seen(store: JobStore, now: datetime) -> list[object]:
     """All that can be asked."""
     everything = await store.find(JobFilter(limit=100))
     answers: list[Any] = [everything, await store.counts(), await store.output_bytes()]
+    answers.append(sorted(await store.waiting(), key=str))
+    answers.append(sorted(await store.at_work(), key=str))
     for name in ("ann", "bob", "cid"):
         answers += [await store.counts(name), await store.by_key(name, "k"), await store.by_result(name, "r")]
     for wanted in (

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sdrest.core.principal import ANYONE
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
 from sdrest.jobs.intake import Intake
+from sdrest.jobs.leases import Leases
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
@@ -64,10 +66,13 @@ class Line:
 class Server:
     """The queue, and the fleet behind connections in memory. Is the :class:`sdrest.work.agent.Front` of agents as well."""
 
-    def __init__(self, folder: Path, *, grace_seconds: float = 1e6) -> None:
-        self.store = MemoryJobStore()
+    def __init__(
+        self, folder: Path, *, grace_seconds: float = 1e6, store: MemoryJobStore | None = None, name: str = ""
+    ) -> None:
+        self.store = store or MemoryJobStore()
         self.files = JobFiles(folder / "output", folder / "spool")
-        self.service = JobService(self.store, Broadcast(), self.files)
+        self.service = JobService(self.store, Broadcast(), self.files, server=name)
+        self.leases = Leases(self.service)
         self.intake = Intake(self.service, unchecked, MemoryGroupStore(self.store), max_pending=100)
         self.needed: tuple[frames.Needed, ...] = ()
         self.served: dict[str, bytes] = {}
@@ -100,7 +105,7 @@ class Server:
             if not line.is_broken:
                 line.to_worker.put_nowait(frames.encode(frame))
 
-        worker = self.fleet.join(hello, "w", send)
+        worker = await self.fleet.join(hello, "w", send)
         while (message := await line.to_server.get()) is not None and not line.is_broken:
             await worker.heard(frames.from_worker(message))
         self.fleet.left(worker, send)
@@ -175,10 +180,26 @@ class ToldExecutor:
         await attempt.made(Output(file=name, media_type="image/png", size_bytes=32))
 
 
+class Between:
+    """A proxy before several servers."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def connected(self) -> Any:
+        return self.server.connected()
+
+    async def download(self, path: str, target: Path, told: Callable[[int], None] = lambda _done: None) -> None:
+        await self.server.download(path, target, told)
+
+    async def upload(self, path: str, source: Path) -> None:
+        await self.server.upload(path, source)
+
+
 class Elsewhere:
     """A worker's machine."""
 
-    def __init__(self, server: Server, folder: Path, name: str = "w") -> None:
+    def __init__(self, server: Server | Between, folder: Path, name: str = "w") -> None:
         self.folder = folder
         self.files = JobFiles(folder / "output", folder / "spool")
         self.executor = ToldExecutor(self.files)
@@ -333,17 +354,131 @@ async def test_a_worker_cannot_name_files_elsewhere(server: Server, worker: Else
     assert (await server.ended(job)).state is JobState.FAILED
 
 
-async def test_what_a_restarted_server_knows_nothing_of_is_given_up(server: Server, worker: Elsewhere) -> None:
+async def test_what_was_taken_from_a_worker_meanwhile_is_given_up(server: Server, worker: Elsewhere) -> None:
     await server.submit()
     attempt = await worker.executor.attempts.get()
     server.break_off(for_long=True)
-    await server.fleet.close()  # the job goes back to the queue
+    await server.store.recover(server.service.clock() + timedelta(hours=1), 10)
+    server.service.running.wake_workers()
     server.is_reachable.set()
     again = await worker.executor.attempts.get()  # under another lease, by the same worker
     assert attempt.is_lost
     assert again.job.lease_id != attempt.job.lease_id
     worker.executor.endings.put_nowait(None)
     await server.ended(again.job)
+
+
+class TestSeveralServers:
+    """East and west share the queue and the folders; a worker comes from one to the other."""
+
+    @pytest.fixture
+    async def east(self, tmp_path: Path) -> AsyncIterator[Server]:
+        server = Server(tmp_path / "shared", name="east")
+        yield server
+        await server.fleet.close()
+
+    @pytest.fixture
+    async def west(self, east: Server, tmp_path: Path) -> AsyncIterator[Server]:
+        server = Server(tmp_path / "shared", store=east.store, name="west")
+        yield server
+        await server.fleet.close()
+
+    @pytest.fixture
+    async def worker(self, east: Server, tmp_path: Path) -> AsyncIterator[Elsewhere]:
+        self.between = Between(east)
+        worker = Elsewhere(self.between, tmp_path / "worker")
+        yield worker
+        await worker.end()
+
+    def go_to(self, server: Server) -> None:
+        """The connection breaks, and the next one is to that server."""
+        before, self.between.server = self.between.server, server
+        before.break_off()
+
+    async def test_an_attempt_goes_on_at_another_server(self, east: Server, west: Server, worker: Elsewhere) -> None:
+        job = await east.submit()
+        attempt = await worker.executor.attempts.get()
+        await worker.executor.make(attempt, "image_0.png")
+        self.go_to(west)  # and nothing is heard of east
+        attempt.reached(Progress(phase=Phase.SAMPLE, step=3, steps=4, fraction=0.7))
+        assert (await west.hears(lambda event: isinstance(event, JobProgressed))).progress.step == 3
+        west.service.watch(await west.service.get(job.id, ANYONE))
+        await worker.executor.watched.wait()
+        await east.leases.look()  # it was only cut off: it sees that the lease is not its own any more
+        await worker.executor.make(attempt, "image_1.png")
+        worker.executor.endings.put_nowait(None)
+        done = await west.ended(job)
+        assert (done.state, done.attempt, done.lease_id) == (JobState.COMPLETED, 1, attempt.job.lease_id)
+        made = {file.name for file in west.files.output_folder(job.id).iterdir()}
+        assert made == {"image_0.png", "image_1.png"} == {output.file for output in done.outputs}
+        second = await west.submit()  # the engine gets the next job
+        await worker.executor.attempts.get()
+        worker.executor.endings.put_nowait(None)
+        assert (await west.ended(second)).state is JobState.COMPLETED
+        assert worker.agent._held.keys() <= {(await west.service.get(second.id, ANYONE)).lease_id}
+
+    async def test_a_server_that_gives_its_worker_up_too_late_changes_nothing(
+        self, east: Server, west: Server, worker: Elsewhere
+    ) -> None:
+        job = await east.submit()
+        attempt = await worker.executor.attempts.get()
+        self.go_to(west)
+        await west.hears(lambda event: isinstance(event, JobProgressed))
+        (left,) = east.fleet.workers
+        left.give_up()  # as when the time is over that a worker may be away
+        await asyncio.sleep(0)
+        assert not attempt.is_cancelled
+        await worker.executor.make(attempt)
+        worker.executor.endings.put_nowait(None)
+        done = await west.ended(job)
+        assert (done.state, done.attempt) == (JobState.COMPLETED, 1)
+        assert (west.files.output_folder(job.id) / "image_0.png").exists()
+
+    async def test_a_server_that_stops_leaves_the_work_to_another(
+        self, east: Server, west: Server, worker: Elsewhere
+    ) -> None:
+        job = await east.submit()
+        attempt = await worker.executor.attempts.get()
+        self.between.server = west
+        await east.fleet.close()
+        await east.store.recover(east.service.clock(), 10, server="east")  # as it does when it starts again
+        await worker.executor.make(attempt)
+        worker.executor.endings.put_nowait(None)
+        done = await west.ended(job)
+        assert (done.state, done.attempt, len(done.outputs)) == (JobState.COMPLETED, 1, 1)
+
+    @pytest.mark.parametrize("before", [True, False])
+    async def test_a_cancel_reaches_an_attempt_that_goes_on(
+        self, east: Server, west: Server, worker: Elsewhere, before: bool
+    ) -> None:
+        job = await east.submit()
+        await worker.executor.attempts.get()
+        if before:
+            await west.service.cancel(job.id, ANYONE)
+        self.go_to(west)
+        if not before:
+            await west.hears(lambda event: isinstance(event, JobProgressed))
+            await west.service.cancel(job.id, ANYONE)
+        assert (await west.ended(job)).state is JobState.CANCELLED
+
+    @pytest.mark.parametrize("noticed", [True, False])
+    async def test_an_attempt_goes_there_and_back(
+        self, east: Server, west: Server, worker: Elsewhere, noticed: bool
+    ) -> None:
+        job = await east.submit()
+        attempt = await worker.executor.attempts.get()
+        self.go_to(west)
+        await west.hears(lambda event: isinstance(event, JobProgressed))
+        if noticed:
+            await east.leases.look()
+        self.go_to(east)
+        attempt.reached(Progress(phase=Phase.SAMPLE, step=3, steps=4, fraction=0.7))
+        await east.hears(lambda event: isinstance(event, JobProgressed) and event.progress.step == 3)
+        await west.leases.look()
+        await worker.executor.make(attempt)
+        worker.executor.endings.put_nowait(None)
+        done = await east.ended(job)
+        assert (done.state, done.attempt, len(done.outputs)) == (JobState.COMPLETED, 1, 1)
 
 
 class TestModels:

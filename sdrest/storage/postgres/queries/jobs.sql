@@ -44,13 +44,15 @@ FROM jobs AS job WHERE id = :id AND state = 'pending';
 SELECT priority FROM jobs WHERE state = 'pending' AND id <> :besides ORDER BY priority DESC LIMIT 1;
 
 -- name: renew
--- Prolong leases.
+-- Prolong the leases that a server has.
 UPDATE jobs SET lease_until = :until
-WHERE state = 'running' AND lease_id IN (SELECT json_array_elements_text(:lease_ids::json)) RETURNING *;
+WHERE state = 'running' AND lease_id IN (SELECT json_array_elements_text(:lease_ids::json))
+    AND (:server IS NULL OR lease_server = :server) RETURNING *;
 
 -- name: outputs
 -- What an attempt has made; nobody else may change it until that is written anew.
-SELECT outputs FROM jobs WHERE id = :id AND lease_id = :lease_id AND state = 'running' FOR UPDATE;
+SELECT outputs FROM jobs
+WHERE id = :id AND lease_id = :lease_id AND state = 'running' AND (:server IS NULL OR lease_server = :server) FOR UPDATE;
 
 -- name: lost
 -- What runs and is nobody's any more, but for what somebody is writing about just now: its lease is over, or its server has begun anew.

@@ -8,11 +8,11 @@ FROM job_counts WHERE state = 'pending';
 INSERT INTO jobs (
     id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at,
     cancel_requested_at, seconds, outputs, bin, binned_at, failure, warnings, idempotency_key, webhook_url, origin, interruptions,
-    result_key, reused_from, lease_id, sources, waits_for, varied_from, group_id, place
+    result_key, reused_from, lease_id, sources, waits_for, varied_from, group_id, place, memory_bytes
 ) VALUES (
     :id, :type, :state, :principal, :priority, :parameters, :model_id, :model_name, :attempt, :created_at, :started_at, :finished_at,
     :cancel_requested_at, :seconds, :outputs, :bin, :binned_at, :failure, :warnings, :idempotency_key, :webhook_url, :origin,
-    :interruptions, :result_key, :reused_from, :lease_id, :sources, :waits_for, :varied_from, :group_id, :place
+    :interruptions, :result_key, :reused_from, :lease_id, :sources, :waits_for, :varied_from, :group_id, :place, :memory_bytes
 );
 
 -- name: end_new
@@ -99,13 +99,20 @@ UPDATE jobs SET
 WHERE sequence = :sequence AND state = 'pending' RETURNING *;
 
 -- name: renew
--- Prolong leases.
+-- Prolong the leases that a server has.
 UPDATE jobs SET lease_until = :until
-WHERE state = 'running' AND lease_id IN (SELECT value FROM json_each(:lease_ids)) RETURNING *;
+WHERE state = 'running' AND lease_id IN (SELECT value FROM json_each(:lease_ids)) AND (:server IS NULL OR lease_server = :server)
+RETURNING *;
+
+-- name: take_over
+-- Let a lease that holds be another server's from now on.
+UPDATE jobs SET lease_server = :server, lease_worker = :worker, lease_until = :until
+WHERE state = 'running' AND lease_id = :lease_id RETURNING *;
 
 -- name: outputs
 -- What an attempt has made.
-SELECT outputs FROM jobs WHERE id = :id AND lease_id = :lease_id AND state = 'running';
+SELECT outputs FROM jobs
+WHERE id = :id AND lease_id = :lease_id AND state = 'running' AND (:server IS NULL OR lease_server = :server);
 
 -- name: set_outputs
 -- What an attempt has made by now.
@@ -117,7 +124,7 @@ UPDATE jobs SET
     state = CASE WHEN cancel_requested_at IS NOT NULL AND :state = 'failed' THEN 'cancelled' ELSE :state END,
     failure = CASE WHEN cancel_requested_at IS NULL THEN :failure END,
     finished_at = :now, outputs = :outputs, seconds = :seconds, warnings = :warnings, lease_worker = NULL, lease_until = NULL
-WHERE id = :id AND lease_id = :lease_id AND state = 'running' RETURNING *;
+WHERE id = :id AND lease_id = :lease_id AND state = 'running' AND (:server IS NULL OR lease_server = :server) RETURNING *;
 
 -- name: release
 -- Put a running job back in its place; one that was to be cancelled is.
@@ -126,8 +133,20 @@ UPDATE jobs SET
     attempt = CASE WHEN cancel_requested_at IS NULL AND NOT :count THEN attempt - 1 ELSE attempt END,
     started_at = CASE WHEN cancel_requested_at IS NOT NULL THEN started_at END,
     finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
-    outputs = :outputs, lease_worker = NULL, lease_until = NULL
-WHERE id = :id AND lease_id = :lease_id AND state = 'running' RETURNING *;
+    outputs = :outputs, lease_worker = NULL, lease_until = NULL,
+    memory_bytes = CASE WHEN memory_bytes < :memory_bytes THEN :memory_bytes ELSE memory_bytes END,
+    warnings = coalesce(:warnings, warnings)
+WHERE id = :id AND lease_id = :lease_id AND state = 'running' AND (:server IS NULL OR lease_server = :server) RETURNING *;
+
+-- name: waiting
+-- What waits to be taken, by what it takes to carry it out.
+SELECT type, model_id, max(model_name) AS model_name, memory_bytes, count(*) AS number, min(created_at) AS oldest
+FROM jobs WHERE state = 'pending' AND waits_for = '[]' GROUP BY type, model_id, memory_bytes;
+
+-- name: at_work
+-- What runs, by who has it and the model.
+SELECT lease_worker, model_id, max(model_name) AS model_name, count(*) AS number
+FROM jobs WHERE state = 'running' GROUP BY lease_worker, model_id;
 
 -- name: request_cancel
 -- Cancel a pending job; note the wish for a running one.

@@ -1,6 +1,8 @@
 -- name: highest
 -- The highest priority of the pending jobs of some types that wait for no others.
-SELECT max((SELECT max(priority) FROM jobs WHERE state = 'pending' AND waits_for = '[]' AND type = types.value)) FROM json_each(:types) AS types;
+SELECT max((
+    SELECT max(priority) FROM jobs WHERE state = 'pending' AND waits_for = '[]' AND type = types.value {within}
+)) FROM json_each(:types) AS types;
 
 -- name: lanes_of_types
 -- Lanes of types.
