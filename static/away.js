@@ -34,7 +34,7 @@
     pill.hidden = !job;
     if (!job) return;
     pill.href = window.sdrest.at(`/ui/jobs/${id}`);
-    pill.setAttribute("aria-label", `The running job: ${Math.round(job.percent)} %`);
+    pill.setAttribute("aria-label", _("The running job: {percent} %", { percent: Math.round(job.percent) }));
     pill.querySelector("[data-pill-text]").textContent = `${Math.round(job.percent)} %`;
     const image = pill.querySelector("img");
     image.hidden = !job.image;
@@ -69,6 +69,6 @@
       if (!("Notification" in window) || Notification.permission !== "default" || localStorage.getItem(asked)) return;
       localStorage.setItem(asked, "asked");
     } catch { return; }
-    window.sdrest.announce("This takes a while.", false, { label: "Tell me when it is done", run: () => Notification.requestPermission() });
+    window.sdrest.announce(_("This takes a while."), false, { label: _("Tell me when it is done"), run: () => Notification.requestPermission() });
   }
 })();

@@ -5,7 +5,7 @@
   const box = document.createElement("ul");
   Object.assign(box, { id: "completions", className: "completions", hidden: true });
   box.setAttribute("role", "listbox");
-  box.setAttribute("aria-label", "Names");
+  box.setAttribute("aria-label", _("Names"));
   let area = null, items = [], chosen = 0, start = 0, wildcards = null;
 
   const texts = (selector, of = (option) => option.value || option.textContent) =>
@@ -20,12 +20,12 @@
     const loras = texts(".lora-row:first-of-type select option[value]:not([value=''])");
     const words = texts(".lora-row:first-of-type select option[data-words]", (option) => option.dataset.words)
       .flatMap((list) => list.split(",")).map((word) => word.trim()).filter(Boolean);
-    const embeddings = texts("select[aria-label='Embedding'] option:not([value=''])");
+    const embeddings = texts("[data-embeddings] option:not([value=''])");
     return [
       ...loras.map((name) => ({ kind: "LoRA", name, text: `<lora:${name}:1>`, starts: [`<lora:${name}`, name] })),
-      ...embeddings.map((name) => ({ kind: "Embedding", name, text: name, starts: [name] })),
-      ...words.map((name) => ({ kind: "Trigger word", name, text: name, starts: [name] })),
-      ...(await drawn()).map((name) => ({ kind: "Wildcard", name, text: `__${name}__`, starts: [`__${name}`] })),
+      ...embeddings.map((name) => ({ kind: _("Embedding"), name, text: name, starts: [name] })),
+      ...words.map((name) => ({ kind: _("Trigger word"), name, text: name, starts: [name] })),
+      ...(await drawn()).map((name) => ({ kind: _("Wildcard"), name, text: `__${name}__`, starts: [`__${name}`] })),
     ];
   }
 

@@ -37,7 +37,7 @@
     if (![...select.options].some((option) => option.value === value)) {
       // A file that is not offered stays visible, instead of being dropped without a word.
       if (!select.closest("[data-model-file], .lora-row")) return;
-      select.add(new Option(`${value} (does not fit this model)`, value));
+      select.add(new Option(_("{name} (does not fit this model)", { name: value }), value));
     }
     select.value = value;
   }

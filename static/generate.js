@@ -42,7 +42,7 @@
     if (!shown) return;
     const words = all(".lora-row option:checked").map((option) => option.dataset.words).filter(Boolean);
     shown.hidden = !words.length;
-    shown.textContent = words.length ? `Trigger words: ${words.join("; ")}` : "";
+    shown.textContent = words.length ? _("Trigger words: {words}", { words: words.join("; ") }) : "";
   }
   function countTokens() {
     const shown = one("[data-tokens]");
@@ -50,7 +50,7 @@
     // A rough measure: words of CLIP-like vocabularies are about five letters long, signs stand alone.
     const parts = form.elements.prompt.value.match(/[\p{L}\p{N}]+|[^\s\p{L}\p{N}]/gu) ?? [];
     const count = parts.reduce((sum, part) => sum + Math.ceil(part.length / 7), 0);
-    shown.textContent = count ? `about ${count} tokens` : "";
+    shown.textContent = count ? _("about {count} tokens", { count }) : "";
   }
   function showGroups() {
     for (const group of all("[data-needs]")) group.hidden = document.getElementById(group.dataset.needs).hidden;

@@ -54,7 +54,7 @@
       const files = picturesOf(event.dataTransfer);
       const dragged = files.length ? "" : pictureOfPage(event.dataTransfer);
       if (files.length) give(box, files);
-      else if (dragged) fetchPicture(dragged).then((file) => give(box, [file], { of: referenceTo(dragged) }), () => window.sdrest.announce("This picture cannot be used.", true));
+      else if (dragged) fetchPicture(dragged).then((file) => give(box, [file], { of: referenceTo(dragged) }), () => window.sdrest.announce(_("This picture cannot be used."), true));
     });
   }
   document.addEventListener("paste", (event) => {

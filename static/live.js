@@ -8,10 +8,12 @@
   const body = document.body;
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-  // Times, which the server tells in UTC, become the reader's own.
+  // Times, which the server tells in UTC, become the reader's own, as the page's language writes them.
+  const language = document.documentElement.lang;
+  const locale = navigator.languages.find((item) => item.startsWith(language)) ?? language;
   function localise(root) {
     for (const time of all("time[datetime]", root)) {
-      const text = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+      const text = new Date(time.dateTime).toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
       if (time.title) time.title = text;
       else time.textContent = text;
     }
@@ -73,7 +75,7 @@
         if (!made || !data.type.startsWith("image/")) continue;
         const image = new Image();
         image.src = data.url;
-        image.alt = "Finished picture of this job";
+        image.alt = _("Finished picture of this job");
         made.append(image);
         made.hidden = false;
       }
@@ -150,7 +152,7 @@
     for (const change of changes) for (const node of change.addedNodes)
       if (node.classList?.contains("notice") && !node.querySelector("button")) setTimeout(() => node.remove(), 8000);
   }).observe(notices, { childList: true });
-  body.addEventListener("htmx:sendError", () => announce("The server does not answer.", true));
+  body.addEventListener("htmx:sendError", () => announce(_("The server does not answer."), true));
   window.sdrest = { announce, at };
 
   // ---- keyboard
@@ -190,6 +192,6 @@
       area.remove();
     }
     const said = button.querySelector("[data-said]");
-    if (said) { const before = said.textContent; said.textContent = "Copied"; setTimeout(() => { said.textContent = before; }, 1500); }
+    if (said) { const before = said.textContent; said.textContent = _("Copied"); setTimeout(() => { said.textContent = before; }, 1500); }
   });
 })();

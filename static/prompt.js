@@ -84,8 +84,8 @@
       const { tokens, piece } = await reply.json();
       if (tokens === null) return;
       const pieces = Math.max(1, Math.ceil(tokens / piece));
-      shown.textContent = `${tokens} / ${pieces * piece} tokens`;
-      shown.title = pieces > 1 ? `Read in ${pieces} pieces of ${piece} tokens` : `Up to ${piece} tokens are read in one piece`;
+      shown.textContent = _("{tokens} / {most} tokens", { tokens, most: pieces * piece });
+      shown.title = pieces > 1 ? _("Read in {pieces} pieces of {piece} tokens", { pieces, piece }) : _("Up to {piece} tokens are read in one piece", { piece });
     } catch { /* the rough count stays */ }
   }
   function soon() { clearTimeout(timer); timer = setTimeout(count, 250); }

@@ -13,14 +13,14 @@
     if (model) htmx.trigger(model, "change");
     form.element.dispatchEvent(new Event("input", { bubbles: true }));
   }
-  function restore(found, what) {
+  function restore(found, isPicture) {
     const count = Object.keys(found.texts).length + found.loras.length;
-    if (!count) { announce(`This ${what} holds no parameters.`, true); return; }
+    if (!count) { announce(isPicture ? _("This picture holds no parameters.") : _("This text holds no parameters."), true); return; }
     const before = form.snapshot();
     form.clear();
     put({ ...found.texts, " loras": found.loras });
-    announce(`Parameters of the ${what} restored: ${count}. Everything else is at its default.`, false, {
-      label: "Undo",
+    announce(_("Parameters restored: {count}. Everything else is at its default.", { count }), false, {
+      label: _("Undo"),
       run: () => { form.clear(); put(before); },
     });
   }
@@ -33,8 +33,8 @@
     const [file] = picturesOf(event.dataTransfer);
     if (!file) return;
     const found = await ask(file, file.type);
-    if (found) restore(found, "picture");
-    else announce("The parameters of this picture could not be read.", true);
+    if (found) restore(found, true);
+    else announce(_("The parameters of this picture could not be read."), true);
   });
   document.getElementById("f-prompt")?.addEventListener("paste", async (event) => {
     const text = event.clipboardData?.getData("text/plain") ?? "";
@@ -42,6 +42,6 @@
     if (!/^Steps: \d+, /m.test(text)) return;
     event.preventDefault();
     const found = await ask(text, "text/plain");
-    if (found) restore(found, "text");
+    if (found) restore(found, false);
   });
 })();

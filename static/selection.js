@@ -10,7 +10,7 @@
   const said = form.querySelector("[data-chosen]"), compare = form.querySelector("[data-compare]");
   function show() {
     const count = chosen().length;
-    if (said) said.textContent = count === 1 ? "1 picture chosen" : `${count} pictures chosen`;
+    if (said) said.textContent = _("Chosen: {count}", { count });
     if (compare) compare.disabled = count !== 2;
   }
   function choose(some, isChosen = true) {
@@ -77,7 +77,7 @@
   async function restore(files) {
     const body = new URLSearchParams([["do", "restore"], ...files.map((file) => ["p", file])]);
     const reply = await fetch(window.sdrest.at("/ui/gallery/selection"), { method: "POST", body, headers: { "HX-Request": "true" } });
-    if (!reply.ok) { announce("They cannot be put back.", true); return; }
+    if (!reply.ok) { announce(_("They cannot be put back."), true); return; }
     htmx.ajax("GET", location.pathname + location.search, { target: "#gallery", swap: "outerHTML" });
   }
   document.body.addEventListener("sdrest-done", (event) => {
@@ -86,7 +86,7 @@
     if (done === "delete") for (const box of some) item(box).remove();
     if (done.endsWith("favourite")) for (const box of some) item(box).querySelector("[data-star]").hidden = done !== "favourite";
     choose(some, false);
-    announce(`${text}.`, false, { label: done === "delete" ? "Undo" : "OK", run: done === "delete" ? () => restore(files) : () => {} });
+    announce(`${text}.`, false, { label: done === "delete" ? _("Undo") : _("OK"), run: done === "delete" ? () => restore(files) : () => {} });
     if (!boxes().length) htmx.ajax("GET", location.pathname + location.search, { target: "#gallery", swap: "outerHTML" });
   });
 

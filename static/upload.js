@@ -11,11 +11,14 @@
   function size(bytes) {
     let unit = 0;
     while (bytes >= 999.5 && unit < units.length - 1) { bytes /= 1000; unit += 1; }
-    return `${bytes.toFixed(unit > 1 && bytes < 100 ? 1 : 0)} ${units[unit]}`;
+    const digits = unit > 1 && bytes < 100 ? 1 : 0;
+    return `${bytes.toLocaleString(document.documentElement.lang, { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${units[unit]}`;
   }
   function time(seconds) {
     const whole = Math.round(seconds);
-    return whole < 60 ? `${whole} s` : whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} min`;
+    if (whole < 60) return _("{seconds} s", { seconds: whole });
+    if (whole < 3600) return _("{minutes} min {seconds} s", { minutes: Math.floor(whole / 60), seconds: whole % 60 });
+    return _("{hours} h {minutes} min", { hours: Math.floor(whole / 3600), minutes: Math.floor(whole % 3600 / 60) });
   }
 
   function show(running) {
@@ -50,8 +53,8 @@
       form.querySelector("progress").value = percent;
       part("sent-percent").textContent = `${percent} %`;
       text.textContent = progress.loaded === progress.total
-        ? "Checking the file"
-        : `${size(progress.loaded)} of ${size(progress.total)} · ${size(rate)}/s · about ${time((progress.total - progress.loaded) / rate)} left`;
+        ? _("Checking the file")
+        : _("{done} of {all} · {rate}/s · about {time} left", { done: size(progress.loaded), all: size(progress.total), rate: size(rate), time: time((progress.total - progress.loaded) / rate) });
     };
     request.onload = () => {
       const there = request.getResponseHeader("HX-Redirect");
@@ -59,10 +62,10 @@
       show(false);
       if (there) location.assign(there);
       else if (html.includes('id="upload-errors"')) apply(html);
-      else window.sdrest.announce(`The upload failed (${status}).`, true);
+      else window.sdrest.announce(_("The upload failed ({status}).", { status }), true);
     };
-    request.onerror = () => { show(false); window.sdrest.announce("The upload was cut off.", true); };
-    request.onabort = () => { show(false); window.sdrest.announce("The upload was stopped.", true); };
+    request.onerror = () => { show(false); window.sdrest.announce(_("The upload was cut off."), true); };
+    request.onabort = () => { show(false); window.sdrest.announce(_("The upload was stopped."), true); };
     text.textContent = "";
     form.querySelector("progress").value = 0;
     show(true);

@@ -60,7 +60,7 @@
     marks.scrollTop = area.scrollTop;
     unknown.hidden = !found.length;
     if (!found.length) return;
-    unknown.replaceChildren("The built-in model does not know ");
+    unknown.replaceChildren(_("The built-in model does not know:"), " ");
     [...new Set(found.map((match) => match[0]))].slice(0, 6).forEach((word, index) => {
       unknown.append(index ? ", " : "", word);
       const known = nearest(word.toLowerCase());
@@ -74,7 +74,6 @@
       });
       unknown.append(" → ", button);
     });
-    unknown.append(".");
   }
   const any = (list) => list[Math.floor(Math.random() * list.length)];
   dice.addEventListener("click", () => {

@@ -7,6 +7,7 @@ from typing import Final
 
 from sdrest.core.job import JobState, JobType, Phase
 from sdrest.core.model import ModelType
+from sdrest.core.principal import Permission, Role
 from sdrest.engine.supervisor import EngineState
 from sdrest.jobs.family import Presence
 from sdrest.web.ui.languages import Labels
@@ -43,6 +44,11 @@ FIELD_LABELS: Final = Labels[str](
         "lora_apply_mode": "Apply LoRA",
         "init_image": "Picture",
         "mask_image": "Mask",
+        "outpaint.left": "Border on the left",
+        "outpaint.top": "Border at the top",
+        "outpaint.right": "Border on the right",
+        "outpaint.bottom": "Border at the bottom",
+        "outpaint.feather": "Soft edge",
         "inpaint.only_masked": "Only the masked part",
         "inpaint.padding": "Padding",
         "inpaint.fill": "Begin with",
@@ -71,6 +77,8 @@ FIELD_LABELS: Final = Labels[str](
         "vae_tiling.tile_size_x": "Tile width",
         "vae_tiling.tile_size_y": "Tile height",
         "vae_tiling.target_overlap": "Tile overlap",
+        "vae_tiling.rel_size_x": "Relative tile width",
+        "vae_tiling.rel_size_y": "Relative tile height",
         "circular_x": "Tile horizontally",
         "circular_y": "Tile vertically",
         "speed": "Speed",
@@ -84,6 +92,9 @@ FIELD_LABELS: Final = Labels[str](
         "hires.scale": "Scale",
         "hires.steps": "Steps",
         "hires.strength": "Strength",
+        "hires.target_width": "Second-pass width",
+        "hires.target_height": "Second-pass height",
+        "hires.tile_size": "Second-pass tile size",
         "upscale_model": "Upscaler",
         "upscale_factor": "Enlargement",
         "preview": "Preview while sampling",
@@ -267,6 +278,35 @@ ENGINE_LABELS: Final = Labels[EngineState](
     }
 )
 
+#: Keyed by the names that requests use.
+ROLE_LABELS: Final = Labels[str]({Role.GUEST: "guest", Role.VIEWER: "viewer", Role.USER: "user", Role.ADMIN: "admin"})
+
+PERMISSION_LABELS: Final = Labels[str](
+    {
+        Permission.VIEW: "view",
+        Permission.GENERATE: "generate",
+        Permission.MANAGE_MODELS: "manage models",
+        Permission.MANAGE_QUEUE: "manage the queue",
+        Permission.WORK: "work",
+        Permission.ADMIN: "administer",
+    }
+)
+
+#: What the words of the built-in model are.
+WORD_KINDS: Final = Labels[str](
+    {
+        "things": "Things",
+        "shapes": "Shapes",
+        "colors": "Colours",
+        "sizes": "Sizes",
+        "counts": "Numbers",
+        "relations": "Relations",
+        "places": "Places",
+        "times": "Times",
+        "styles": "Styles",
+    }
+)
+
 #: Titles of pages that tell an error, by status.
 ERROR_TITLES: Final = Labels[int](
     {
@@ -303,6 +343,7 @@ CHOICE_LABELS: Final = Labels[str](
         "LoraApplyMode.at_runtime": "While sampling",
         "HiresUpscaler.nearest": "Nearest pixel",
         "HiresUpscaler.model": "Model",
+        "VideoFormat.frames": "Single pictures",
     }
 )
 

@@ -13,6 +13,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.registry.folders import FOLDER_KINDS
 from sdrest.web.http.keys import JOBS, MODEL_SETS, PRINCIPAL
 from sdrest.web.ui.fields import Field, Kind, Option
+from sdrest.web.ui.filters import size_text
 from sdrest.web.ui.first_steps import starters
 from sdrest.web.ui.job_cards import cards_of
 from sdrest.web.ui.labels import FOLDER_LABELS, TRANSFER_HELP, field_label
@@ -56,12 +57,15 @@ async def add_models(
 async def _sets(request: web.Request) -> tuple[Option, ...]:
     """The model sets, each with the quantisation that fits. Catalogues at addresses are not waited for here."""
     sets = request.app[MODEL_SETS]
-    found, _ = await sets.all(fetch=False)
+    found, _told = await sets.all(fetch=False)
     memory = sets.memory_bytes()
     options = []
     for item in found:
-        chosen, reason = item.choose(memory)
-        options.append(Option(item.name, " · ".join(filter(None, (item.title, chosen.name, reason)))))
+        chosen, _reason = item.choose(memory)
+        needs = _("Its size is not known")
+        if chosen.memory_bytes is not None:
+            needs = _("needs about %(size)s of memory", size=size_text(chosen.memory_bytes))
+        options.append(Option(item.name, " · ".join(filter(None, (item.title, chosen.name, needs)))))
     return tuple(options)
 
 
