@@ -19,6 +19,7 @@ from sdrest.core.events import ServerStopping
 from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
 from sdrest.core.space import FreeSpace
+from sdrest.core.use import MEGA, Limits
 from sdrest.engine import messages
 from sdrest.engine.client import Engine
 from sdrest.engine.cores import share_of, usable_cores
@@ -32,6 +33,8 @@ from sdrest.jobs.group_store import GroupStore
 from sdrest.jobs.groups import Groups
 from sdrest.jobs.intake import Intake
 from sdrest.jobs.leases import Leases
+from sdrest.jobs.quota_store import QuotaStore
+from sdrest.jobs.quotas import Quotas
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingRecorder
@@ -67,6 +70,7 @@ from sdrest.storage.sql.database import Database
 from sdrest.storage.sql.groups import SqlGroupStore
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sql.marks import SqlMarkStore
+from sdrest.storage.sql.quotas import SqlQuotaStore
 from sdrest.storage.sql.timings import SqlTimings
 from sdrest.storage.sql.webhooks import SqlOutbox
 from sdrest.web.api.register import add_api
@@ -181,7 +185,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     )
     jobs = app[keys.JOBS] = JobService(store, Broadcast(), files, clock=database.clock)
     sharing = Sharing(jobs, database, (default_model.restore, SharedRing(access.ring, store).agree))
-    _add_intake(app, preparer, SqlGroupStore(database, store))
+    _add_intake(app, preparer, SqlGroupStore(database, store), SqlQuotaStore(database))
     audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
     timings = app[keys.TIMINGS] = SqlTimings(database)
     recorder = TimingRecorder(timings, jobs.broadcast)
@@ -240,10 +244,12 @@ async def _announce_end(app: web.Application) -> None:
     broadcast.close()
 
 
-def _add_intake(app: web.Application, preparer: ModelPreparer, groups: GroupStore) -> None:
+def _add_intake(app: web.Application, preparer: ModelPreparer, groups: GroupStore, quota_store: QuotaStore) -> None:
     """The way into the queue, for jobs alone and in groups."""
     jobs, most = app[keys.JOBS], app[keys.SETTINGS].max_pending_jobs
-    intake = Intake(jobs, preparer.prepare, groups, max_pending=most, allowances=app[ALLOWANCES])
+    app[keys.QUOTA_STORE] = quota_store
+    quotas = app[keys.QUOTAS] = Quotas(quota_store, limits_from(app[keys.SETTINGS]))
+    intake = Intake(jobs, preparer.prepare, groups, max_pending=most, allowances=app[ALLOWANCES], quotas=quotas)
     app[keys.INTAKE] = intake
     app[keys.GROUPS] = Groups(groups, jobs, intake)
 
@@ -292,7 +298,9 @@ def _operation(
     settings, jobs = app[keys.SETTINGS], app[keys.JOBS]
     app[GALLERY] = Gallery(jobs, SqlMarkStore(database))
     app[BIN] = Bin(jobs, days=settings.bin_days)
-    metrics = Metrics(jobs, app[keys.ENGINES], app[keys.BACKGROUNDS], app[keys.FLEET])
+    metrics = Metrics(
+        jobs, app[keys.ENGINES], app[keys.BACKGROUNDS], app[keys.FLEET], app[keys.QUOTAS], app[keys.QUOTA_STORE]
+    )
     app.middlewares.insert(0, metrics.middleware())
     app.router.add_get("/metrics", metrics.handle)
     guard = Guard(settings.fetch_allowed_hosts).also_allowing(settings.webhook_url)
@@ -425,6 +433,15 @@ def allowances_from(settings: Settings) -> Allowances:
             max_steps=settings.guest_max_steps,
             max_images=settings.guest_max_images,
         ),
+    )
+
+
+def limits_from(settings: Settings) -> Limits:
+    """How much everybody may have made in a day who has no limits of their own."""
+    return Limits(
+        images=settings.max_images_per_day,
+        pixel_steps=settings.max_megapixel_steps_per_day * MEGA,
+        bytes=settings.max_output_bytes_per_day,
     )
 
 

@@ -226,6 +226,17 @@ class Settings(BaseSettings):
     max_pending_jobs_per_user: int = Field(
         0, ge=0, description="Pending jobs that one user may have; 0: no limit but the queue's."
     )
+    max_images_per_day: int = Field(
+        0, ge=0, description="Pictures (frames of videos) that one user may have made in a day of UTC; 0: any number."
+    )
+    max_megapixel_steps_per_day: int = Field(
+        0,
+        ge=0,
+        description="Steps × width × height ÷ 1,000,000 of all pictures that one user may have made in a day; 0: any number.",
+    )
+    max_output_bytes_per_day: int = Field(
+        0, ge=0, description="Bytes of finished files that one user may have made in a day; 0: any number."
+    )
     guest_max_pending: int = Field(2, ge=1, description="Pending jobs that one guest may have (auth optional).")
     guest_max_pixels: int = Field(
         1024 * 1024, ge=64 * 64, description="Largest picture of a guest in pixels (width × height)."

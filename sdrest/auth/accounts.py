@@ -66,6 +66,11 @@ class ApiKey:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
 
+    @property
+    def subject(self) -> str:
+        """What it is called where users and keys stand beside each other: no account's name holds a colon."""
+        return f"key:{self.name}"
+
 
 class AccountStore(Protocol):
     """Durable accounts, sessions and keys. Every method is atomic, and returns when the change is on disk."""

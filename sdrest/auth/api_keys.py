@@ -97,8 +97,8 @@ class ApiKeys:
         """All keys, oldest first."""
         return await self._store.keys()
 
-    async def revoke(self, wanted: str) -> ApiKey:
-        """Delete the key with this id or name; it stops working at once.
+    async def get(self, wanted: str) -> ApiKey:
+        """The key with this id or name.
 
         Raises:
             NotFound: there is none.
@@ -107,8 +107,19 @@ class ApiKeys:
         found = next((key for key in keys if key.id == wanted), None) or next(
             (key for key in keys if key.name == wanted), None
         )
-        if found is None or not await self._store.remove_key(found.id):
+        if found is None:
             raise NotFound(f"no API key {wanted!r}{did_you_mean(wanted, [key.name for key in keys])}")
+        return found
+
+    async def revoke(self, wanted: str) -> ApiKey:
+        """Delete the key with this id or name; it stops working at once.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = await self.get(wanted)
+        if not await self._store.remove_key(found.id):
+            raise NotFound(f"no API key {wanted!r}")
         return found
 
     async def identify(self, text: str) -> Identity | None:
@@ -143,10 +154,11 @@ class ApiKeys:
             allowed = ROLE_PERMISSIONS[role]
             permissions = allowed if Permission.ADMIN in key.permissions else key.permissions & allowed
         return Identity(
-            key.owner or f"key:{key.name}",
+            key.owner or key.subject,
             _role(permissions),
             "api-key",
             api_key_id=key.id,
+            key=key.subject if key.owner else "",
             permissions=permissions,
         )
 

@@ -20,6 +20,8 @@ class Identity:
     proof: str = ""
     #: Id of the API key, where one was the password.
     api_key_id: str = ""
+    #: As :attr:`Principal.key`.
+    key: str = ""
     #: Narrower than the role's, for API keys; None: the role's.
     permissions: frozenset[Permission] | None = None
 
@@ -27,7 +29,7 @@ class Identity:
         """The identity as a caller."""
         if self.permissions is None:
             return principal_of(self.name, self.role, self.method)
-        return Principal(self.name, self.role, self.permissions, self.method)
+        return Principal(self.name, self.role, self.permissions, self.method, self.key)
 
 
 class PasswordChecker(Protocol):

@@ -14,6 +14,7 @@ from sdrest.auth.keyring import KeyRing
 from sdrest.auth.setup import Access
 from sdrest.auth.shared_ring import SharedRing
 from sdrest.cli.accounts import table, with_access, with_database
+from sdrest.cli.limits import change_limits, limit_options
 from sdrest.cli.options import settings_options
 from sdrest.core.principal import Permission
 from sdrest.settings import Settings
@@ -66,6 +67,20 @@ def revoke(key: str, config: Path | None, **flags: Any) -> None:
     """Revoke the key with this id or name; it stops working at once."""
     revoked = with_access(config, flags, lambda access: access.authentication.api_keys.revoke(key))
     click.echo(f"revoked {revoked.name}")
+
+
+@token.command()
+@click.argument("key")
+@limit_options
+@settings_options("data_dir", "database")
+def limit(key: str, config: Path | None, **flags: Any) -> None:
+    """Set how much the key with this id or name may have made in a day, and show what is used today.
+
+    The limits of a key that has an owner hold within its owner's.
+    """
+    places = {name: flags[name] for name in ("data_dir", "database")}
+    found = with_access(config, places, lambda access: access.authentication.api_keys.get(key))
+    change_limits(found.subject, config, flags)
 
 
 @token.command("rotate-secret")

@@ -11,6 +11,7 @@ import click
 from sdrest.auth.accounts import ACCOUNT_ROLES
 from sdrest.auth.setup import Access
 from sdrest.cli.accounts import table, with_access
+from sdrest.cli.limits import change_limits, limit_options
 from sdrest.cli.options import settings_options
 from sdrest.core.principal import Role
 
@@ -63,6 +64,18 @@ def role_(name: str, role: str, config: Path | None, **flags: Any) -> None:
     """Change the role of NAME."""
     with_access(config, flags, lambda access: access.directory.set_role(name, Role(role)))
     click.echo(f"{name} is {role} now")
+
+
+@user.command()
+@click.argument("name")
+@limit_options
+@settings_options("data_dir", "database")
+def limit(name: str, config: Path | None, **flags: Any) -> None:
+    """Set how much NAME may have made in a day, and show what is used today.
+
+    NAME may be an account of the system as well.
+    """
+    change_limits(name, config, flags)
 
 
 @user.command("remove")

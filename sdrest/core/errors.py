@@ -124,6 +124,16 @@ class TooManyRequests(QueueFull):
     slug = "too_many_requests"
 
 
+class QuotaReached(QueueFull):
+    """As much was made today as this user or API key may have made in a day."""
+
+    slug = "quota_reached"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 3600, **facts: object) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.details.update(facts)
+
+
 class InsufficientMemory(SdrestError):
     """The machine has not enough memory for this model and size."""
 

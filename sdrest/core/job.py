@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from sdrest.core.use import Charge
+
 
 class JobType(StrEnum):
     """What a job does."""
@@ -168,6 +170,8 @@ class Job:
     #: The group that it is one of (empty: none), and its place there.
     group_id: str = ""
     place: int = 0
+    #: What it was counted with against the quotas of who asked; None: it is not counted.
+    charge: Charge | None = None
     #: Which dialect it came through and what that dialect needs to answer again (a stable id of its own, for example).
     origin: dict[str, Any] = field(default_factory=dict)
     #: Its place in the order of arrival, which lists are in; the store gives it, and no two jobs ever have the same.

@@ -44,6 +44,8 @@ class Principal:
     permissions: frozenset[Permission] = field(default_factory=frozenset)
     #: How it was authenticated: ``none``, ``jwt``, ``api-key``, ``unix``, ``pam`` or ``guest``.
     method: str = "none"
+    #: The API key that speaks for the account, as ``key:NAME``; empty where there is none, or the key is nobody's but its own.
+    key: str = ""
 
     def may(self, permission: Permission) -> bool:
         """Whether the principal holds ``permission`` (an admin holds all)."""

@@ -7,20 +7,27 @@ from typing import Protocol
 
 from sdrest.core.group import Group
 from sdrest.core.job import Job
+from sdrest.jobs.quotas import Budget
 
 
 class GroupStore(Protocol):
     """Durable groups. Which jobs are in one, the jobs say themselves."""
 
     async def add(
-        self, group: Group, jobs: Sequence[Job], *, max_pending: int, max_pending_of_principal: int | None = None
+        self,
+        group: Group,
+        jobs: Sequence[Job],
+        *,
+        max_pending: int,
+        max_pending_of_principal: int | None = None,
+        budgets: Sequence[Budget] = (),
     ) -> Group:
         """Store a group with its jobs, in their order: all, or nothing. They are pending, or finished by earlier results.
 
         With an idempotency key already used by its principal, that group is returned instead, and nothing is stored.
 
         Raises:
-            QueueFull: not all of them may wait; as :meth:`sdrest.jobs.store.JobStore.add`.
+            QueueFull, QuotaReached: not all of them may; as :meth:`sdrest.jobs.store.JobStore.add`.
         """
         ...
 

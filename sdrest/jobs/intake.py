@@ -20,6 +20,7 @@ from sdrest.core.parameters import RANDOM_SEED, SEED_BOUND, Components, Generati
 from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.allowance import Allowances
 from sdrest.jobs.group_store import GroupStore
+from sdrest.jobs.quotas import Quotas
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import (
     TABLES,
@@ -46,7 +47,8 @@ class Intake:
         prepare: Checks a submission and completes it.
         groups: Where groups of jobs go.
         max_pending: How many jobs may wait.
-        allowances: How much each principal may ask for.
+        allowances: How much each principal may ask for at a time.
+        quotas: How much each may have made in a day; None: nothing is counted.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Intake:
         *,
         max_pending: int,
         allowances: Allowances | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self._jobs = jobs
         #: What :meth:`submit` would store. Nothing is stored.
@@ -64,6 +67,7 @@ class Intake:
         self._groups = groups
         self._max_pending = max_pending
         self._allowances = allowances or Allowances()
+        self._quotas = quotas or Quotas()
 
     async def submit(self, submission: Submission) -> Job:
         """Check, complete and store a job; it is on disk when this returns.
@@ -72,7 +76,8 @@ class Intake:
 
         Raises:
             Forbidden: the principal may not generate, or not so much, or not with this priority.
-            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported, QueueFull.
+            InvalidInput, ModelNotFound, ModelUnusable, InsufficientMemory, InsufficientStorage, Unsupported, QueueFull,
+                QuotaReached: as the names say.
         """
         job = await self._job_of(submission)
         async with self._files_until_stored([job.id]):
@@ -101,12 +106,14 @@ class Intake:
                     job = await self._job_of(submission, inputs_of=made[0] if made else None)
                 made.append(dataclasses.replace(job, group_id=group.id, place=place))
             made[:] = [await self._with_earlier_result(job) for job in sorted(made, key=_what_is_loaded)]
-            stored = await self._groups.add(
-                group,
-                made,
-                max_pending=self._max_pending,
-                max_pending_of_principal=self._allowances.of(principal).max_pending,
-            )
+            async with self._quotas.budgets(principal) as budgets:
+                stored = await self._groups.add(
+                    group,
+                    made,
+                    max_pending=self._max_pending,
+                    max_pending_of_principal=self._allowances.of(principal).max_pending,
+                    budgets=budgets,
+                )
         if stored.id != group.id:
             for job in made:
                 await asyncio.to_thread(self._jobs.files.remove, job.id)
@@ -161,6 +168,7 @@ class Intake:
             sources=sources,
             waits_for=promising(submission.pictures),
             varied_from=submission.varied_from,
+            charge=self._quotas.charge(parameters, principal, enlarged or submission.pictures.get("init_image")),
         )
 
     async def _store_inputs(
@@ -199,14 +207,17 @@ class Intake:
         Raises:
             NotFound: as :meth:`sdrest.jobs.service.JobService.get`.
             Conflict: it has not ended, or was to be made from a picture that is not there any more.
-            Forbidden, QueueFull, InsufficientStorage: as :meth:`submit`.
+            Forbidden, QueueFull, QuotaReached, InsufficientStorage: as :meth:`submit`.
         """
         old = await self._jobs.get(job_id, principal)
         if not old.is_finished:
             raise Conflict("only a job that has ended can be tried again", state=str(old.state))
         _demand_permission(principal, old.type)
+        charge = None
         if (table := TABLES.get(old.type)) is not None:
-            self._allowances.of(principal).check(msgspec.convert(old.parameters, table))
+            parameters = msgspec.convert(old.parameters, table)
+            self._allowances.of(principal).check(parameters)
+            charge = self._quotas.charge_again(old, parameters, principal)
         sources, waits_for = await self._sources_again(old, principal)
         new_id = str(uuid.uuid4())
         await asyncio.to_thread(self._jobs.files.share_inputs, old.id, new_id)
@@ -229,6 +240,7 @@ class Intake:
             idempotency_key="",
             reused_from="",
             bin=(),
+            charge=charge,
             sources=sources,
             waits_for=waits_for,
         )
@@ -273,6 +285,7 @@ class Intake:
             finished_at=now,
             seconds=0.0,
             outputs=old.outputs,
+            charge=None,
             reused_from=old.reused_from or old.id,
         )
 
@@ -290,11 +303,15 @@ class Intake:
             raise
 
     async def _add(self, job: Job, principal: Principal) -> Job:
-        """Store a job within the principal's allowance; the job that its idempotency key was used for before, where it was."""
+        """Store a job within what the principal may ask for; the job that its idempotency key was used for before, where it was."""
         allowance = self._allowances.of(principal)
-        stored = await self._jobs.store.add(
-            job, max_pending=self._max_pending, max_pending_of_principal=allowance.max_pending
-        )
+        async with self._quotas.budgets(principal) as budgets:
+            stored = await self._jobs.store.add(
+                job,
+                max_pending=self._max_pending,
+                max_pending_of_principal=allowance.max_pending,
+                budgets=budgets,
+            )
         if stored.id == job.id:
             log.info("job accepted", job_id=job.id, type=job.type, model=job.model_name)
             self._jobs.running.changed(stored, None)

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import Failure, Job, JobState, JobType, Output
 from sdrest.jobs.marks import Mark
+from sdrest.jobs.quotas import Budget
 
 #: How long a job is a worker's without a renewal.
 LEASE_SECONDS: Final = 30.0
@@ -180,13 +181,22 @@ class JobStore(Protocol):
     released, or found running at start ends as cancelled.
     """
 
-    async def add(self, job: Job, *, max_pending: int, max_pending_of_principal: int | None = None) -> Job:
+    async def add(
+        self,
+        job: Job,
+        *,
+        max_pending: int,
+        max_pending_of_principal: int | None = None,
+        budgets: Sequence[Budget] = (),
+    ) -> Job:
         """Store a new job; with an idempotency key already used by its principal, return that job instead.
 
-        It is pending, or finished because an earlier result is its own; the bounds are for pending ones.
+        It is pending, or finished because an earlier result is its own; the bounds are for pending ones. A pending one that has a
+        charge counts with it for its day, and when it has ended with what it came to (:func:`sdrest.jobs.quotas.settled`).
 
         Raises:
             QueueFull: ``max_pending`` jobs are pending already, or the principal's own bound is reached.
+            QuotaReached: one of the budgets would be passed.
         """
         ...
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.marks import Mark
+from sdrest.jobs.quotas import Budget
 from sdrest.jobs.search import Term, terms_of
 from sdrest.jobs.store import (
     ANY_JOB,
@@ -26,6 +27,7 @@ from sdrest.jobs.store import (
     new_lease_id,
     server_died,
 )
+from sdrest.storage.memory_quotas import MemoryQuotaStore
 from sdrest.storage.sql.turns import MAX_PASSED_OVER
 
 
@@ -52,18 +54,34 @@ class MemoryJobStore:
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
+        #: What the jobs have used in a day, and how much they may.
+        self.quotas = MemoryQuotaStore()
         self._sequence = 0
         self._served: dict[str, int] = {}
         self._values: dict[str, str] = {}
 
-    async def add(self, job: Job, *, max_pending: int, max_pending_of_principal: int | None = None) -> Job:
+    async def add(
+        self,
+        job: Job,
+        *,
+        max_pending: int,
+        max_pending_of_principal: int | None = None,
+        budgets: Sequence[Budget] = (),
+    ) -> Job:
         """See :meth:`JobStore.add`."""
         if job.idempotency_key and (known := await self.by_key(job.principal, job.idempotency_key)):
             return known
-        self.add_all([job], max_pending=max_pending, max_pending_of_principal=max_pending_of_principal)
+        self.add_all([job], max_pending=max_pending, max_pending_of_principal=max_pending_of_principal, budgets=budgets)
         return job
 
-    def add_all(self, jobs: Sequence[Job], *, max_pending: int, max_pending_of_principal: int | None) -> None:
+    def add_all(
+        self,
+        jobs: Sequence[Job],
+        *,
+        max_pending: int,
+        max_pending_of_principal: int | None,
+        budgets: Sequence[Budget],
+    ) -> None:
         """Add jobs of one principal that have no idempotency keys of others, all or none; raises as :meth:`add`."""
         waiting = [job for job in jobs if not job.is_finished]
         if waiting:
@@ -74,6 +92,7 @@ class MemoryJobStore:
                 max_pending=max_pending,
                 max_pending_of_principal=max_pending_of_principal,
             )
+        self.quotas.count(waiting, budgets)
         for job in jobs:
             self._sequence += 1
             self.entries[job.id] = Entry(dataclasses.replace(job, sequence=self._sequence), self._sequence)
@@ -229,7 +248,8 @@ class MemoryJobStore:
             return None
         place()
         unwanted = ending.state is JobState.FAILED and entry.job.cancel_requested_at is not None
-        return entry.change(
+        return self._end(
+            entry,
             state=JobState.CANCELLED if unwanted else ending.state,
             failure=None if unwanted else ending.failure,
             finished_at=ending.finished_at,
@@ -261,7 +281,7 @@ class MemoryJobStore:
                 warnings=(*entry.job.warnings, refusal.reason),
             )
         if entry.job.cancel_requested_at is not None:
-            return entry.change(state=JobState.CANCELLED, finished_at=now, outputs=outputs)
+            return self._end(entry, state=JobState.CANCELLED, finished_at=now, outputs=outputs)
         number = entry.job.attempt if count_attempt else entry.job.attempt - 1
         return entry.change(state=JobState.PENDING, attempt=number, started_at=None, outputs=outputs)
 
@@ -302,13 +322,13 @@ class MemoryJobStore:
             return entry.job if entry else None
         asked_at = entry.job.cancel_requested_at or now
         if entry.job.state is JobState.PENDING:
-            return entry.change(state=JobState.CANCELLED, cancel_requested_at=asked_at, finished_at=now)
+            return self._end(entry, state=JobState.CANCELLED, cancel_requested_at=asked_at, finished_at=now)
         return entry.change(cancel_requested_at=asked_at)
 
     async def clear_pending(self, now: datetime, principal: str | None = None) -> Sequence[Job]:
         """See :meth:`JobStore.clear_pending`."""
         return [
-            entry.change(state=JobState.CANCELLED, cancel_requested_at=now, finished_at=now)
+            self._end(entry, state=JobState.CANCELLED, cancel_requested_at=now, finished_at=now)
             for entry in self._pending(lambda job: principal in {None, job.principal})
         ]
 
@@ -329,9 +349,9 @@ class MemoryJobStore:
             tidy(entry.job)
             job = entry.change(interruptions=entry.job.interruptions + 1)
             if job.cancel_requested_at is not None:
-                entry.change(state=JobState.CANCELLED, finished_at=now)
+                self._end(entry, state=JobState.CANCELLED, finished_at=now)
             elif job.interruptions >= max_interruptions:
-                entry.change(state=JobState.FAILED, finished_at=now, failure=server_died(max_interruptions))
+                self._end(entry, state=JobState.FAILED, finished_at=now, failure=server_died(max_interruptions))
             else:
                 entry.change(state=JobState.PENDING, started_at=None)
             changed.append(entry.job)
@@ -346,7 +366,7 @@ class MemoryJobStore:
             if (change := self._after_sources(entry.job, now))
         ]:
             for entry, change in settled:
-                changed[entry.job.id] = entry.change(**change)
+                changed[entry.job.id] = self._end(entry, **change) if "state" in change else entry.change(**change)
         return [*changed.values()]
 
     def _after_sources(self, job: Job, now: datetime) -> dict[str, Any]:
@@ -413,6 +433,11 @@ class MemoryJobStore:
 
     def _running(self) -> list[Entry]:
         return [entry for entry in self.entries.values() if entry.job.state is JobState.RUNNING]
+
+    def _end(self, entry: Entry, **fields: Any) -> Job:
+        job = entry.change(**fields)
+        self.quotas.settle(job)
+        return job
 
     def _held(self, job_id: str, lease_id: str, server: str | None) -> Entry | None:
         entry = self.entries.get(job_id)

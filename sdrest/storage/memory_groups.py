@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sdrest.core.group import Group
 from sdrest.core.job import Job
+from sdrest.jobs.quotas import Budget
 from sdrest.storage.memory import MemoryJobStore
 
 
@@ -17,13 +18,21 @@ class MemoryGroupStore:
         self._groups: dict[str, Group] = {}
 
     async def add(
-        self, group: Group, jobs: Sequence[Job], *, max_pending: int, max_pending_of_principal: int | None = None
+        self,
+        group: Group,
+        jobs: Sequence[Job],
+        *,
+        max_pending: int,
+        max_pending_of_principal: int | None = None,
+        budgets: Sequence[Budget] = (),
     ) -> Group:
         """See :meth:`GroupStore.add`."""
         for known in self._of(group.principal):
             if group.idempotency_key and known.idempotency_key == group.idempotency_key:
                 return known
-        self._jobs.add_all(jobs, max_pending=max_pending, max_pending_of_principal=max_pending_of_principal)
+        self._jobs.add_all(
+            jobs, max_pending=max_pending, max_pending_of_principal=max_pending_of_principal, budgets=budgets
+        )
         self._groups[group.id] = group
         return group
 

@@ -36,6 +36,8 @@ class _Statements:
     keys: str
     remove_key: str
     remove_keys: str
+    forget_limits: str
+    forget_limits_of_key: str
     touch_key: str
 
 
@@ -101,6 +103,7 @@ class SqlAccountStore:
                 _refuse_last_admin(db, self._sql, name)
             done = db.execute(self._sql.remove_account, {"name": name}).rowcount
             if done:
+                db.execute(self._sql.forget_limits, {"name": name})
                 db.execute(self._sql.remove_keys, {"owner": name})
                 _revoke_all(db, self._sql, name, now)
             return done == 1
@@ -164,7 +167,12 @@ class SqlAccountStore:
 
     async def remove_key(self, key_id: str) -> bool:
         """See :meth:`AccountStore.remove_key`."""
-        return await self._database.write(lambda db: db.execute(self._sql.remove_key, {"id": key_id}).rowcount == 1)
+
+        def change(db: Connection) -> bool:
+            db.execute(self._sql.forget_limits_of_key, {"id": key_id})
+            return db.execute(self._sql.remove_key, {"id": key_id}).rowcount == 1
+
+        return await self._database.write(change)
 
     async def touch_key(self, key_id: str, now: datetime) -> None:
         """See :meth:`AccountStore.touch_key`."""

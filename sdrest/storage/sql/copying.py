@@ -22,6 +22,8 @@ _TABLES: Final = {
     "sessions": "id",
     "api_keys": "id",
     "webhooks": "id",
+    "day_use": "day, subject",
+    "limits": "subject",
 }
 _ROWS_AT_ONCE: Final = 1000
 

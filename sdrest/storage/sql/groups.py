@@ -11,6 +11,7 @@ import msgspec
 
 from sdrest.core.group import Axis, Group
 from sdrest.core.job import Job
+from sdrest.jobs.quotas import Budget
 from sdrest.storage.sql.database import ADDING, ONE_ROW, Connection, Database
 from sdrest.storage.sql.job_rows import as_json
 from sdrest.storage.sql.jobs import SqlJobStore
@@ -38,7 +39,13 @@ class SqlGroupStore:
         self._sql = _Statements(**database.statements("groups"))
 
     async def add(
-        self, group: Group, jobs: Sequence[Job], *, max_pending: int, max_pending_of_principal: int | None = None
+        self,
+        group: Group,
+        jobs: Sequence[Job],
+        *,
+        max_pending: int,
+        max_pending_of_principal: int | None = None,
+        budgets: Sequence[Budget] = (),
     ) -> Group:
         """See :meth:`GroupStore.add`."""
         values = {
@@ -58,7 +65,13 @@ class SqlGroupStore:
                 if known is not None:
                     return _group_of(known)
             db.execute(self._sql.add, values)
-            self._jobs.add_all(db, jobs, max_pending=max_pending, max_pending_of_principal=max_pending_of_principal)
+            self._jobs.add_all(
+                db,
+                jobs,
+                max_pending=max_pending,
+                max_pending_of_principal=max_pending_of_principal,
+                budgets=budgets,
+            )
             return group
 
         return await self._database.write(change, alone=ADDING)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from sdrest.core.job import Binned, Failure, Job, JobState, JobType, Output
+from sdrest.core.use import Charge
 from sdrest.storage.sql.times import as_text, as_time
 
 
@@ -29,6 +30,7 @@ def row_of(job: Job) -> dict[str, Any]:
         "model_id": job.model_id,
         "model_name": job.model_name,
         "memory_bytes": job.memory_bytes,
+        "charge": as_json(job.charge) if job.charge else None,
         "attempt": job.attempt,
         "created_at": as_text(job.created_at),
         "started_at": as_text(job.started_at),
@@ -59,6 +61,7 @@ _OUTPUTS: Final = msgspec.json.Decoder(tuple[Output, ...])
 _BIN: Final = msgspec.json.Decoder(tuple[Binned, ...])
 _FAILURE: Final = msgspec.json.Decoder(Failure)
 _IDS: Final = msgspec.json.Decoder(tuple[str, ...])
+_CHARGE: Final = msgspec.json.Decoder(Charge)
 _WARNINGS: Final = msgspec.json.Decoder(tuple[str, ...])
 
 
@@ -96,6 +99,7 @@ def job_of(row: Any) -> Job:
         sources=json.loads(row["sources"]),
         waits_for=_IDS.decode(row["waits_for"]),
         varied_from=row["varied_from"],
+        charge=_CHARGE.decode(row["charge"]) if row["charge"] else None,
         sequence=row["sequence"],
     )
 

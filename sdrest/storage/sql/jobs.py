@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
+from sdrest.jobs.quotas import Budget
 from sdrest.jobs.search import SearchField
 from sdrest.jobs.store import (
     ANY_JOB,
@@ -30,6 +31,7 @@ from sdrest.jobs.store import (
 from sdrest.storage.sql.database import ADDING, ONE_ROW, Connection, Database
 from sdrest.storage.sql.job_filters import where_of
 from sdrest.storage.sql.job_rows import as_json, binned_at, job_of, outputs_of, row_of
+from sdrest.storage.sql.quotas import SqlQuotaStore
 from sdrest.storage.sql.times import as_text
 from sdrest.storage.sql.turns import turns_of
 
@@ -91,9 +93,17 @@ class SqlJobStore:
             "seed": self._sql.search_seed,
             "lora": self._sql.search_lora,
         }
+        self._quotas = SqlQuotaStore(database)
         self._turns = turns_of(database.statements("turns"))
 
-    async def add(self, job: Job, *, max_pending: int, max_pending_of_principal: int | None = None) -> Job:
+    async def add(
+        self,
+        job: Job,
+        *,
+        max_pending: int,
+        max_pending_of_principal: int | None = None,
+        budgets: Sequence[Budget] = (),
+    ) -> Job:
         """See :meth:`JobStore.add`."""
 
         def change(db: Connection) -> Job:
@@ -101,18 +111,30 @@ class SqlJobStore:
                 known = _job(db, self._sql.by_key, {"principal": job.principal, "key": job.idempotency_key})
                 if known is not None:
                     return known
-            self.add_all(db, [job], max_pending=max_pending, max_pending_of_principal=max_pending_of_principal)
+            self.add_all(
+                db,
+                [job],
+                max_pending=max_pending,
+                max_pending_of_principal=max_pending_of_principal,
+                budgets=budgets,
+            )
             return job
 
         return await self._database.write(change, alone=ADDING)
 
     def add_all(
-        self, db: Connection, jobs: Sequence[Job], *, max_pending: int, max_pending_of_principal: int | None
+        self,
+        db: Connection,
+        jobs: Sequence[Job],
+        *,
+        max_pending: int,
+        max_pending_of_principal: int | None,
+        budgets: Sequence[Budget],
     ) -> None:
         """Add jobs of one principal within a transaction of kind :data:`ADDING`; none has an idempotency key that was used before.
 
         Raises:
-            QueueFull: as :meth:`add`.
+            QueueFull, QuotaReached: as :meth:`add`.
         """
         waiting = [job for job in jobs if not job.is_finished]
         if waiting:
@@ -124,6 +146,7 @@ class SqlJobStore:
                 max_pending=max_pending,
                 max_pending_of_principal=max_pending_of_principal,
             )
+        self._quotas.count(db, waiting, budgets)
         for job in jobs:
             if job.is_finished:
                 db.execute(self._sql.add, row_of(dataclasses.replace(job, state=JobState.PENDING)))
@@ -271,7 +294,7 @@ class SqlJobStore:
             "seconds": ending.seconds,
             "warnings": as_json(ending.warnings),
         }
-        return await self._database.write(lambda db: _placed(_job(db, self._sql.finish, values), place), alone=ONE_ROW)
+        return await self._database.write(lambda db: self._ended(db, self._sql.finish, values, place), alone=ONE_ROW)
 
     async def release(
         self,
@@ -299,9 +322,25 @@ class SqlJobStore:
         def change(db: Connection) -> Job | None:
             job = _job(db, self._sql.get, {"id": job_id}) if refusal else None
             warnings = as_json((*job.warnings, refusal.reason)) if job and refusal else None
-            return _placed(_job(db, self._sql.release, {**values, "warnings": warnings}), place)
+            return self._ended(db, self._sql.release, {**values, "warnings": warnings}, place)
 
         return await self._database.write(change, alone=ONE_ROW)
+
+    def _ended(
+        self, db: Connection, statement: str, values: Mapping[str, Any], place: Callable[[], None] = lambda: None
+    ) -> Job | None:
+        """The job after a change that may have ended it, whose files go to their place with it."""
+        job = self._quotas.settle(db, _job(db, statement, values))
+        if job is not None:
+            place()
+        return job
+
+    def _all_ended(self, db: Connection, statement: str, values: Mapping[str, Any]) -> list[Job]:
+        """The jobs after a change that may have ended them."""
+        jobs = _jobs(db, statement, values)
+        for job in jobs:
+            self._quotas.settle(db, job)
+        return jobs
 
     async def waiting(self) -> Sequence[Waiting]:
         """See :meth:`JobStore.waiting`."""
@@ -336,15 +375,16 @@ class SqlJobStore:
         """See :meth:`JobStore.request_cancel`."""
 
         def change(db: Connection) -> Job | None:
-            db.execute(self._sql.request_cancel, {"id": job_id, "now": as_text(now)})
-            return _job(db, self._sql.get, {"id": job_id})
+            changed = db.execute(self._sql.request_cancel, {"id": job_id, "now": as_text(now)}).rowcount
+            job = _job(db, self._sql.get, {"id": job_id})
+            return self._quotas.settle(db, job) if changed else job
 
         return await self._database.write(change, alone=ONE_ROW)
 
     async def clear_pending(self, now: datetime, principal: str | None = None) -> Sequence[Job]:
         """See :meth:`JobStore.clear_pending`."""
         values = {"now": as_text(now), "principal": principal}
-        return await self._database.write(lambda db: _jobs(db, self._sql.clear_pending, values))
+        return await self._database.write(lambda db: self._all_ended(db, self._sql.clear_pending, values))
 
     async def recover(
         self,
@@ -364,7 +404,8 @@ class SqlJobStore:
             lost = _jobs(db, self._sql.lost, whose)
             for job in lost:
                 tidy(job)
-            return _jobs(db, self._sql.recover, {**values, "ids": json.dumps([job.id for job in lost])}) if lost else []
+            ids = json.dumps([job.id for job in lost])
+            return self._all_ended(db, self._sql.recover, {**values, "ids": ids}) if lost else []
 
         return await self._database.write(change)
 
@@ -392,7 +433,7 @@ class SqlJobStore:
                 reason = json.loads(row["failure"])["message"] if row["failure"] else ""
                 ending, failure = lost_source(row["source_id"], state, reason)
                 values = {"id": job_id, "now": as_text(now), "state": ending, "failure": as_json(failure)}
-                return _job(db, self._sql.end_waiting, values)
+                return self._ended(db, self._sql.end_waiting, values)
         done = {row["source_id"] for row in settled}
         left = [source_id for source_id in json.loads(settled[0]["waits_for"]) if source_id not in done]
         return _job(db, self._sql.wait_on, {"id": job_id, "waits_for": json.dumps(left)})
@@ -440,13 +481,6 @@ def _by_job(rows: Sequence[Any]) -> list[list[Any]]:
 def _value(db: Connection, statement: str, key: str) -> Any:
     row = db.execute(statement, {"key": key}).fetchone()
     return json.loads(row["value"]) if row else None
-
-
-def _placed(job: Job | None, place: Callable[[], None]) -> Job | None:
-    """The job after a change, whose files go to their place with it."""
-    if job is not None:
-        place()
-    return job
 
 
 def _number(db: Connection, query: str, values: Mapping[str, Any]) -> int | None:

@@ -31,6 +31,7 @@ _MODULES: Final = (
     "models",
     "outputs",
     "prompts",
+    "quotas",
     "queue",
     "saved",
     "system",

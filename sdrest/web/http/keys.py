@@ -13,6 +13,8 @@ from sdrest.core.principal import Principal
 from sdrest.engine.engines import Engines
 from sdrest.jobs.groups import Groups
 from sdrest.jobs.intake import Intake
+from sdrest.jobs.quota_store import QuotaStore
+from sdrest.jobs.quotas import Quotas
 from sdrest.jobs.service import JobService
 from sdrest.jobs.timings import TimingStore
 from sdrest.jobs.worker import Worker
@@ -36,6 +38,8 @@ SETTINGS: Final = web.AppKey("settings", Settings)
 JOBS: Final = web.AppKey("jobs", JobService)
 GROUPS: Final = web.AppKey("groups", Groups)
 INTAKE: Final = web.AppKey("intake", Intake)
+QUOTAS: Final = web.AppKey("quotas", Quotas)
+QUOTA_STORE: Final = web.AppKey[QuotaStore]("quota_store")
 ENGINES: Final = web.AppKey("engines", Engines)
 BACKGROUNDS: Final = web.AppKey("backgrounds", Backgrounds)
 DEFAULT_MODEL: Final = web.AppKey("default_model", DefaultModel)

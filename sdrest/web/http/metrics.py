@@ -19,6 +19,8 @@ from sdrest.core.job import JobState
 from sdrest.engine.engines import Engines
 from sdrest.engine.supervisor import EngineState
 from sdrest.jobs.events import Listener
+from sdrest.jobs.quota_store import QuotaStore
+from sdrest.jobs.quotas import NAMES, Quotas, amount, today
 from sdrest.jobs.service import JobService
 from sdrest.web.http.access import canonical_path
 from sdrest.web.http.operations import Reply, operation
@@ -34,8 +36,18 @@ _JOB_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 360
 class Metrics:
     """What one server counts; the numbers live in a registry of its own."""
 
-    def __init__(self, jobs: JobService, engines: Engines, backgrounds: Backgrounds, fleet: Fleet) -> None:
+    def __init__(
+        self,
+        jobs: JobService,
+        engines: Engines,
+        backgrounds: Backgrounds,
+        fleet: Fleet,
+        quotas: Quotas,
+        quota_store: QuotaStore,
+    ) -> None:
         self._jobs = jobs
+        self._quotas = quotas
+        self._quota_store = quota_store
         self._fleet = fleet
         self._engines = engines
         self._backgrounds = backgrounds
@@ -82,6 +94,15 @@ class Metrics:
         )
         self._each_worker_jobs = Gauge(
             "sdrest_workers_jobs_done", "Jobs that each worker has carried out.", ("worker",), registry=registry
+        )
+        self._used = Gauge(
+            "sdrest_use_today",
+            "What all users together have used today (UTC), by quota.",
+            ("quota",),
+            registry=registry,
+        )
+        self._refused = Gauge(
+            "sdrest_quota_refusals", "Requests refused since the start, by quota.", ("quota",), registry=registry
         )
         self._loaded = Gauge("sdrest_models_loaded", "Models in memory.", registry=registry)
         self._loops_running = Gauge(
@@ -149,8 +170,16 @@ class Metrics:
             self._each_memory.labels(engine.name).set(engine.memory_bytes)
         self._count_workers()
         self._count_loops()
+        await self._count_use()
         body = await asyncio.to_thread(generate_latest, self._registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _count_use(self) -> None:
+        used = await self._quota_store.used(today(self._jobs.clock()))
+        for kind, name in NAMES.items():
+            total = sum(getattr(item.use, kind) for item in used if not item.owner)
+            self._used.labels(name).set(amount(total, kind))
+            self._refused.labels(name).set(self._quotas.refused[name])
 
     def _count_workers(self) -> None:
         self._each_worker.clear()

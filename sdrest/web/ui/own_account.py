@@ -19,6 +19,7 @@ from sdrest.web.http.auth import client_address, log_in_browser
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import ACCESS, PRINCIPAL, SETTINGS
+from sdrest.web.requests.use_views import free_at, used_by
 from sdrest.web.ui.languages import _
 from sdrest.web.ui.page_contexts import OwnAccountPage
 from sdrest.web.ui.rendering import page
@@ -85,6 +86,12 @@ async def _page(request: web.Request, *, new_key: str = "", problem: str = "", s
     principal = request[PRINCIPAL]
     role = str(principal.role)
     context = OwnAccountPage(
-        name=principal.name, role=role, keys=await _keys(request), new_key=new_key, problem=problem
+        name=principal.name,
+        role=role,
+        keys=await _keys(request),
+        use=(await used_by(request, principal)).get(principal.name),
+        free_at=free_at(request),
+        new_key=new_key,
+        problem=problem,
     )
     return page(request, "own_account.html", context, status=status)

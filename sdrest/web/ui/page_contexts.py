@@ -13,6 +13,7 @@ from typing import Any
 
 from sdrest.core.names import Language
 from sdrest.web.requests.borrowing import LenderState
+from sdrest.web.requests.use_views import AmountsView
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,10 @@ class OwnAccountPage:
     name: str
     role: str
     keys: Sequence[Any]
+    #: What was made today, and how much may be; None where nothing is counted.
+    use: AmountsView | None
+    #: When all of that is free again.
+    free_at: datetime
     #: Text of a key that was just made; shown once.
     new_key: str
     problem: str

@@ -28,6 +28,7 @@ from sdrest.web.ui import (
     picture_info,
     queue,
     system,
+    use,
     wildcards,
     workers,
 )
@@ -97,6 +98,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", workers.HERE + "/{session}/drain", workers.drain),
     ("GET", "/ui/system/accounts", accounts.show),
     ("POST", "/ui/system/accounts", accounts.change),
+    ("GET", use.HERE, use.show),
+    ("POST", use.HERE, use.change),
     ("GET", own_account.HERE, own_account.show),
     ("POST", own_account.HERE, own_account.change),
     ("POST", "/ui/theme", app_shell.set_theme),

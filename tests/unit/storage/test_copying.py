@@ -16,6 +16,7 @@ from sdrest.cli.database import database as command
 from sdrest.core.errors import Conflict
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.principal import Permission, Role
+from sdrest.core.use import Charge, Limits, Use
 from sdrest.jobs.store import Ending, JobFilter
 from sdrest.jobs.timings import Timing
 from sdrest.jobs.webhooks import URL_KEY
@@ -24,6 +25,7 @@ from sdrest.storage.sql.accounts import SqlAccountStore
 from sdrest.storage.sql.copying import copy
 from sdrest.storage.sql.database import Database
 from sdrest.storage.sql.jobs import SqlJobStore
+from sdrest.storage.sql.quotas import SqlQuotaStore
 from sdrest.storage.sql.timings import SqlTimings
 from sdrest.storage.sql.webhooks import SqlOutbox
 from tests.needs import needs
@@ -44,6 +46,7 @@ async def fill(database: Database) -> None:
             parameters={"prompt": 'a "quoted" \0 é'},
             created_at=NOW,
             idempotency_key=f"k{number}",
+            charge=Charge(use=Use(images=1, pixel_steps=2, bytes=3), key="key:k"),
         )
         await jobs.add(job, max_pending=10)
     claimed = await jobs.claim([JobType.TXT2IMG], now=NOW, lease_seconds=60, worker="w")
@@ -61,6 +64,7 @@ async def fill(database: Database) -> None:
     timing = Timing(model_id="m", width=8, height=8, guided=True, seconds_per_step=0.1, seconds_per_picture=0.2)
     await SqlTimings(database).record(timing)
     await SqlTimings(database).record(timing)
+    await SqlQuotaStore(database).set_limits("ann", Limits(images=3))
 
 
 async def all_of(database: Database) -> list[Any]:
@@ -75,6 +79,8 @@ async def all_of(database: Database) -> list[Any]:
         await accounts.keys(),
         await SqlTimings(database).of_model("m"),
         await SqlOutbox(database).due(LATER, 10),
+        await SqlQuotaStore(database).limits(),
+        await SqlQuotaStore(database).used(NOW.date()),
     ]
 
 
@@ -89,6 +95,7 @@ async def test_everything_goes_to_postgres_and_back(tmp_path: Path, postgres_url
         await fill(first)
         counts = await copy(first, second)
         assert (counts["jobs"], counts["accounts"], counts["timings"], counts["webhooks"]) == (3, 1, 1, 1)
+        assert (counts["day_use"], counts["limits"]) == (2, 1)
         assert await copy(second, third) == counts
         assert await all_of(second) == await all_of(first)
         assert await all_of(third) == await all_of(first)

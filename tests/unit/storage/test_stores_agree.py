@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
+from sdrest.core.use import Charge, Limits, Use
+from sdrest.jobs.quotas import Budget
 from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, JobStore, Reach, Refusal
 from sdrest.storage.memory import MemoryJobStore
 from sdrest.storage.sql.jobs import SqlJobStore
+from sdrest.storage.sql.quotas import SqlQuotaStore
 from sdrest.storage.sqlite.database import Database
 from tests.needs import needs
 from tests.postgres import open_database
@@ -35,6 +38,9 @@ servers = st.sampled_from(("east", "west"))
 outputs = st.lists(st.sampled_from(("image_0.png", "image_1.png")), unique=True).map(
     lambda names: tuple(Output(file=name, media_type="image/png", size_bytes=10) for name in names)
 )
+uses = st.builds(Use, images=st.integers(1, 3), pixel_steps=st.just(100), bytes=st.just(1000))
+keys = st.sampled_from(("", "", "key:k"))
+BUDGETS = [Budget("ann", Limits(images=6)), Budget("key:k", Limits(images=4, pixel_steps=250))]
 names = st.sampled_from(("ann", "bob", "cid"))
 #: Whether the lease is the one that the job runs under; mostly.
 holders = st.sampled_from((True, True, True, False))
@@ -53,6 +59,7 @@ def adding(draw: st.DrawFn) -> Step:
         "memory_bytes": draw(st.sampled_from((0, 0, 5, 1 << 40))),
         "idempotency_key": draw(st.sampled_from(("", "", "", "k"))),
         "result_key": draw(st.sampled_from(("", "r"))),
+        "charge": draw(st.one_of(st.none(), st.builds(Charge, use=uses, files=st.integers(1, 2), key=keys))),
         "waits_for": draw(st.one_of(st.just(()), st.lists(ids, max_size=2, unique=True).map(tuple))),
     }
 
@@ -60,7 +67,8 @@ def adding(draw: st.DrawFn) -> Step:
         if await store.get(fields["id"]) is not None:
             return None  # ids are never used twice
         try:
-            return await store.add(Job(**fields, created_at=now), max_pending=12, max_pending_of_principal=5)
+            job = Job(**fields, created_at=now)
+            return await store.add(job, max_pending=12, max_pending_of_principal=5, budgets=BUDGETS)
         except QueueFull as error:
             return str(error)
 
@@ -218,20 +226,23 @@ async def seen(store: JobStore, now: datetime) -> list[object]:
     return [comparable(answer) for answer in answers]
 
 
-async def compare(other: JobStore, todo: list[Step]) -> None:
-    plain = MemoryJobStore()
+async def compare(database: Any, todo: list[Step]) -> None:
+    plain, other = MemoryJobStore(), SqlJobStore(database)
     for hour, step in enumerate(todo):
         now = NOW + timedelta(hours=hour)
         assert in_no_order(await step(now, plain)) == in_no_order(await step(now, other))
     end = NOW + timedelta(hours=len(todo))
     assert await seen(plain, end) == await seen(other, end)
+    quotas = SqlQuotaStore(database)
+    for day in {NOW.date(), end.date()}:
+        assert await plain.quotas.used(day) == await quotas.used(day)
 
 
 async def compare_with_sqlite(folder: Path, todo: list[Step]) -> None:
     database = Database(folder / "jobs.sqlite3")
     await database.open()
     try:
-        await compare(SqlJobStore(database), todo)
+        await compare(database, todo)
     finally:
         await database.close()
 
@@ -240,8 +251,9 @@ async def compare_with_postgres(url: str, todo: list[Step]) -> None:
     database = open_database(url)
     await database.open()
     try:
-        await database.write(lambda db: db.execute("TRUNCATE jobs, marks, turns, job_counts, key_values").rowcount)
-        await compare(SqlJobStore(database), todo)
+        tables = "jobs, marks, turns, job_counts, key_values, day_use"
+        await database.write(lambda db: db.execute(f"TRUNCATE {tables}").rowcount)
+        await compare(database, todo)
     finally:
         await database.close()
 

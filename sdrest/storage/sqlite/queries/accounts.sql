@@ -79,6 +79,14 @@ DELETE FROM api_keys WHERE id = :id;
 -- The end of all keys of an account.
 DELETE FROM api_keys WHERE owner = :owner;
 
+-- name: forget_limits
+-- How much an account and its keys may use is not set any more.
+DELETE FROM limits WHERE subject = :name OR subject IN (SELECT 'key:' || name FROM api_keys WHERE owner = :name);
+
+-- name: forget_limits_of_key
+-- How much a key may use is not set any more.
+DELETE FROM limits WHERE subject IN (SELECT 'key:' || name FROM api_keys WHERE id = :id);
+
 -- name: touch_key
 -- When a key was last used.
 UPDATE api_keys SET last_used_at = :now WHERE id = :id;

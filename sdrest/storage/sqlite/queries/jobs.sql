@@ -8,11 +8,11 @@ FROM job_counts WHERE state = 'pending';
 INSERT INTO jobs (
     id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at,
     cancel_requested_at, seconds, outputs, bin, binned_at, failure, warnings, idempotency_key, webhook_url, origin, interruptions,
-    result_key, reused_from, lease_id, sources, waits_for, varied_from, group_id, place, memory_bytes
+    result_key, reused_from, lease_id, sources, waits_for, varied_from, group_id, place, memory_bytes, charge
 ) VALUES (
     :id, :type, :state, :principal, :priority, :parameters, :model_id, :model_name, :attempt, :created_at, :started_at, :finished_at,
     :cancel_requested_at, :seconds, :outputs, :bin, :binned_at, :failure, :warnings, :idempotency_key, :webhook_url, :origin,
-    :interruptions, :result_key, :reused_from, :lease_id, :sources, :waits_for, :varied_from, :group_id, :place, :memory_bytes
+    :interruptions, :result_key, :reused_from, :lease_id, :sources, :waits_for, :varied_from, :group_id, :place, :memory_bytes, :charge
 );
 
 -- name: end_new

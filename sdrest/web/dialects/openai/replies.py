@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sdrest.core.errors import InvalidInput, ModelNotFound, SdrestError
+from sdrest.core.errors import InvalidInput, ModelNotFound, QuotaReached, SdrestError
 from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job, JobState, Output
 from sdrest.core.names import PictureFormat
@@ -35,8 +35,12 @@ _PICTURES: Final = ("init_image", "mask_image", "control_image")
 BACKGROUND: Final = "opaque"
 _NOT_TRANSPARENT: Final = "background: the models here paint opaque pictures, so it is not transparent"
 #: ``code`` of errors whose name there is not the slug here.
-_CODES: Final = {"unauthorized": "invalid_api_key", "queue_full": "rate_limit_exceeded"}
-#: Statuses after which the same request may succeed later. The SDK would repeat others too, and make a failing picture thrice.
+_CODES: Final = {
+    "unauthorized": "invalid_api_key",
+    "queue_full": "rate_limit_exceeded",
+    "quota_reached": "insufficient_quota",
+}
+#: Statuses after which the same request may succeed soon. The SDK would repeat others too, and make a failing picture thrice.
 _WORTH_REPEATING: Final = frozenset({429, 503})
 
 
@@ -201,5 +205,6 @@ def error_body(error: SdrestError, status: int) -> dict[str, Any]:
 
 def render_error(_request: web.Request, error: SdrestError, status: int) -> web.Response:
     """An error as OpenAI writes it."""
-    headers: Mapping[str, str] = {} if status in _WORTH_REPEATING else {"x-should-retry": "false"}
+    may_repeat = status in _WORTH_REPEATING and not isinstance(error, QuotaReached)
+    headers: Mapping[str, str] = {} if may_repeat else {"x-should-retry": "false"}
     return json_reply(error_body(error, status), status=status, headers=headers)
