@@ -9,7 +9,7 @@ BACKEND ?= auto
 WORKERS ?= logical --maxprocesses 6
 
 setup:
-	@./install.sh --quiet --backend $(BACKEND) --extras test,clients,pam,video,download,mcp,cluster,c2pa
+	@./install.sh --quiet --backend $(BACKEND) --extras test,clients,pam,video,download,mcp,cluster,c2pa,oidc
 
 run: setup
 	@$(VENV)/bin/python -m sdrest.cli.first_run $(ARGS)

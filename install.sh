@@ -14,7 +14,7 @@ usage: ./install.sh [options]
   --backend NAME   ggml backend: auto cpu cuda vulkan metal rocm sycl opencl   [auto]
   --engine-source DIR   build the native library from this source tree of stable-diffusion.cpp; it is used only if its interface is
                    the known one. "package": back to the library that the Python package brings
-  --extras LIST    optional parts, comma-separated: pam video download mcp cluster test clients
+  --extras LIST    optional parts, comma-separated: pam video download mcp cluster oidc test clients
   --python FILE    Python 3.11 or newer                                        [python3]
   --service        also install a systemd service: for the whole machine as root, else for this user
   --quiet          say only what goes wrong or takes long

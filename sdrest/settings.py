@@ -28,6 +28,7 @@ class AuthMode(StrEnum):
     UNIX = "unix"
     PAM = "pam"
     OPTIONAL = "optional"
+    OIDC = "oidc"
 
 
 class Backend(StrEnum):
@@ -213,6 +214,26 @@ class Settings(BaseSettings):
     allowed_group: str = Field("", description="System group whose members may log in (unix, pam); empty: everybody.")
     pam_service: str = Field("sdrest", pattern=r"^[\w.-]+$", description="PAM service that checks passwords.")
     pam_timeout_seconds: float = Field(30.0, gt=0, le=600, description="Time that PAM has to check a password.")
+    oidc_issuer: str = Field(
+        "",
+        description="Address of the OpenID Connect provider through which people sign in (oidc), as it calls itself.",
+    )
+    oidc_client_id: str = Field("", description="What the provider knows this server by.")
+    oidc_client_secret_file: Path | None = Field(
+        None, description="File with the secret that the provider gave out for it; none for a public client."
+    )
+    oidc_title: str = Field("", description="What people call the provider; empty: its host.")
+    oidc_scopes: Names = Field(("openid", "profile", "email"), description="What is asked of the provider.")
+    oidc_name_claim: str = Field("preferred_username", description="Claim that is the user name, such as email or sub.")
+    oidc_groups_claim: str = Field(
+        "groups", description="Claim that holds somebody's groups or roles; realm_access.roles is one within another."
+    )
+    oidc_admins: Names = Field((), description="Groups whose members are admins.")
+    oidc_users: Names = Field(
+        (), description="Groups whose members are users; * for everybody; empty: everybody of oidc_domains."
+    )
+    oidc_viewers: Names = Field((), description="Groups whose members may look only; * for everybody else.")
+    oidc_domains: Names = Field((), description="Mail domains that may sign in, verified ones; empty: any.")
     access_token_seconds: int = Field(3600, ge=60, le=604_800, description="Life of an access token.")
     session_days: float = Field(30.0, gt=0, le=400, description="Life of a login without use.")
     signed_url_seconds: int = Field(

@@ -38,7 +38,7 @@ class Session:
     principal: str
     #: Role at the time of the login, for accounts that this server does not keep.
     role: Role
-    #: ``jwt``, ``unix``, ``pam`` or ``api-key``.
+    #: ``jwt``, ``unix``, ``pam``, ``oidc`` or ``api-key``.
     method: str
     #: Id of the API key it was opened with; empty otherwise.
     api_key_id: str = ""

@@ -14,7 +14,7 @@ class Identity:
 
     name: str
     role: Role
-    #: ``jwt``, ``unix``, ``pam`` or ``api-key``.
+    #: ``jwt``, ``unix``, ``pam``, ``oidc`` or ``api-key``.
     method: str
     #: What the proof was checked against; when it changes, the identity must be proved again.
     proof: str = ""

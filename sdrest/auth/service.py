@@ -7,7 +7,7 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -21,7 +21,7 @@ from sdrest.auth.sessions import Sessions, TokenPair
 from sdrest.auth.system_accounts import SystemAccounts
 from sdrest.auth.throttle import LoginThrottle
 from sdrest.auth.tokens import TokenKind
-from sdrest.core.errors import TooManyRequests, Unauthorized, Unsupported
+from sdrest.core.errors import Forbidden, TooManyRequests, Unauthorized, Unsupported
 from sdrest.core.principal import ANYONE, Principal, Role, principal_of
 from sdrest.settings import AuthMode
 
@@ -82,11 +82,7 @@ class Authentication:
         if self._checker is None:
             raise Unsupported("this server runs without authentication: there is nothing to log in to")
         account = self._throttled_name(username, address)
-        try:
-            self._throttle.begin(account, address)
-        except TooManyRequests as error:
-            alarm("login refused, locked", address=address, seconds=error.retry_after_seconds)
-            raise
+        self._begin_attempt(account, address)
         try:
             identity = None if len(username) > _LONGEST_NAME else await self._checker.check(username, password)
         except BaseException:
@@ -96,9 +92,40 @@ class Authentication:
             # The name is not written down: people type passwords into the wrong field.
             alarm("login failed", address=address, account_digest=self._digest(account).hex()[:12])
             raise Unauthorized("wrong user name or password")
+        self._succeeded(identity, account, address)
+        return identity
+
+    async def log_in_by(self, provider: Callable[[], Awaitable[Identity]], address: str) -> Identity:
+        """Who a provider says this is; what it refuses counts as a failure of the address.
+
+        Raises:
+            Unauthorized, Forbidden: it does not say so, or of somebody who may not use this server.
+            TooManyRequests: too many failures from this address.
+            Unavailable: the provider cannot tell at the moment.
+        """
+        account = self._throttled_name("", address)
+        self._begin_attempt(account, address)
+        try:
+            identity = await provider()
+        except (Unauthorized, Forbidden) as error:
+            alarm("login failed", address=address, method="oidc", reason=error.message)
+            raise
+        except BaseException:
+            self._throttle.abandoned(account, address)
+            raise
+        self._succeeded(identity, account, address)
+        return identity
+
+    def _begin_attempt(self, account: str, address: str) -> None:
+        try:
+            self._throttle.begin(account, address)
+        except TooManyRequests as error:
+            alarm("login refused, locked", address=address, seconds=error.retry_after_seconds)
+            raise
+
+    def _succeeded(self, identity: Identity, account: str, address: str) -> None:
         self._throttle.succeeded(account, address)
         record("login", account=identity.name, method=identity.method, role=str(identity.role), address=address)
-        return identity
 
     def _throttled_name(self, username: str, address: str) -> str:
         """What failures are counted against: the account, or where the name means nothing, the address once more."""
@@ -193,7 +220,13 @@ class Authentication:
         known = Identity(session.principal, session.role, session.method, api_key_id=session.api_key_id)
         if session.method == "api-key":
             return await self.api_keys.still(known)
-        expected = {AuthMode.JWT: "jwt", AuthMode.OPTIONAL: "jwt", AuthMode.UNIX: "unix", AuthMode.PAM: "pam"}
+        expected = {
+            AuthMode.JWT: "jwt",
+            AuthMode.OPTIONAL: "jwt",
+            AuthMode.UNIX: "unix",
+            AuthMode.PAM: "pam",
+            AuthMode.OIDC: "oidc",
+        }
         if self._checker is None or expected.get(self.mode) != session.method:
             return None
         return await self._checker.still(known)

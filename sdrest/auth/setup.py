@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from argon2 import PasswordHasher
 
-from sdrest.auth import pam, unix
+from sdrest.auth import pam, provider, unix
 from sdrest.auth.accounts import AccountStore
 from sdrest.auth.api_keys import ApiKeys
 from sdrest.auth.directory import Directory
@@ -36,6 +36,8 @@ class Access:
     directory: Directory
     signer: UrlSigner
     rate_limit: RateLimit
+    #: Through which people sign in, in the mode ``oidc``.
+    provider: provider.Provider | None = None
 
     async def warnings_at_start(self, settings: Settings) -> list[str]:
         """What keeps people from logging in, for the log."""
@@ -48,7 +50,11 @@ class Access:
 
 
 def build_access(settings: Settings, store: AccountStore, *, hasher: PasswordHasher | None = None) -> Access:
-    """The parts, wired for the mode; nothing is opened yet."""
+    """The parts, wired for the mode; nothing is opened yet.
+
+    Raises:
+        InvalidInput: the settings of the mode are not right.
+    """
     ring = KeyRing(settings.secrets_file)
     system = SystemAccounts(
         admin_users=settings.admin_users,
@@ -63,6 +69,7 @@ def build_access(settings: Settings, store: AccountStore, *, hasher: PasswordHas
         return found[1] if found else None
 
     by_system = settings.auth in {AuthMode.UNIX, AuthMode.PAM}
+    signing_in = provider.Provider(settings, ring) if settings.auth is AuthMode.OIDC else None
     api_keys = ApiKeys(store, owner_role=system_role if by_system else local.role_of)
     makers: dict[AuthMode, Callable[[], PasswordChecker]] = {
         AuthMode.JWT: lambda: local,
@@ -73,7 +80,7 @@ def build_access(settings: Settings, store: AccountStore, *, hasher: PasswordHas
             system, service=settings.pam_service, timeout_seconds=settings.pam_timeout_seconds
         ),
     }
-    maker = makers.get(settings.auth)
+    maker = (lambda: signing_in.people) if signing_in else makers.get(settings.auth)
     sessions = Sessions(
         store,
         Tokens(ring),
@@ -96,6 +103,7 @@ def build_access(settings: Settings, store: AccountStore, *, hasher: PasswordHas
         Directory(store, passwords),
         UrlSigner(ring, lifetime_seconds=settings.signed_url_seconds),
         RateLimit(settings.rate_limit_per_minute),
+        signing_in,
     )
 
 
@@ -106,6 +114,8 @@ def what_is_missing(settings: Settings) -> list[str]:
             found = pam.why_unavailable(settings.pam_service)
         case AuthMode.UNIX if settings.socket is None:
             found = unix.why_unavailable()
+        case AuthMode.OIDC:
+            found = provider.why_unavailable()
         case _:
             found = None
     return [found] if found else []

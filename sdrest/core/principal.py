@@ -42,7 +42,7 @@ class Principal:
     name: str
     role: Role = Role.USER
     permissions: frozenset[Permission] = field(default_factory=frozenset)
-    #: How it was authenticated: ``none``, ``jwt``, ``api-key``, ``unix``, ``pam`` or ``guest``.
+    #: How it was authenticated: ``none``, ``jwt``, ``api-key``, ``unix``, ``pam``, ``oidc`` or ``guest``.
     method: str = "none"
     #: The API key that speaks for the account, as ``key:NAME``; empty where there is none, or the key is nobody's but its own.
     key: str = ""

@@ -40,6 +40,8 @@ PUBLIC_ROUTES: Final[frozenset[tuple[str, str]]] = frozenset(
         ("GET", "/ui/service_worker.js"),
         ("GET", "/ui/login"),
         ("POST", "/ui/login"),
+        ("GET", "/ui/login/oidc"),
+        ("GET", "/ui/login/oidc/callback"),
         ("GET", "/health"),
         ("GET", "/docs"),
         ("GET", "/openapi.json"),

@@ -147,13 +147,17 @@ async def log_in_browser(request: web.Request, response: web.StreamResponse, use
     Raises:
         Unauthorized, TooManyRequests, Unavailable, Unsupported: as the words say.
     """
-    auth = request.app[ACCESS].authentication
-    identity = await auth.log_in(username, password, client_address(request))
-    text, seconds = await auth.sessions.open_in_browser(identity)
+    identity = await request.app[ACCESS].authentication.log_in(username, password, client_address(request))
+    await open_session(request, response, identity)
+    return identity
+
+
+async def open_session(request: web.Request, response: web.StreamResponse, identity: Identity) -> None:
+    """Open a session for a browser, and put its cookie on ``response``."""
+    text, seconds = await request.app[ACCESS].authentication.sessions.open_in_browser(identity)
     response.set_cookie(
         COOKIE, text, max_age=seconds, path="/", httponly=True, samesite="Strict", secure=request.secure
     )
-    return identity
 
 
 async def log_out_browser(request: web.Request, response: web.StreamResponse) -> None:

@@ -23,7 +23,7 @@ _BASE: Final = web.AppKey("base", str)
 _HEADERS: Final = (hdrs.LOCATION, "HX-Redirect", "HX-Location", "HX-Push-Url", "HX-Replace-Url")
 #: Attributes of the pages that hold addresses. Templates write quotes, and escape those within values.
 _ADDRESSES: Final = re.compile(
-    r'(\s(?:href|src|action|formaction|poster|hx-(?:get|post|put|patch|delete|push-url|replace-url)|data-url|data-address)=")/(?!/)'
+    r'(\s(?:href|src|action|formaction|poster|hx-(?:get|post|put|patch|delete|push-url|replace-url)|data-url|data-address)="|\scontent="0;url=)/(?!/)'
 )
 
 

@@ -12,7 +12,7 @@ from sdrest.web.http.access import requires
 from sdrest.web.http.auth import log_in_browser, log_out_browser
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.errors import status_of
-from sdrest.web.http.keys import SETTINGS
+from sdrest.web.http.keys import ACCESS, SETTINGS
 from sdrest.web.ui.page_contexts import LoginPage
 from sdrest.web.ui.rendering import page
 
@@ -23,7 +23,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     """The form; there is nothing to sign in to without authentication."""
     if request.app[SETTINGS].auth is AuthMode.NONE:
         return web.Response(status=303, headers={"Location": _HOME})
-    return page(request, "login.html", _context(request, request.query.get("next", "")))
+    return page(request, "login.html", login_context(request, request.query.get("next", "")))
 
 
 async def log_in(request: web.Request) -> web.StreamResponse:
@@ -34,7 +34,7 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     try:
         await log_in_browser(request, response, username, password)
     except SdrestError as error:
-        context = _context(request, target, username=username, problem=error.message)
+        context = login_context(request, target, username=username, problem=error.message)
         return page(request, "login.html", context, status=status_of(error))
     return response
 
@@ -53,10 +53,12 @@ def local_target(target: str) -> str:
     return target if is_ours else _HOME
 
 
-def _context(request: web.Request, target: str, *, username: str = "", problem: str = "") -> LoginPage:
+def login_context(request: web.Request, target: str, *, username: str = "", problem: str = "") -> LoginPage:
+    """The form, and what went wrong with it before."""
     return LoginPage(
         username=username,
         problem=problem,
         target=local_target(target),
         by_key=request.app[SETTINGS].auth is AuthMode.API_KEY,
+        provider=provider.name if (provider := request.app[ACCESS].provider) else "",
     )

@@ -99,6 +99,16 @@ class LoginPage:
     target: str
     #: Whether an API key is asked for and not a name and a password.
     by_key: bool
+    #: What the provider is called through which people sign in; empty where they do not.
+    provider: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedInPage:
+    """Somebody is signed in, and goes on to a page."""
+
+    name: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.acceptance.browser import serious_findings
 from tests.acceptance.conftest import SMALL, Server, StartServer
 from tests.commands import sdrest
+from tests.identity_provider import PROVIDER_WARNINGS, identity_provider
 
 PASSWORD = "a horse in the rain"
 
@@ -24,6 +25,36 @@ def sign_in(page: Page, server: Server, name: str, password: str = PASSWORD) -> 
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+@PROVIDER_WARNINGS
+def test_one_signs_in_through_a_provider_on_another_site_and_lands_where_one_wanted_to_go(
+    page: Page, start_server: StartServer
+) -> None:
+    with identity_provider() as provider:
+        options = {
+            "auth": "oidc",
+            "base-path": "/sd",
+            "oidc-issuer": provider.issuer,
+            "oidc-client-id": "sdrest",
+            "oidc-users": "painters",
+            "oidc-title": "the company",
+        }
+        server = start_server(*(item for name, value in options.items() for item in (f"--{name}", value)))
+        page.goto(f"{server.url}/ui/queue")
+        assert serious_findings(page) == []
+        page.get_by_role("link", name="Sign in with the company").click()
+        page.wait_for_url(f"{provider.issuer}/**")
+        page.get_by_role("button", name="1", exact=True).click()
+        # The session's cookie is sent to pages that this server's own pages lead to, and no others.
+        page.wait_for_url(f"{server.url}/ui/queue")
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        page.goto(f"{server.url}/ui/queue")
+        page.get_by_role("link", name="Sign in with the company").click()
+        page.get_by_role("button", name="3", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("you are in no group that may use this server")
+        assert serious_findings(page) == []
 
 
 def test_an_admin_adds_a_user_and_takes_the_account_away_again(page: Page, start_server: StartServer) -> None:
