@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
 from typing import Final, TypeVar
 
 from aiohttp import hdrs, web
@@ -73,13 +74,17 @@ async def speak(language: Language) -> None:
     _language.set(language)
 
 
+def catalogue_of(language: Language) -> Path:
+    """The file that has the texts of a language; English has none."""
+    return data_folder("translations") / locale_of(language) / "LC_MESSAGES" / "pages.po"
+
+
 def read_texts(language: Language) -> Texts:
     """Read the texts of a language."""
     from babel.messages.mofile import write_mo  # noqa: PLC0415 - the pages of many servers are read in English only
     from babel.messages.pofile import read_po  # noqa: PLC0415 - as above
 
-    folder = data_folder("translations") / locale_of(language) / "LC_MESSAGES"
-    with (folder / "pages.po").open("rb") as file:
+    with catalogue_of(language).open("rb") as file:
         catalogue = read_po(file)
     compiled = io.BytesIO()
     write_mo(compiled, catalogue)
