@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +16,7 @@ from sdrest.auth.shared_ring import SharedRing
 from sdrest.core import bounds
 from sdrest.core.background import Backgrounds
 from sdrest.core.errors import InvalidInput
-from sdrest.core.events import ServerStopping
+from sdrest.core.events import ServerStopping, ValuesChanged
 from sdrest.core.job import JobType
 from sdrest.core.principal import ANYONE
 from sdrest.core.space import FreeSpace
@@ -37,6 +38,7 @@ from sdrest.jobs.quota_store import QuotaStore
 from sdrest.jobs.quotas import Quotas
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.service import JobService
+from sdrest.jobs.store import Reach
 from sdrest.jobs.timings import TimingRecorder
 from sdrest.jobs.webhooks import Webhooks
 from sdrest.jobs.worker import Executor, Worker
@@ -58,13 +60,14 @@ from sdrest.planning.preparation import ModelPreparer
 from sdrest.planning.result_keys import ResultKeys
 from sdrest.planning.size_memory import SizePlanner
 from sdrest.registry.builtin import EMBEDDED_NAME
+from sdrest.registry.contents import Contents
 from sdrest.registry.incoming import IncomingFiles
 from sdrest.registry.opening import registry_of
 from sdrest.registry.refreshing import Refresher
 from sdrest.registry.registry import Watcher
 from sdrest.registry.wildcards import Wildcards
 from sdrest.settings import AuthMode, Settings
-from sdrest.storage.opening import database_of
+from sdrest.storage.opening import board_of, database_of
 from sdrest.storage.sql.accounts import SqlAccountStore
 from sdrest.storage.sql.database import Database
 from sdrest.storage.sql.groups import SqlGroupStore
@@ -111,8 +114,10 @@ from sdrest.work.hubs.previews import Previews
 from sdrest.work.hubs.values import Rating
 from sdrest.work.load_tests import LoadTestExecutor
 from sdrest.work.loaded_models import Residency
+from sdrest.work.model_contents import ModelContents
 from sdrest.work.model_files import FileExecutor, converting, hashing
 from sdrest.work.needed_models import NeededModels
+from sdrest.work.roster import EngineCard, Roster
 from sdrest.work.sharing import Sharing
 from sdrest.work.workshop import Workshop
 
@@ -167,7 +172,8 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     )
     planner = plan_memory(
         libraries=lambda: [engine.library for engine in engines],
-        elsewhere=lambda: 0 if settings.work else app[keys.FLEET].budget_bytes(),
+        elsewhere=lambda: app[keys.ROSTER].largest_bytes(),  # noqa: PLW0108 - it is not there yet
+        works=settings.work,
     )
     app[keys.SIZE_PLANNER] = SizePlanner(contexts, planner)
     pictures = PictureFiles.of(settings)
@@ -181,10 +187,12 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         ResultKeys(lambda: engines.library, enabled=settings.reuse_results, written_by=pictures.marks),
         Encoding(settings.output_format, settings.output_quality),
         app[keys.WILDCARDS],
-        notices=lambda: () if settings.work else app[keys.FLEET].notices(),
+        notices=lambda waiting: [problem] if (problem := app[keys.ROSTER].problem(waiting)) else (),
     )
     jobs = app[keys.JOBS] = JobService(store, Broadcast(), files, clock=database.clock)
-    sharing = Sharing(jobs, database, (default_model.restore, SharedRing(access.ring, store).agree))
+    sharing = Sharing(
+        jobs, database, (default_model.restore, SharedRing(access.ring, store).agree, partial(_look_at_workers, app))
+    )
     _add_intake(app, preparer, SqlGroupStore(database, store), SqlQuotaStore(database))
     audiences = app[AUDIENCES] = Audiences(jobs, settings.hang_up_grace_seconds)
     timings = app[keys.TIMINGS] = SqlTimings(database)
@@ -199,7 +207,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
         engines, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )
     downloads, transfers = _transfers(app, guard, planner.budget)
-    workers = app[keys.WORKERS] = _workers(app, workshops, downloads, threads=threads)
+    workers = app[keys.WORKERS] = _workers(app, database, workshops, downloads, threads=threads)
 
     async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:
         async with open_data_dir(settings), sharing.open(settings):
@@ -220,6 +228,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
             Leases(jobs).loop,
             *(worker.loop for worker in workers),
             residency.loop,
+            app[keys.ROSTER].loop,
         )
         async with sharing.going_on(backgrounds), backgrounds.running(*loops):
             yield
@@ -235,6 +244,10 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     add_documentation(app)
     add_ui(app, problems)
     return app
+
+
+async def _look_at_workers(app: web.Application) -> None:
+    await app[keys.ROSTER].look()
 
 
 async def _announce_end(app: web.Application) -> None:
@@ -299,7 +312,7 @@ def _operation(
     app[GALLERY] = Gallery(jobs, SqlMarkStore(database))
     app[BIN] = Bin(jobs, days=settings.bin_days)
     metrics = Metrics(
-        jobs, app[keys.ENGINES], app[keys.BACKGROUNDS], app[keys.FLEET], app[keys.QUOTAS], app[keys.QUOTA_STORE]
+        jobs, app[keys.ENGINES], app[keys.BACKGROUNDS], app[keys.ROSTER], app[keys.QUOTAS], app[keys.QUOTA_STORE]
     )
     app.middlewares.insert(0, metrics.middleware())
     app.router.add_get("/metrics", metrics.handle)
@@ -372,8 +385,46 @@ def _library_of(engine: Engine) -> list[messages.Ready | None]:
     return [engine.library]
 
 
+def _add_fleet(app: web.Application, database: Database, workshops: Sequence[Workshop]) -> Roster:
+    """The workers on other machines, and what this server and the others on the database know of all engines."""
+    jobs, registry, settings = app[keys.JOBS], app[keys.MODELS], app[keys.SETTINGS]
+    app[WORKSHOP] = workshops[0]
+    contents = Contents()
+    fleet = app[keys.FLEET] = Fleet(
+        jobs,
+        NeededModels(workshops[0], contents).of,
+        ModelContents(registry, contents),
+        max_attempts=settings.max_attempts,
+        grace_seconds=settings.worker_grace_seconds,
+    )
+
+    def own() -> tuple[EngineCard, ...]:
+        working = workshops if settings.work else ()
+        return tuple(EngineCard(shop.engine.name, budget_bytes=shop.memory.budget()) for shop in working)
+
+    roster = app[keys.ROSTER] = Roster(
+        fleet,
+        socket.gethostname() + (f":{settings.port}" if settings.port else ""),
+        own,
+        board_of(database, lambda: jobs.server),
+        lambda: jobs.broadcast.publish(ValuesChanged()),
+    )
+    fleet.is_elsewhere = roster.is_elsewhere
+    return roster
+
+
+def _reach(roster: Roster, workshop: Workshop) -> Reach:
+    """Which jobs an engine of this server can carry out: it has all models."""
+    return Reach(memory_bytes=roster.room(workshop.memory.budget()))
+
+
 def _workers(
-    app: web.Application, workshops: Sequence[Workshop], downloads: DownloadExecutor, *, threads: int
+    app: web.Application,
+    database: Database,
+    workshops: Sequence[Workshop],
+    downloads: DownloadExecutor,
+    *,
+    threads: int,
 ) -> list[Worker]:
     """Who carries out jobs: one worker for each engine, and those that need none."""
     jobs, registry, residency, settings = (
@@ -382,13 +433,7 @@ def _workers(
         app[keys.RESIDENCY],
         app[keys.SETTINGS],
     )
-    app[WORKSHOP] = workshops[0]
-    app[keys.FLEET] = Fleet(
-        jobs,
-        NeededModels(workshops[0]).of,
-        max_attempts=settings.max_attempts,
-        grace_seconds=settings.worker_grace_seconds,
-    )
+    roster = _add_fleet(app, database, workshops)
     file_threads = _add_file_work(app)
     trials = LoadTestExecutor(workshops[0], timeout_seconds=settings.load_test_seconds)
     files: dict[JobType, Executor] = {
@@ -408,6 +453,8 @@ def _workers(
                 max_attempts=settings.max_attempts,
                 ready=workshop.engine.until_ready,
                 preferred_models=partial(residency.models_in, workshop.engine),
+                reach=partial(_reach, roster, workshop),
+                is_elsewhere=roster.is_elsewhere,
             )
             for workshop in own
         ),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     default=0.0,
     help="Seconds without a job after which it ends; 0: never.",
 )
+@click.option("--fetch/--no-fetch", default=True, help="Whether it gets models that it lacks from the server.")
 @settings_options(
     "models_dir",
     *MODEL_FOLDERS,
@@ -66,6 +67,7 @@ def worker(
     ca_file: Path | None,
     name: str,
     idle_exit: float,
+    fetch: bool,
     config: Path | None,
     **flags: Any,
 ) -> None:
@@ -82,7 +84,8 @@ def worker(
         front = checked_front(connect, token_file, ca_file)
 
         async def run() -> None:
-            async with working(settings, front, name or socket.gethostname(), idle_exit_seconds=idle_exit) as agent:
+            known_as = name or socket.gethostname()
+            async with working(settings, front, known_as, fetches=fetch, idle_exit_seconds=idle_exit) as agent:
                 click.echo(f"sdrest works for {', '.join(connect)}", err=True)
                 _leave_at_signals(agent)
                 await agent.run()

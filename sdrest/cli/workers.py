@@ -26,9 +26,9 @@ def _server(command: Any) -> Any:
 @workers.command("list")
 @_server
 def list_workers(url: str, api_key: str | None) -> None:
-    """List the workers and what they do."""
+    """List the workers of all servers on the database, and what they do."""
     found = _ask("GET", url, "/api/workers", api_key)["workers"]
-    rows = [("name", "state", "engine", "device", "loaded", "job", "jobs", "pictures")]
+    rows = [("name", "server", "state", "engine", "device", "loaded", "job", "jobs", "pictures")]
     for item in found:
         for engine in item["engines"]:
             devices = ", ".join(
@@ -37,6 +37,7 @@ def list_workers(url: str, api_key: str | None) -> None:
             rows.append(
                 (
                     item["name"],
+                    item["server"],
                     item["state"],
                     engine["name"],
                     devices or "-",

@@ -45,7 +45,9 @@ def checked_front(addresses: Sequence[str], token_file: Path | None, ca_file: Pa
 
 
 @asynccontextmanager
-async def working(settings: Settings, front: Front, name: str, *, idle_exit_seconds: float) -> AsyncIterator[Agent]:
+async def working(
+    settings: Settings, front: Front, name: str, *, fetches: bool = True, idle_exit_seconds: float = 0.0
+) -> AsyncIterator[Agent]:
     """A worker that is ready to run, for the length of the block.
 
     Raises:
@@ -59,7 +61,9 @@ async def working(settings: Settings, front: Front, name: str, *, idle_exit_seco
             await engines.info()
             registry = registry_of(settings, settings.data_dir)
             await asyncio.to_thread(registry.refresh)
-            agent = await _agent(settings, front, registry, engines, name, idle_exit_seconds)
+            agent = await _agent(
+                settings, front, registry, engines, name, fetches=fetches, idle_exit_seconds=idle_exit_seconds
+            )
             residency = Residency(
                 engines, registry, lambda _event: None, idle_unload_seconds=settings.idle_unload_seconds
             )
@@ -76,7 +80,14 @@ async def working(settings: Settings, front: Front, name: str, *, idle_exit_seco
 
 
 async def _agent(
-    settings: Settings, front: Front, registry: Registry, engines: Engines, name: str, idle_exit_seconds: float
+    settings: Settings,
+    front: Front,
+    registry: Registry,
+    engines: Engines,
+    name: str,
+    *,
+    fetches: bool,
+    idle_exit_seconds: float,
 ) -> Agent:
     for folder in (settings.output_dir, settings.spool_dir):  # of attempts that are somebody else's by now
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -104,6 +115,7 @@ async def _agent(
         FetchedModels(registry, front.download),
         {name: engine_executors(workshop, threads) for name, workshop in workshops.items()},
         partial(_described, workshops),
+        fetches=fetches,
         idle_exit_seconds=idle_exit_seconds,
     )
 

@@ -159,6 +159,7 @@ class Intake:
             parameters=to_json(parameters),
             model_id=model.id if model else "",
             model_name=model.name if model else "",
+            memory_bytes=prepared.memory_bytes,
             created_at=self._jobs.clock(),
             idempotency_key=submission.idempotency_key,
             webhook_url=submission.webhook_url,

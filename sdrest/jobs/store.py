@@ -105,15 +105,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Pending jobs that wait for an engine, as far as it takes the same to carry them out."""
+    """Jobs that wait for an engine, as far as it takes the same to carry them out."""
 
     type: JobType
     model_id: str
     model_name: str
     memory_bytes: int
-    number: int
+    number: int = 1
     #: When the oldest of them came.
-    oldest: datetime
+    oldest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,12 +96,15 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A submission that was checked: complete parameters, the main model, warnings, and the key of its result (or empty)."""
+    """A submission that was checked: complete parameters, the main model, warnings, the key of its result (or empty), and the
+    memory that it takes at the least (0: not known).
+    """
 
     parameters: Parameters
     model: Model | None
     warnings: tuple[str, ...] = ()
     result_key: str = ""
+    memory_bytes: int = 0
 
 
 #: Checks a submission against the models that are here, and fills in what the client left open. Raises InvalidInput with all that

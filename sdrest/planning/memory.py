@@ -83,7 +83,8 @@ class MemoryPlanner:
         budget_bytes: What an engine may take; 0: most of its device's memory, or its share of the machine's.
         libraries: What the library said of itself in each engine that may get the jobs: the smallest says what fits.
         shared_by: How many engines share a device's or the machine's memory.
-        elsewhere: What the smallest engine on another machine may take, where only those make pictures; 0 while it is not known.
+        elsewhere: What the largest engine of other machines may take that carries out the same jobs; 0 where there is none.
+        works: Whether an engine of this machine carries any out. Where none does, nothing is too large: a larger one may come.
     """
 
     def __init__(
@@ -94,18 +95,24 @@ class MemoryPlanner:
         libraries: Callable[[], Sequence[messages.Ready | None]] = lambda: [None],
         shared_by: int = 1,
         elsewhere: Callable[[], int] = lambda: 0,
+        works: bool = True,
     ) -> None:
         self._sizes = sizes
         self._budget_bytes = budget_bytes
         self._libraries = libraries
         self._shared_by = shared_by
         self._elsewhere = elsewhere
+        self._works = works
 
     def budget(self) -> int:
-        """Bytes that loaded models and their work may take: the setting, or a share of the device's or machine's memory."""
-        if chosen := self._budget_bytes or self._elsewhere():
-            return chosen
-        return min(_memory_of(library) for library in self._libraries()) // self._shared_by
+        """Bytes that loaded models and their work may take: the setting, or a share of the device's or machine's memory; or what
+        they may take elsewhere, where that is more, or nothing is done here.
+        """
+        elsewhere = self._elsewhere()
+        return elsewhere if elsewhere and not self._works else max(self._own(), elsewhere)
+
+    def _own(self) -> int:
+        return self._budget_bytes or min(_memory_of(library) for library in self._libraries()) // self._shared_by
 
     def estimate(self, plan: ContextPlan, parameters: GenerationParameters, *, offload: bool | None = None) -> Estimate:
         """What is known of a job's memory; ``offload`` as the plan has it, unless it is told."""
@@ -125,7 +132,7 @@ class MemoryPlanner:
             InsufficientMemory: it cannot fit the budget even alone.
         """
         estimate = self.estimate(plan, parameters)
-        if not estimate.fits:
+        if self._works and not estimate.fits:
             raise InsufficientMemory(
                 f"this needs about {estimate.total >> 20} MiB ({estimate.weights >> 20} MiB of weights) and the memory budget is "
                 f"{estimate.budget >> 20} MiB; choose a smaller size, VAE tiling, or a smaller quantization of the model, or "

@@ -26,6 +26,7 @@ from sdrest.core.parameters import (
 )
 from sdrest.core.principal import Principal
 from sdrest.core.space import FreeSpace
+from sdrest.jobs.store import Waiting
 from sdrest.jobs.submission import Parameters, Picture, Prepared, Submission
 from sdrest.outputs.encoding import Encoding
 from sdrest.outputs.picture_files import encoding_of
@@ -61,9 +62,9 @@ class ModelPreparer:
         result_keys: ResultKeys,
         encoding: Encoding,
         wildcards: Wildcards,
-        notices: Callable[[], Sequence[str]] = tuple,
+        notices: Callable[[Waiting], Sequence[str]] = lambda _waiting: (),
     ) -> None:
-        """``notices``: what the sender of any job is to know."""
+        """``notices``: what the sender of a job is to know of where it will be carried out."""
         self._notices = notices
         self._registry = registry
         self._default_model = default_model
@@ -82,7 +83,9 @@ class ModelPreparer:
             prepared = await asyncio.to_thread(self._prepare_upscaling, parameters, submission)
         else:
             prepared = await asyncio.to_thread(self._prepare, parameters, submission)
-        return dataclasses.replace(prepared, warnings=(*prepared.warnings, *self._notices()))
+        return dataclasses.replace(
+            prepared, warnings=(*prepared.warnings, *self._notices(_waiting(submission, prepared)))
+        )
 
     def model(self, name: str, principal: Principal) -> Model:
         """The main model that ``name`` means; the caller's default one when it is empty.
@@ -132,10 +135,10 @@ class ModelPreparer:
             problems.extend(encoder_problems(complete, model, has))
         if problems or plan is None or adapters is None:
             raise InvalidInput(problems)
-        self._memory.check(plan, complete)
+        estimate = self._memory.check(plan, complete)
         self._space.check()
         key = self._result_keys.of(submission, complete, plan, adapters, self._upscaler_files(complete))
-        return Prepared(complete, model, (*warnings, *self._wanting(model, complete)), key)
+        return Prepared(complete, model, (*warnings, *self._wanting(model, complete)), key, estimate.total)
 
     def _wanting(self, model: Model, parameters: GenerationParameters) -> Iterator[str]:
         """Parts that are not there and whose absence shows."""
@@ -174,6 +177,17 @@ class ModelPreparer:
             raise InvalidInput(problems)
         self._space.check()
         return Prepared(dataclasses.replace(parameters, upscale_model=model.name), model)
+
+
+def _waiting(submission: Submission, prepared: Prepared) -> Waiting:
+    """A job that is about to wait for an engine."""
+    model = prepared.model
+    return Waiting(
+        type=submission.type,
+        model_id=model.id if model else "",
+        model_name=model.name if model else "",
+        memory_bytes=prepared.memory_bytes,
+    )
 
 
 def with_drawn_prompts(parameters: P, options: Options) -> P:

@@ -13,6 +13,7 @@ from sdrest.storage.sql.database import Database
 from sdrest.storage.sqlite.database import Database as SqliteDatabase
 
 if TYPE_CHECKING:
+    from sdrest.storage.postgres.board import PostgresBoard
     from sdrest.storage.postgres.channel import PostgresChannel
 
 #: How addresses of PostgreSQL databases begin.
@@ -54,3 +55,14 @@ def channel_of(database: Database, server: Callable[[], str], name: str) -> Post
 
     assert isinstance(database, PostgresDatabase)
     return PostgresChannel(database, server, name)
+
+
+def board_of(database: Database, server: Callable[[], str]) -> PostgresBoard | None:
+    """Where the servers on a database tell each other of their workers; None where a server is alone on it."""
+    if isinstance(database, SqliteDatabase):
+        return None
+    from sdrest.storage.postgres.board import PostgresBoard  # noqa: PLC0415 - psycopg may not be installed
+    from sdrest.storage.postgres.database import PostgresDatabase  # noqa: PLC0415
+
+    assert isinstance(database, PostgresDatabase)
+    return PostgresBoard(database, server)

@@ -120,6 +120,7 @@ class Agent:
         models: Its model files.
         slots: Its engines, and who carries out the jobs of each type on each.
         describe: The engines as the server is told of them, and the commit of their library.
+        fetches: Whether it gets models that it lacks.
         idle_exit_seconds: Time without a job after which it leaves; 0: never.
     """
 
@@ -132,6 +133,7 @@ class Agent:
         slots: Mapping[str, Mapping[JobType, Executor]],
         describe: Callable[[], tuple[Sequence[frames.Slot], str]],
         *,
+        fetches: bool = True,
         idle_exit_seconds: float = 0.0,
     ) -> None:
         self._name = name
@@ -140,6 +142,7 @@ class Agent:
         self._models = models
         self._slots = slots
         self._describe = describe
+        self._fetches = fetches
         self._idle_exit_seconds = idle_exit_seconds
         self._session = uuid.uuid4().hex
         self._loaded: dict[str, tuple[str, ...]] = {}
@@ -189,7 +192,7 @@ class Agent:
     async def _converse(self, link: Link) -> None:
         slots, commit = self._describe()
         holding = tuple(frames.Held(lease, self._slot_of[lease]) for lease in self._held)
-        hello = frames.Hello(self._name, self._session, __version__, commit, tuple(slots), holding)
+        hello = frames.Hello(self._name, self._session, __version__, commit, tuple(slots), holding, self._fetches)
         await link.send(frames.encode(hello))
         outgoing: asyncio.Queue[frames.FromWorker] = asyncio.Queue()
         self._outgoing = outgoing
@@ -318,7 +321,10 @@ class Agent:
         job = run.job
         if (clearing := self._clearing.get(job.id)) is not None:
             await asyncio.wait({clearing})
+        before = self._models.fetched
         names = await self._models.fetch(run.models, attempt.reached)
+        if self._models.fetched != before:
+            self._tell(frames.Inventory(await self._models.inventory()))
         for file in run.inputs:
             await self._front.download(files_path(job, "inputs", file), self._files.input_folder(job.id) / file)
         return dataclasses.replace(job, model_id=names.get(job.model_id, job.model_id))

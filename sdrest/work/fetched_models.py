@@ -37,6 +37,8 @@ class FetchedModels:
         self._download = download
         self._contents = Contents()
         self._lock = asyncio.Lock()
+        #: How many were got.
+        self.fetched = 0
 
     async def inventory(self) -> dict[str, str]:
         """The models by id, and what is in them."""
@@ -109,4 +111,5 @@ class FetchedModels:
         if model is None:
             await asyncio.to_thread(target.unlink, missing_ok=True)
             raise ModelUnusable(f"what has come for {needed.path} is another file than the server has")
+        self.fetched += 1
         return model

@@ -21,6 +21,7 @@ from sdrest.jobs.service import JobService
 from sdrest.jobs.store import LEASE_SECONDS, NO_SERVER
 from sdrest.jobs.worker import Worker
 from sdrest.work import worker_frames as frames
+from sdrest.work.model_contents import ModelContents
 from sdrest.work.remote_worker import RemoteExecutor, RemoteWorker, Send
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ class Fleet:
     Args:
         service: Where jobs come from.
         needed: Which model files a job needs; called on a worker thread.
+        contents: What is in the model files here.
         max_attempts: How often a job is begun under which the engine, or the whole worker, dies.
         grace_seconds: How long a worker may be away.
     """
@@ -51,12 +53,19 @@ class Fleet:
         self,
         service: JobService,
         needed: Callable[[Job], tuple[frames.Needed, ...]],
+        contents: ModelContents,
         *,
         max_attempts: int,
         grace_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._service = service
         self._needed = needed
+        self._contents = contents
+        #: Set, and counted, when there is something new to say of a worker.
+        self.changed = asyncio.Event()
+        self.version = 0
+        #: Whether another engine can carry out a job, with more memory than so many bytes.
+        self.is_elsewhere: Callable[[Job, int], bool] = lambda _job, _more_than: False
         self._max_attempts = max_attempts
         self._grace_seconds = grace_seconds
         self._workers: dict[str, RemoteWorker] = {}
@@ -70,16 +79,6 @@ class Fleet:
         """Those that are there, or may come back."""
         return tuple(self._workers.values())
 
-    def budget_bytes(self) -> int:
-        """What the smallest engine of all workers may take: any of them may get a job; 0 while there is none."""
-        return min((slot.budget_bytes for worker in self.workers for slot in worker.hello.slots), default=0)
-
-    def notices(self) -> Sequence[str]:
-        """What the sender of a job is to know that only workers can carry out."""
-        if any(worker.is_connected and not worker.is_leaving for worker in self.workers):
-            return ()
-        return ("no worker is connected that could make the pictures: the job waits until one comes",)
-
     async def join(self, hello: frames.Hello, owner: str, send: Send) -> RemoteWorker:
         """A worker has connected, for the first time or again, here or from another server: its leases are this server's now.
 
@@ -88,7 +87,7 @@ class Fleet:
         """
         worker = self._workers.get(hello.session)
         if worker is None or worker.owner != owner:
-            worker = self._workers[hello.session] = RemoteWorker(hello, owner, self._service.clock())
+            worker = self._workers[hello.session] = RemoteWorker(hello, owner, self._service.clock(), self._has_changed)
             self._slots[hello.session] = {slot.name: self._begin(worker, slot.name) for slot in hello.slots}
             log.info("a worker has come", worker=worker.name, slots=len(hello.slots))
         self._awaited(hello.session)
@@ -103,6 +102,20 @@ class Fleet:
         self._awaited(hello.session)
         worker.connect(hello, send)
         return worker
+
+    async def heard(self, worker: RemoteWorker, frame: frames.FromWorker) -> None:
+        """Something has come from a worker."""
+        await worker.heard(frame)
+        if isinstance(frame, frames.Inventory | frames.Loaded):
+            worker.know(self._contents.ids_of)
+            task = asyncio.create_task(self._read_contents(), name="model-contents")
+            self._going_on.add(task)
+            task.add_done_callback(self._going_on.discard)
+
+    async def _read_contents(self) -> None:
+        if await self._contents.refresh():
+            for worker in self.workers:
+                worker.know(self._contents.ids_of)
 
     async def _take_over(self, worker: RemoteWorker, held: frames.Held) -> None:
         lease = held.lease
@@ -125,6 +138,10 @@ class Fleet:
     def _lease_end(self) -> datetime:
         return self._service.clock() + timedelta(seconds=LEASE_SECONDS)
 
+    def _has_changed(self) -> None:
+        self.version += 1
+        self.changed.set()
+
     def _begin(self, worker: RemoteWorker, slot: str) -> Worker:
         executor = RemoteExecutor(worker, slot, self._needed, self._inputs)
         carrying_out = Worker(
@@ -134,6 +151,8 @@ class Fleet:
             max_attempts=self._max_attempts,
             ready=lambda: worker.until_ready(slot),
             preferred_models=lambda: worker.loaded_by(slot),
+            reach=lambda: worker.reach(slot),
+            is_elsewhere=self.is_elsewhere,
         )
         carrying_out.loop.start()
         return carrying_out
@@ -164,6 +183,7 @@ class Fleet:
         worker.give_up()
         log.info("a worker has gone", worker=worker.name)
         del self._workers[session]
+        self._has_changed()
         await asyncio.gather(*(slot.retire() for slot in self._slots.pop(session).values()))
 
     def drain(self, name: str) -> RemoteWorker:

@@ -21,9 +21,9 @@ from sdrest.work.workshop import Workshop
 class NeededModels:
     """Finds them with what this server knows of the job's model."""
 
-    def __init__(self, workshop: Workshop) -> None:
+    def __init__(self, workshop: Workshop, contents: Contents) -> None:
         self._workshop = workshop
-        self._contents = Contents()
+        self._contents = contents
 
     def of(self, job: Job) -> tuple[Needed, ...]:
         """The files of a job; reads them where they are new, so not for the event loop.

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from sdrest.core.errors import Cancelled, EngineDied, SdrestError, error_of
 from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job
 from sdrest.jobs.running import Attempt
-from sdrest.jobs.worker import Result
+from sdrest.jobs.store import Reach
+from sdrest.jobs.worker import Refused, Result
 from sdrest.work import worker_frames as frames
+
+#: More jobs than that are not remembered as refused by one worker.
+_REFUSED_KEPT: Final = 1000
 
 #: Sends a frame to a worker, in order, without waiting.
 Send = Callable[[frames.FromServer], None]
@@ -39,15 +44,23 @@ class _Assigned:
 class RemoteWorker:
     """One process on another machine, from its first connection until it has gone for good."""
 
-    def __init__(self, hello: frames.Hello, owner: str, since: datetime) -> None:
+    def __init__(
+        self, hello: frames.Hello, owner: str, since: datetime, changed: Callable[[], None] = lambda: None
+    ) -> None:
         self.hello = hello
+        self._changed = changed
         #: The principal whose key it has.
         self.owner = owner
         self.since = since
         #: Ids of its model files, and what is in them.
         self.models: Mapping[str, str] = {}
-        #: Ids of the models in memory, by engine.
-        self.loaded: dict[str, tuple[str, ...]] = {}
+        #: Ids here of the models that it has.
+        self.at_hand: frozenset[str] = frozenset()
+        #: Ids there of the models in memory, by engine, and the ids here.
+        self._in_memory: dict[str, tuple[str, ...]] = {}
+        self.loaded: dict[str, frozenset[str]] = {}
+        #: Ids of jobs that it could not carry out, the newest last.
+        self.refused: dict[str, None] = {}
         self.is_leaving = False
         self.jobs_done = 0
         self.pictures_made = 0
@@ -111,6 +124,7 @@ class RemoteWorker:
                 send(frames.Cancel(lease))
         if not self.is_leaving:
             self._ready.set()
+        self._changed()
 
     def disconnect(self, send: Send) -> bool:
         """A connection has ended; whether it was the newest one."""
@@ -123,6 +137,7 @@ class RemoteWorker:
         """Say nothing more to it, until it connects again."""
         self._send = None
         self._ready.clear()
+        self._changed()
 
     def give_up(self) -> None:
         """It does not come back: end its attempts, which may begin again elsewhere."""
@@ -135,6 +150,15 @@ class RemoteWorker:
         """Give it no further jobs."""
         self.is_leaving = True
         self._ready.clear()
+        self._changed()
+
+    def know(self, ids_of: Callable[[Mapping[str, str]], frozenset[str]]) -> None:
+        """Go by what models are called here: by id and content there."""
+        self.at_hand = ids_of(self.models)
+        for slot, models in self._in_memory.items():
+            known = {model_id: self.models[model_id] for model_id in models if model_id in self.models}
+            self.loaded[slot] = ids_of(known) | {model_id for model_id in models if model_id not in known}
+        self._changed()
 
     # ------------------------------------------------------------------ jobs
 
@@ -172,15 +196,35 @@ class RemoteWorker:
         if lease in self._assigned:
             self._assigned[lease].attempt.lose()
 
-    def loaded_by(self, slot: str) -> Sequence[str]:
+    def loaded_by(self, slot: str) -> Collection[str]:
         """Ids of the models that an engine has in memory; none while it takes no jobs."""
         return self.loaded.get(slot, ()) if self._ready.is_set() else ()
+
+    def reach(self, slot: str) -> Reach:
+        """Which jobs an engine can carry out."""
+        budget = next((item.budget_bytes for item in self.hello.slots if item.name == slot), 0)
+        return Reach(
+            at_hand=self.at_hand, fetches=self.hello.fetches, memory_bytes=budget or None, besides=tuple(self.refused)
+        )
+
+    def lacks(self, models: Sequence[frames.Needed]) -> Sequence[frames.Needed]:
+        """Those of the files that it has not got, where it may get none."""
+        contents = {*self.models.values()}
+        return () if self.hello.fetches else [item for item in models if item.content not in contents]
+
+    def refuse(self, job_id: str) -> None:
+        """It cannot carry out a job."""
+        self.refused[job_id] = None
+        while len(self.refused) > _REFUSED_KEPT:
+            del self.refused[next(iter(self.refused))]
+        self._changed()
 
     async def carry_out(self, attempt: Attempt, slot: str, run: frames.Run | None) -> Result:
         """Have an attempt carried out, or hear of one that goes on; raises as :meth:`sdrest.jobs.worker.Executor.execute`."""
         lease = attempt.job.lease_id
         assigned = self._assigned[lease] = _Assigned(attempt, slot, run)
         self._turned.set()
+        self._changed()
         if run is None:
             self._coming[lease].set_result(None)
         else:
@@ -200,6 +244,7 @@ class RemoteWorker:
             if not attempt.is_lost:
                 self._ended[slot].append(lease)
             self._turned.set()
+            self._changed()
 
     def _end(self, assigned: _Assigned) -> None:
         lease = assigned.attempt.job.lease_id
@@ -215,7 +260,7 @@ class RemoteWorker:
             case frames.Inventory():
                 self.models = frame.models
             case frames.Loaded():
-                self.loaded[frame.slot] = frame.models
+                self._in_memory[frame.slot] = frame.models
             case frames.Leaving():
                 self.leave()
             case frames.Hello():
@@ -267,6 +312,9 @@ class RemoteExecutor:
         if self.worker.goes_on(job.lease_id):
             return await self.worker.carry_out(attempt, self.slot, None)
         models = await asyncio.to_thread(self.needed, job)
+        if lacking := self.worker.lacks(models):
+            self.worker.refuse(job.id)
+            raise Refused(f"{self.worker.name} has not got {lacking[0].path} and may not get it")
         inputs = await asyncio.to_thread(self.inputs, job)
         # What is nobody else's business stays here.
         sent = dataclasses.replace(job, idempotency_key="", webhook_url="", origin={})

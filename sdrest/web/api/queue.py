@@ -17,7 +17,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.web.api.generate import SUBMIT_ERRORS, Accepted, accepted
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query, read_body
-from sdrest.web.http.keys import INTAKE, JOBS, PRINCIPAL
+from sdrest.web.http.keys import INTAKE, JOBS, PRINCIPAL, ROSTER
 from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
@@ -153,6 +153,7 @@ async def status(request: web.Request) -> web.Response:
     `queue_length` is the number of jobs that wait or run, whoever's they are.
     """
     jobs, principal, base = request.app[JOBS], request[PRINCIPAL], base_of(request.app)
+    roster = request.app[ROSTER]
     counts = await jobs.counts(principal)
     running, pending = [
         await jobs.find(JobFilter(states=(state,), newest_first=False, limit=_LISTED_JOBS), principal)
@@ -165,7 +166,10 @@ async def status(request: web.Request) -> web.Response:
             "queue_length": await jobs.queue_length(),
             "paused": await jobs.is_paused(),
             "current": job_view(base, running[0], jobs.progress(running[0])) if running else None,
-            "jobs": [job_view(base, item, jobs.progress(item)) for item in (*running, *pending)],
+            "jobs": [
+                job_view(base, item, jobs.progress(item), waits_because=roster.problem_of(item))
+                for item in (*running, *pending)
+            ],
         }
     )
 
@@ -198,6 +202,7 @@ async def listing(request: web.Request) -> web.Response:
         raise InvalidInput("not together with offset", field="page")
     offset = query.offset if query.offset is not None else ((query.page or 1) - 1) * query.limit
     jobs, principal, base = request.app[JOBS], request[PRINCIPAL], base_of(request.app)
+    roster = request.app[ROSTER]
     wanted = JobFilter(
         states=query.status,
         types=query.type,
@@ -225,7 +230,9 @@ async def listing(request: web.Request) -> web.Response:
             "total_pages": -(-number // query.limit),
             "has_more": offset + len(found) < number,
             "has_prev": offset > 0,
-            "items": [job_view(base, item, jobs.progress(item)) for item in found],
+            "items": [
+                job_view(base, item, jobs.progress(item), waits_because=roster.problem_of(item)) for item in found
+            ],
         }
     )
 

@@ -23,7 +23,7 @@ from sdrest.core.job import Job, JobState
 from sdrest.core.principal import Permission
 from sdrest.settings import AuthMode
 from sdrest.web.http.access import requires
-from sdrest.web.http.keys import FLEET, JOBS, MODELS, PRINCIPAL, SETTINGS
+from sdrest.web.http.keys import FLEET, JOBS, MODELS, PRINCIPAL, ROSTER, SETTINGS
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -40,7 +40,7 @@ _RECEIVED: Final = "X-Received-Bytes"
 
 
 class WorkersReply(TypedDict):
-    """The workers that are connected to this server."""
+    """The workers that are connected to this server, or to another one on the same database."""
 
     workers: list[WorkerView]
 
@@ -48,15 +48,17 @@ class WorkersReply(TypedDict):
 @operation("workers", reply=WorkersReply)
 @requires(Permission.MANAGE_QUEUE)
 async def workers(request: web.Request) -> web.Response:
-    """The workers on other machines that are connected to this server, and what they do."""
-    return json_reply({"workers": [worker_view(item) for item in request.app[FLEET].workers]})
+    """The workers on other machines, of all servers on the database, and what they do."""
+    roster = request.app[ROSTER]
+    await roster.look()
+    return json_reply({"workers": [worker_view(item) for item in roster.workers]})
 
 
 @operation("workers", reply=WorkerView)
 @requires(Permission.MANAGE_QUEUE)
 async def drain(request: web.Request) -> web.Response:
     """Have a worker finish what it does, and leave: by its name, or its session where several have that name."""
-    return json_reply(worker_view(request.app[FLEET].drain(request.match_info["worker"])))
+    return json_reply(worker_view(await request.app[ROSTER].drain(request.match_info["worker"])))
 
 
 # ---------------------------------------------------------------------- the connection
@@ -95,7 +97,7 @@ async def connect(request: web.Request) -> web.WebSocketResponse:
         async for message in socket:
             if message.type is not WSMsgType.BINARY:
                 break
-            await worker.heard(frames.from_worker(message.data))
+            await fleet.heard(worker, frames.from_worker(message.data))
     except msgspec.DecodeError:
         log.warning("a worker says what is not understood", worker=worker.name)
     finally:

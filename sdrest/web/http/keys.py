@@ -33,6 +33,7 @@ from sdrest.work.downloads.requests import Downloads
 from sdrest.work.fleet import Fleet
 from sdrest.work.hubs.browsing import HubBrowser
 from sdrest.work.loaded_models import Residency
+from sdrest.work.roster import Roster
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 JOBS: Final = web.AppKey("jobs", JobService)
@@ -50,6 +51,7 @@ WORKERS: Final = web.AppKey("workers", list[Worker])
 TIMINGS: Final = web.AppKey("timings", TimingStore)
 SIZE_PLANNER: Final = web.AppKey("size_planner", SizePlanner)
 FLEET: Final = web.AppKey("fleet", Fleet)
+ROSTER: Final = web.AppKey("roster", Roster)
 THUMBNAILS: Final = web.AppKey("thumbnails", Thumbnails)
 DOWNLOADS: Final = web.AppKey("downloads", Downloads)
 HUBS: Final = web.AppKey("hubs", HubBrowser)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter as Counted
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -25,10 +26,14 @@ from sdrest.jobs.service import JobService
 from sdrest.web.http.access import canonical_path
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.public import without_folders
-from sdrest.work.fleet import Fleet
+from sdrest.work.fleet import WORKER_TYPES
+from sdrest.work.roster import Roster
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+#: Models that are told of by name, and what the others are called.
+_MODELS: Final = 50
+_REST: Final = "(others)"
 _HTTP_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 _JOB_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
@@ -41,14 +46,14 @@ class Metrics:
         jobs: JobService,
         engines: Engines,
         backgrounds: Backgrounds,
-        fleet: Fleet,
+        roster: Roster,
         quotas: Quotas,
         quota_store: QuotaStore,
     ) -> None:
         self._jobs = jobs
         self._quotas = quotas
         self._quota_store = quota_store
-        self._fleet = fleet
+        self._roster = roster
         self._engines = engines
         self._backgrounds = backgrounds
         self._registry = registry = CollectorRegistry(auto_describe=True)
@@ -103,6 +108,27 @@ class Metrics:
         )
         self._refused = Gauge(
             "sdrest_quota_refusals", "Requests refused since the start, by quota.", ("quota",), registry=registry
+        )
+        self._pending = Gauge(
+            "sdrest_jobs_pending", "Jobs that wait for an engine, by model.", ("model",), registry=registry
+        )
+        self._oldest = Gauge(
+            "sdrest_jobs_oldest_seconds",
+            "For how long the oldest job has waited, by model.",
+            ("model",),
+            registry=registry,
+        )
+        self._unplaced = Gauge(
+            "sdrest_jobs_without_engine",
+            "Jobs that no engine can carry out that is there, by model.",
+            ("model",),
+            registry=registry,
+        )
+        self._running = Gauge(
+            "sdrest_jobs_running",
+            "Jobs that are carried out, by worker and model.",
+            ("worker", "model"),
+            registry=registry,
         )
         self._loaded = Gauge("sdrest_models_loaded", "Models in memory.", registry=registry)
         self._loops_running = Gauge(
@@ -169,6 +195,7 @@ class Metrics:
             self._each_restarts.labels(engine.name).set(engine.restarts)
             self._each_memory.labels(engine.name).set(engine.memory_bytes)
         self._count_workers()
+        await self._count_by_model()
         self._count_loops()
         await self._count_use()
         body = await asyncio.to_thread(generate_latest, self._registry)
@@ -184,9 +211,30 @@ class Metrics:
     def _count_workers(self) -> None:
         self._each_worker.clear()
         self._each_worker_jobs.clear()
-        for worker in self._fleet.workers:
-            self._each_worker.labels(worker.name).set(worker.is_connected)
+        for worker in self._roster.workers:
+            self._each_worker.labels(worker.name).set(worker.state != "away")
             self._each_worker_jobs.labels(worker.name).set(worker.jobs_done)
+
+    async def _count_by_model(self) -> None:
+        """What an autoscaler goes by. Models that few jobs wait for are summed up as the rest: there may be thousands."""
+        for gauge in (self._pending, self._oldest, self._unplaced, self._running):
+            gauge.clear()
+        now, store = self._jobs.clock(), self._jobs.store
+        waiting = [item for item in await store.waiting() if item.type in WORKER_TYPES]
+        numbers: Counted[str] = Counted()
+        for item in waiting:
+            numbers[item.model_name] += item.number
+        named = {model for model, _ in numbers.most_common(_MODELS)}
+        oldest: dict[str, float] = {}
+        for item in waiting:
+            model = item.model_name if item.model_name in named else _REST
+            self._pending.labels(model).inc(item.number)
+            if item.oldest is not None:
+                oldest[model] = max(oldest.get(model, 0.0), (now - item.oldest).total_seconds())
+                self._oldest.labels(model).set(oldest[model])
+            self._unplaced.labels(model).inc(item.number if self._roster.problem(item) else 0)
+        for work in await store.at_work():
+            self._running.labels(work.worker, work.model_name).inc(work.number)
 
     def _count_loops(self) -> None:
         self._loop_errors.clear()

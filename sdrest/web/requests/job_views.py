@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job, JobState, JobType, Output, Phase, Progress
-from sdrest.web.http.keys import JOBS
+from sdrest.web.http.keys import JOBS, ROSTER
 from sdrest.web.http.mounting import base_of
 from sdrest.web.requests.results import output_url
 
@@ -85,6 +85,7 @@ class JobView(TypedDict):
     completed_at: str | None
     cancel_requested: bool
     waits_for: list[str]
+    waits_because: str | None
     params: dict[str, Any]
     model: ModelName
     outputs: list[str]
@@ -152,8 +153,10 @@ def progress_view(progress: Progress) -> ProgressView:
     }
 
 
-def job_view(base: str, job: Job, progress: Progress, position: int | None = None) -> JobView:
-    """A job in full; ``base`` as in :func:`image_view`."""
+def job_view(
+    base: str, job: Job, progress: Progress, position: int | None = None, *, waits_because: str = ""
+) -> JobView:
+    """A job in full; ``base`` as in :func:`image_view`. ``waits_because``: why no engine can take it at the moment."""
     outputs = job.outputs
     view: JobView = {
         "job_id": job.id,
@@ -168,6 +171,7 @@ def job_view(base: str, job: Job, progress: Progress, position: int | None = Non
         "completed_at": timestamp(job.finished_at),
         "cancel_requested": job.cancel_requested_at is not None,
         "waits_for": list(job.waits_for),
+        "waits_because": waits_because or None,
         "params": job.parameters,
         "model": {"id": job.model_id, "name": job.model_name},
         "outputs": [output.file for output in outputs],
@@ -188,7 +192,8 @@ async def job_reply(request: web.Request, job: Job) -> JobView:
     """A job in full, with its place in the queue."""
     jobs = request.app[JOBS]
     position = await jobs.store.position(job.id) if job.state is JobState.PENDING else None
-    return job_view(base_of(request.app), job, jobs.progress(job), position)
+    problem = request.app[ROSTER].problem_of(job)
+    return job_view(base_of(request.app), job, jobs.progress(job), position, waits_because=problem)
 
 
 def links(request: web.Request, job_id: str) -> Links:

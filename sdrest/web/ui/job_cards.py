@@ -13,7 +13,7 @@ from sdrest.core.names import Sampler, Scheduler
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Promised
-from sdrest.web.http.keys import JOBS, PRINCIPAL
+from sdrest.web.http.keys import JOBS, PRINCIPAL, ROSTER
 from sdrest.web.requests.job_views import preview_view
 from sdrest.web.requests.pictures import INPUT_PREFIX
 from sdrest.web.requests.results import output_url
@@ -158,6 +158,7 @@ async def card_of(request: web.Request, job: Job) -> JobCard:
         width=job.parameters.get("width") or 0,
         height=job.parameters.get("height") or 0,
         paused=job.state is JobState.PENDING and await jobs.is_paused(),
+        waits_because=request.app[ROSTER].problem_of(job),
         reuse=reuse_url(job),
         promises=bool(tab_slug_of(job)) and not job.is_finished and job.type is not JobType.VIDEO,
         can_generate=principal.may(Permission.GENERATE),

@@ -64,6 +64,8 @@ class JobCard:
     height: int
     #: Whether it waits because the queue is paused.
     paused: bool
+    #: Why no engine can take it at the moment; empty where one can.
+    waits_because: str
     #: Where the form is filled with its parameters; empty where there is no form.
     reuse: str
     #: Whether it is going to make pictures that other jobs can wait for.

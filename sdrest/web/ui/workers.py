@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sdrest.core.principal import Permission
 from sdrest.web.http.access import requires
-from sdrest.web.http.keys import FLEET, MODELS, SETTINGS
+from sdrest.web.http.keys import MODELS, ROSTER, SETTINGS
 from sdrest.web.requests.worker_views import WorkerView, worker_view
 from sdrest.web.ui.rendering import is_htmx, page, part, see
 
@@ -19,11 +19,13 @@ HERE: Final = "/ui/system/workers"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkersPage:
-    """The workers that are connected to this server, and have been a moment ago."""
+    """The workers that are connected to this server or another one on the database, and have been a moment ago."""
 
-    workers: tuple[tuple[WorkerView, datetime], ...]  #: each with the time it came
+    workers: tuple[tuple[WorkerView, datetime | None], ...]  #: each with the time it came
     #: Names of models by id.
     models: dict[str, str]
+    #: Whether they are connected to several servers.
+    has_servers: bool
     #: Whether this server carries out jobs itself.
     works_itself: bool
 
@@ -31,9 +33,11 @@ class WorkersPage:
 @requires(Permission.MANAGE_QUEUE)
 async def show(request: web.Request) -> web.Response:
     """All workers, or for htmx only their list."""
-    app = request.app
+    app, roster = request.app, request.app[ROSTER]
+    await roster.look()
     context = WorkersPage(
-        workers=tuple((worker_view(worker), worker.since) for worker in app[FLEET].workers),
+        workers=tuple((worker_view(worker), worker.since) for worker in roster.workers),
+        has_servers=len({worker.server for worker in roster.workers} | {app[ROSTER].name}) > 1,
         models={model.id: model.name for model in app[MODELS].catalogue.models},
         works_itself=app[SETTINGS].work,
     )
@@ -45,5 +49,5 @@ async def show(request: web.Request) -> web.Response:
 @requires(Permission.MANAGE_QUEUE)
 async def drain(request: web.Request) -> web.StreamResponse:
     """Have a worker finish what it does, and leave."""
-    request.app[FLEET].drain(request.match_info["session"])
+    await request.app[ROSTER].drain(request.match_info["session"])
     return see(request, HERE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,8 +15,16 @@ from typing import Any
 
 import pytest
 
-from sdrest.core.errors import Cancelled, GenerationFailed, Gone, ModelUnusable, NotFound, Unavailable
-from sdrest.core.events import JobPreviewed, JobProgressed
+from sdrest.core.errors import (
+    Cancelled,
+    GenerationFailed,
+    Gone,
+    InsufficientMemory,
+    ModelUnusable,
+    NotFound,
+    Unavailable,
+)
+from sdrest.core.events import JobChanged, JobPreviewed, JobProgressed
 from sdrest.core.job import Job, JobState, JobType, Output, Phase, Progress
 from sdrest.core.parameters import GenerationParameters
 from sdrest.core.principal import ANYONE
@@ -27,7 +36,7 @@ from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
 from sdrest.jobs.worker import Result
-from sdrest.registry.contents import content_id
+from sdrest.registry.contents import Contents, content_id
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
 from sdrest.storage.memory import MemoryJobStore
@@ -36,6 +45,10 @@ from sdrest.work import worker_frames as frames
 from sdrest.work.agent import Agent
 from sdrest.work.fetched_models import FetchedModels
 from sdrest.work.fleet import Fleet
+from sdrest.work.model_contents import ModelContents
+from sdrest.work.roster import Board, EngineCard, Roster, WorkerCard
+from tests.needs import needs
+from tests.postgres import open_database
 from tests.unit.jobs.queue_server import unchecked
 
 
@@ -67,7 +80,13 @@ class Server:
     """The queue, and the fleet behind connections in memory. Is the :class:`sdrest.work.agent.Front` of agents as well."""
 
     def __init__(
-        self, folder: Path, *, grace_seconds: float = 1e6, store: MemoryJobStore | None = None, name: str = ""
+        self,
+        folder: Path,
+        *,
+        grace_seconds: float = 1e6,
+        store: MemoryJobStore | None = None,
+        name: str = "",
+        board: Board | None = None,
     ) -> None:
         self.store = store or MemoryJobStore()
         self.files = JobFiles(folder / "output", folder / "spool")
@@ -76,7 +95,17 @@ class Server:
         self.intake = Intake(self.service, unchecked, MemoryGroupStore(self.store), max_pending=100)
         self.needed: tuple[frames.Needed, ...] = ()
         self.served: dict[str, bytes] = {}
-        self.fleet = Fleet(self.service, lambda _job: self.needed, max_attempts=2, grace_seconds=grace_seconds)
+        registry = Registry(Folders(folder / "models"), folder)
+        self.fleet = Fleet(
+            self.service,
+            lambda _job: self.needed,
+            ModelContents(registry, Contents()),
+            max_attempts=2,
+            grace_seconds=grace_seconds,
+        )
+        self.wishes = 0
+        self.roster = Roster(self.fleet, name or "server", tuple, board, self._wish)
+        self.fleet.is_elsewhere = self.roster.is_elsewhere
         self.line: Line | None = None
         self.is_reachable = asyncio.Event()
         self.is_reachable.set()
@@ -107,7 +136,7 @@ class Server:
 
         worker = await self.fleet.join(hello, "w", send)
         while (message := await line.to_server.get()) is not None and not line.is_broken:
-            await worker.heard(frames.from_worker(message))
+            await self.fleet.heard(worker, frames.from_worker(message))
         self.fleet.left(worker, send)
 
     async def download(self, path: str, target: Path, told: Callable[[int], None] = lambda _done: None) -> None:
@@ -136,11 +165,21 @@ class Server:
         assert self.line is not None
         self.line.break_off()
 
+    def _wish(self) -> None:
+        self.wishes += 1
+
     async def submit(self) -> Job:
         parameters = GenerationParameters(prompt="a")
         return await self.intake.submit(
             Submission(type=JobType.TXT2IMG, parameters=parameters, principal=ANYONE, reuse=False)
         )
+
+    async def add(self, **fields: Any) -> Job:
+        """A job for some model or so much memory."""
+        job = Job(id=str(uuid.uuid4()), type=JobType.TXT2IMG, created_at=self.service.clock(), **fields)
+        stored = await self.store.add(job, max_pending=100)
+        self.service.running.changed(stored, None)
+        return stored
 
     async def hears(self, is_wanted: Callable[[Any], bool]) -> Any:
         while not is_wanted(event := await anext(self._iterator)):
@@ -199,12 +238,26 @@ class Between:
 class Elsewhere:
     """A worker's machine."""
 
-    def __init__(self, server: Server | Between, folder: Path, name: str = "w") -> None:
+    def __init__(
+        self,
+        server: Server | Between,
+        folder: Path,
+        name: str = "w",
+        *,
+        budget_bytes: int = 0,
+        models: Sequence[str] = (),
+        fetches: bool = True,
+    ) -> None:
         self.folder = folder
         self.files = JobFiles(folder / "output", folder / "spool")
         self.executor = ToldExecutor(self.files)
+        for model in models:
+            file = folder / "models" / "vae" / f"{model}.safetensors"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(model)
         self.registry = Registry(Folders(folder / "models"), folder)
         self.registry.refresh()
+        self.ids = {Path(model.relative_path).stem: model.id for model in self.registry.catalogue.models}
         self.models = FetchedModels(self.registry, server.download)
         self.agent = Agent(
             name,
@@ -212,7 +265,8 @@ class Elsewhere:
             self.files,
             self.models,
             {"engine": {JobType.TXT2IMG: self.executor}},
-            lambda: ([frames.Slot("engine")], "commit"),
+            lambda: ([frames.Slot("engine", budget_bytes=budget_bytes)], "commit"),
+            fetches=fetches,
         )
         self.task = asyncio.create_task(self.agent.run())
 
@@ -366,6 +420,165 @@ async def test_what_was_taken_from_a_worker_meanwhile_is_given_up(server: Server
     assert again.job.lease_id != attempt.job.lease_id
     worker.executor.endings.put_nowait(None)
     await server.ended(again.job)
+
+
+class TestWhoCanCarryOut:
+    """Jobs go to workers that have the model and the memory; what nobody can carry out says so, and waits."""
+
+    @pytest.fixture
+    async def worker(self) -> None:
+        """None is there by itself."""
+
+    @asynccontextmanager
+    async def working(self, server: Server, folder: Path, name: str, **what: Any) -> AsyncIterator[Elsewhere]:
+        worker = Elsewhere(server, folder / name, name, **what)
+        while not any(card.name == name and card.models == len(worker.ids) for card in server.roster.workers):
+            await asyncio.sleep(0)
+        yield worker
+        await worker.end()
+
+    async def done(self, worker: Elsewhere) -> Job:
+        """The job that a worker carries out next."""
+        attempt = await worker.executor.attempts.get()
+        worker.executor.endings.put_nowait(None)
+        return attempt.job
+
+    async def test_a_worker_takes_jobs_for_the_models_that_it_has_first(self, server: Server, tmp_path: Path) -> None:
+        await server.service.set_paused(True, ANYONE)
+        async with self.working(server, tmp_path, "a", models=["m"]) as worker:
+            others = [await server.add(model_id="other") for _ in range(2)]
+            own = await server.add(model_id=worker.ids["m"])
+            await server.service.set_paused(False, ANYONE)
+            assert [(await self.done(worker)).id for _ in range(3)] == [own.id, *(job.id for job in others)]
+
+    async def test_what_nobody_may_get_waits_for_a_worker_that_has_it(self, server: Server, tmp_path: Path) -> None:
+        job = await server.add(model_id="rare", model_name="Rare")
+        assert "no worker is connected" in server.roster.problem_of(job)
+        async with self.working(server, tmp_path, "a", fetches=False) as without:
+            assert "has the model Rare" in server.roster.problem_of(job)
+            async with self.working(server, tmp_path, "b") as gets_it:
+                assert server.roster.problem_of(job) == ""
+                assert (await self.done(gets_it)).id == job.id
+            assert without.executor.attempts.empty()
+
+    async def test_a_worker_that_may_not_get_a_part_puts_the_job_back(self, server: Server, tmp_path: Path) -> None:
+        server.needed = (frames.Needed("lora", "content", "loras", "loras/rare.safetensors", 1),)
+        async with self.working(server, tmp_path, "a", models=["m"], fetches=False) as worker:
+            job = await server.add(model_id=worker.ids["m"])
+            await server.hears(lambda event: isinstance(event, JobChanged) and event.previous is JobState.RUNNING)
+            found = await server.service.get(job.id, ANYONE)
+            assert (found.state, found.attempt) == (JobState.PENDING, 0)
+            assert found.warnings == ("a has not got loras/rare.safetensors and may not get it",)
+            assert "all that it needs" in server.roster.problem_of(found)
+
+    async def test_what_is_too_large_waits_for_a_larger_worker(self, server: Server, tmp_path: Path) -> None:
+        async with self.working(server, tmp_path, "small", budget_bytes=8 << 20) as small:
+            job = await server.add(memory_bytes=12 << 20)
+            assert "about 12 MiB" in (problem := server.roster.problem_of(job))
+            assert "more than 8 MiB" in problem
+            async with self.working(server, tmp_path, "large", budget_bytes=16 << 20) as large:
+                assert server.roster.problem_of(job) == ""
+                assert (await self.done(large)).id == job.id
+            assert small.executor.attempts.empty()
+
+    async def test_a_refusal_for_memory_is_tried_on_each_larger_worker_once(
+        self, server: Server, tmp_path: Path
+    ) -> None:
+        job = await server.add()
+        tried = []
+        async with contextlib.AsyncExitStack() as stack:
+            workers = []
+            for name, mib in (("small", 8), ("middle", 12), ("large", 16)):
+                working = self.working(server, tmp_path, name, budget_bytes=mib << 20)
+                workers.append(await stack.enter_async_context(working))
+                if name == "small":
+                    await workers[0].executor.attempts.get()
+            tried.append("small")
+            workers[0].executor.endings.put_nowait(InsufficientMemory("no room"))
+            while not (await server.service.get(job.id, ANYONE)).is_finished:
+                waiting = {asyncio.create_task(worker.executor.attempts.get()): worker for worker in workers}
+                ended = asyncio.create_task(server.ended(job))
+                done, _ = await asyncio.wait({*waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done - {ended}:
+                    tried.append(waiting[task].folder.name)  # type: ignore[index]
+                    waiting[task].executor.endings.put_nowait(InsufficientMemory("no room"))  # type: ignore[index]
+                for task in {*waiting, ended}:
+                    task.cancel()
+        found = await server.service.get(job.id, ANYONE)
+        assert found.failure is not None
+        assert (found.failure.slug, found.failure.message) == ("insufficient_memory", "no room")
+        assert len(tried) == len({*tried})
+        assert tried[-1] == "large"
+        assert [warning.partition(" has")[0] for warning in found.warnings] == [f"{name}/engine" for name in tried[:-1]]
+
+
+@needs("postgres")
+class TestOneList:
+    """Servers on one PostgreSQL know of each other's workers."""
+
+    @pytest.fixture
+    async def both(self, postgres_url: str, tmp_path: Path) -> AsyncIterator[list[Server]]:
+        from sdrest.storage.postgres.board import PostgresBoard
+
+        database = open_database(postgres_url)
+        await database.open()
+        servers = [
+            Server(tmp_path / "shared", name=name, board=PostgresBoard(database, lambda name=name: name))  # type: ignore[misc]
+            for name in ("east", "west")
+        ]
+        for server in servers:
+            server.roster.loop.start()
+        yield servers
+        for server in servers:
+            await server.roster.loop.stop()
+            await server.fleet.close()
+        await database.close()
+
+    async def seen(self, server: Server, is_wanted: Callable[[Sequence[WorkerCard]], bool]) -> Sequence[WorkerCard]:
+        """The list of a server when it is as wanted."""
+        while True:
+            await server.roster.look()
+            if is_wanted(server.roster.workers):
+                return server.roster.workers
+            await asyncio.sleep(0.02)
+
+    async def test_a_worker_is_in_the_list_of_all_and_drained_from_anywhere(
+        self, both: list[Server], tmp_path: Path
+    ) -> None:
+        east, west = both
+        worker = Elsewhere(east, tmp_path / "worker", budget_bytes=5 << 20)
+        (card,) = await self.seen(west, lambda cards: any(card.takes_jobs for card in cards))
+        assert (card.name, card.server, card.state, card.engines) == (
+            "w",
+            "east",
+            "waiting",
+            (EngineCard("engine", budget_bytes=5 << 20),),
+        )
+        assert west.roster.largest_bytes() == 5 << 20
+        job = await east.submit()
+        await worker.executor.attempts.get()
+        (card,) = await self.seen(west, lambda cards: cards[0].state == "working")
+        assert card.engines[0].job_id == job.id
+        drained = await west.roster.drain("w")
+        assert (drained.state, west.wishes) == ("leaving", 1)
+        await east.roster.look()  # as it does when it hears of the wish
+        worker.executor.endings.put_nowait(None)
+        await worker.task  # it has left
+        assert (await east.ended(job)).state is JobState.COMPLETED
+        await self.seen(west, lambda cards: not cards)
+        with pytest.raises(NotFound):
+            await west.roster.drain("w")
+
+    async def test_a_worker_that_has_moved_is_in_the_list_once(self, both: list[Server], tmp_path: Path) -> None:
+        east, west = both
+        between = Between(east)
+        worker = Elsewhere(between, tmp_path / "worker")
+        await self.seen(west, bool)
+        between.server = west
+        east.break_off()
+        await self.seen(east, lambda cards: [card.server for card in cards if card.takes_jobs] == ["west"])
+        await self.seen(west, lambda cards: [card.server for card in cards] == ["west"])
+        await worker.end()
 
 
 class TestSeveralServers:
