@@ -117,6 +117,7 @@ from sdrest.work.loaded_models import Residency
 from sdrest.work.model_contents import ModelContents
 from sdrest.work.model_files import FileExecutor, converting, hashing
 from sdrest.work.needed_models import NeededModels
+from sdrest.work.prompt_expansion import expander_of
 from sdrest.work.roster import EngineCard, Roster
 from sdrest.work.sharing import Sharing
 from sdrest.work.workshop import Workshop
@@ -268,10 +269,12 @@ def _add_intake(app: web.Application, preparer: ModelPreparer, groups: GroupStor
 
 
 def _add_bounds(app: web.Application) -> None:
-    """How much callers may have in work at the same time."""
+    """What callers may have in work at the same time, and what works on prompts."""
     settings = app[keys.SETTINGS]
     app[keys.CLIP_TOKENS] = ClipTokens()
     app[keys.WILDCARDS] = Wildcards(settings.wildcards_dir)
+    app[keys.EXPANDER] = expander_of(settings)
+    app[keys.EXPANSIONS] = AtOnce(bounds.EXPANSIONS, "prompts being made more of")
     app[keys.ROOMS] = Rooms(
         Room(max(settings.max_body_bytes_at_once, settings.max_body_bytes)),
         Room(max(settings.max_pixels_at_once, settings.max_image_pixels)),
@@ -316,7 +319,7 @@ def _operation(
     )
     app.middlewares.insert(0, metrics.middleware())
     app.router.add_get("/metrics", metrics.handle)
-    guard = Guard(settings.fetch_allowed_hosts).also_allowing(settings.webhook_url)
+    guard = Guard(settings.fetch_allowed_hosts).also_allowing(settings.webhook_url, field="webhook_url")
     poster = Fetcher(guard, max_bytes=settings.fetch_max_bytes, timeout_seconds=settings.fetch_timeout_seconds)
     webhooks = Webhooks(
         SqlOutbox(database),

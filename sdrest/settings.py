@@ -391,6 +391,23 @@ class Settings(BaseSettings):
     )
     civitai_url: str = Field("https://civitai.com", description="Address of CivitAI.")
     civitai_api_key: SecretStr = Field(SecretStr(""), description="API key for CivitAI.")
+    prompt_expansion_url: str = Field(
+        "",
+        description="Address of an OpenAI-compatible API (https://host/v1) whose chat model makes more of prompts; it may lie in a "
+        "private network. Empty: off.",
+    )
+    prompt_expansion_model: str = Field("", description="Name of that model there.")
+    prompt_expansion_key_file: Path | None = Field(
+        None, description="File with the key for that API; it is sent to that address and nowhere else."
+    )
+    prompt_expansion_timeout_seconds: float = Field(60.0, gt=0, le=600, description="Longest time for its answer.")
+    prompt_expansion_instruction: str = Field(
+        "Rewrite the user's text as one vivid prompt for an image generator. Keep the subject and everything that is named. Add "
+        "what is seen: setting, light, composition, colours, materials, style. At most 80 words, in the language of the text. "
+        "Answer with the prompt only.",
+        max_length=4000,
+        description="What the model is told to do with a prompt.",
+    )
     webhook_url: str = Field("", description="Where the endings of all jobs are reported to.")
     webhook_secret: SecretStr = Field(SecretStr(""), description="Key of the HMAC-SHA256 signature of webhooks.")
     webhook_hosts: Names = Field((), description="Hosts that jobs may name as webhooks; empty: any public host.")

@@ -5,6 +5,13 @@
   if (!prompt) return;
   const shown = document.querySelector("[data-tokens]");
 
+  // In narrow windows the dock is larger while one writes. Pressing a button there must not end that: the button would move away from
+  // under the mouse before it is let go.
+  let isMouse = false;
+  const dock = prompt.closest(".dock");
+  dock?.addEventListener("pointerdown", (event) => { isMouse = event.pointerType === "mouse"; });
+  dock?.addEventListener("mousedown", (event) => { if (isMouse && event.target.closest("button")) event.preventDefault(); });
+
   function replace(area, start, end, text, from, to) {
     area.setRangeText(text, start, end, "preserve");
     area.setSelectionRange(from, to);

@@ -27,6 +27,7 @@ WEBHOOK_URL: Final[Annotated[int, "Characters of a webhook's URL."]] = 2000
 PICTURE_URL: Final[Annotated[int, "Characters of a picture's URL."]] = 2000
 TASK_ID: Final[Annotated[int, "Characters of `force_task_id` of the A1111 API."]] = 200
 GROUP_JOBS: Final[Annotated[int, "Jobs of a group: cells of a grid, or rows of a list."]] = 500
+EXPANSIONS: Final[Annotated[int, "Prompts of one user that a language model makes more of at a time."]] = 4
 GROUP_CSV: Final[Annotated[int, "Characters of the CSV text of a group."]] = 1_000_000
 SHEET_PIXELS: Final[Annotated[int, "Pixels of a group's contact sheet; its pictures are made smaller to fit."]] = (
     40_000_000

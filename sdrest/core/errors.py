@@ -182,6 +182,12 @@ class Unavailable(SdrestError):
     slug = "unavailable"
 
 
+class UpstreamFailed(SdrestError):
+    """Another server, which this one asked, gave no answer that can be used."""
+
+    slug = "upstream_failed"
+
+
 class EngineUnavailable(Unavailable):
     """The engine cannot start; the message says why."""
 

@@ -62,16 +62,16 @@ class Guard(AbstractResolver):
         self._allowed = frozenset(host.lower() for host in allowed)
         self._resolver = resolver
 
-    def also_allowing(self, url: str) -> Guard:
+    def also_allowing(self, url: str, *, field: str) -> Guard:
         """A guard that lets the host and port of ``url`` through as well: an address that the administrator has chosen.
 
         Raises:
-            InvalidInput: it is no URL.
+            InvalidInput: it is no URL; names ``field``, where it was chosen.
         """
         try:
             parsed = parse_url(url)
         except Refused as refusal:
-            raise InvalidInput(str(refusal), field="webhook_url") from None
+            raise InvalidInput(str(refusal), field=field) from None
         return Guard((*self._allowed, f"{parsed.host}:{parsed.port}"), self._resolver)
 
     def is_allowed(self, host: str, port: int) -> bool:

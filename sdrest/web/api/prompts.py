@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from sdrest.core.errors import Unsupported
 from sdrest.core.parameters import MAX_PROMPT_CHARACTERS, MAX_SEED
 from sdrest.core.principal import Permission
 from sdrest.planning.clip_tokens import PIECE
@@ -17,7 +18,7 @@ from sdrest.planning.prompt_tokens import CLIP, readers_of
 from sdrest.registry.wildcards import MOST_BYTES
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, read_body
-from sdrest.web.http.keys import CLIP_TOKENS, WILDCARDS
+from sdrest.web.http.keys import CLIP_TOKENS, EXPANDER, EXPANSIONS, PRINCIPAL, WILDCARDS
 from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
@@ -45,6 +46,18 @@ class CountBody(Body):
         max_length=MAX_PROMPT_CHARACTERS, description="The prompt, with LoRA tags and weights as it is."
     )
     model: str = Field("", max_length=500, description="Any name of a model; empty: the default one.")
+
+
+class ExpandBody(Body):
+    """A prompt to make more of."""
+
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS, description="The prompt as it is.")
+
+
+class ExpandedText(TypedDict):
+    """A proposal: the prompt with more words."""
+
+    prompt: str
 
 
 class Counted(TypedDict):
@@ -137,6 +150,22 @@ async def count(request: web.Request) -> web.Response:
     return json_reply(reply)
 
 
+@operation("prompts", body=ExpandBody, reply=ExpandedText, errors=(502,))
+async def expand(request: web.Request) -> web.Response:
+    """Have a language model make more of a prompt; nothing is queued.
+
+    The model is one that the owner of the server has named (`prompt_expansion_url`); without one the answer is 400. LoRA tags are
+    kept, and not shown to the model. 502 where the other server does not answer, with what it said.
+    """
+    expander = request.app[EXPANDER]
+    if expander is None:
+        raise Unsupported("no language model is set up here for prompts; see the setting prompt_expansion_url")
+    body = await read_body(ExpandBody, request)
+    with request.app[EXPANSIONS].one(request[PRINCIPAL].name):
+        reply: ExpandedText = {"prompt": await expander.expand(body.prompt)}
+    return json_reply(reply)
+
+
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/wildcards", names),
     ("GET", "/wildcards/{name:.+}", read),
@@ -144,4 +173,5 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("DELETE", "/wildcards/{name:.+}", remove),
     ("POST", "/prompts/draw", draw),
     ("POST", "/prompts/tokens", count),
+    ("POST", "/prompts/expand", expand),
 )

@@ -37,6 +37,7 @@ STATUS_OF: Final[dict[type[errors.SdrestError], int]] = {
     errors.FlatPicture: 422,
     errors.Cancelled: 409,
     errors.EngineDied: 500,
+    errors.UpstreamFailed: 502,
     errors.Unavailable: 503,
 }
 

@@ -33,6 +33,7 @@ from sdrest.work.downloads.requests import Downloads
 from sdrest.work.fleet import Fleet
 from sdrest.work.hubs.browsing import HubBrowser
 from sdrest.work.loaded_models import Residency
+from sdrest.work.prompt_expansion import PromptExpander
 from sdrest.work.roster import Roster
 
 SETTINGS: Final = web.AppKey("settings", Settings)
@@ -68,3 +69,5 @@ CALLER: Final = web.RequestKey("caller", Caller)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 CLIP_TOKENS: Final = web.AppKey("clip_tokens", ClipTokens)
 WILDCARDS: Final = web.AppKey("wildcards", Wildcards)
+EXPANDER: Final = web.AppKey[PromptExpander | None]("expander")
+EXPANSIONS: Final = web.AppKey("expansions", AtOnce)

@@ -25,7 +25,7 @@ from sdrest.registry.defaults import defaults_of
 from sdrest.registry.loading import missing_components
 from sdrest.web.http.bodies import read_bytes
 from sdrest.web.http.errors import status_of
-from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL, SETTINGS, WORKERS
+from sdrest.web.http.keys import DEFAULT_MODEL, EXPANDER, JOBS, MODELS, PRINCIPAL, SETTINGS, WORKERS
 from sdrest.web.requests.engine_views import engine_problem
 from sdrest.web.requests.infotexts import FormTexts, form_texts_of_infotext
 from sdrest.web.requests.submission import Pictures, stored, submission
@@ -223,6 +223,7 @@ async def _page(
         is_filled=bool(texts),
         can_save=tab.has_prompt and principal.may(Permission.MANAGE_MODELS),
         can_generate=principal.may(Permission.GENERATE),
+        can_expand=principal.may(Permission.GENERATE) and request.app[EXPANDER] is not None,
         lack=_lack(request, tab, offers, mains),
         samples=samples_for(note.model.name) if note.model and tab.slug == "txt2img" else (),
         is_paused=await request.app[JOBS].is_paused(),

@@ -140,6 +140,8 @@ class GeneratePage:
     #: Whether this caller may save presets and templates.
     can_save: bool
     can_generate: bool
+    #: Whether a language model is set up to make more of prompts.
+    can_expand: bool
     #: What is not here and the tab cannot do without, in words; empty when nothing is missing.
     lack: str
     #: What to try, where nothing was made yet.

@@ -85,6 +85,23 @@ def test_an_admin_adds_a_user_and_takes_the_account_away_again(page: Page, start
     expect(page.get_by_label("Role of bob")).to_have_count(0)
 
 
+def test_limits_are_set_on_their_page_and_shown_on_the_own_account(page: Page, start_server: StartServer) -> None:
+    server = start_server("--auth", "jwt")
+    add_account(server, "ann", "admin")
+    sign_in(page, server, "ann")
+    page.goto(f"{server.url}/ui/system/use")
+    page.get_by_text("Limits", exact=True).click()
+    page.get_by_label("Pictures a day").fill("20")
+    assert serious_findings(page) == []
+    for width in (320, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+    page.get_by_role("button", name="Set the limits of ann").click()
+    expect(page.get_by_role("listitem").filter(has_text="ann")).to_contain_text("0 of 20")
+    page.get_by_role("link", name="ann", exact=True).click()
+    expect(page.get_by_role("region", name="Made today")).to_contain_text("0 of 20")
+
+
 def test_a_signed_in_users_pages_fit_every_window_and_lead_to_the_own_account(
     page: Page, start_server: StartServer
 ) -> None:
