@@ -28,7 +28,7 @@ def terms_of(search: str) -> tuple[Term, ...]:
     Whatever does not read as one of these is a word.
     """
     found = []
-    for minus, name, phrase, word in _TERM.findall(search):
+    for minus, name, phrase, word in _TERM.findall(search.replace("\0", " ")):  # which databases cannot look for
         field: SearchField = name.lower() or "text"
         text = phrase or word
         if field == "seed" and not re.fullmatch(r"[0-9]{1,20}", text):

@@ -1,9 +1,10 @@
-"""How a filter is a condition on rows of the table ``jobs``."""
+"""How a filter is a question to the table ``jobs``."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from sdrest.core.job import TERMINAL_STATES, JobState
 from sdrest.jobs.search import SearchField, Term, terms_of
@@ -13,14 +14,58 @@ from sdrest.storage.sql.times import as_text
 #: A condition and its values.
 Condition = tuple[str, tuple[Any, ...]]
 
+#: What is in the index of all triples of letters, by where a text is looked for.
+_INDEXED: Final[Mapping[SearchField, str]] = {"text": "{prompt model}", "model": "model", "lora": "loras"}
+_LETTERS_OF_INDEX: Final = 3
 
-def where_of(wanted: JobFilter, search: Mapping[SearchField, str]) -> tuple[str, list[Any]]:
-    """The condition (``WHERE`` and all, empty for all jobs) and its values; the filter's order and limit are not in it.
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How a database looks for texts.
 
     Args:
-        wanted: Which jobs.
-        search: How the database looks for a text, by where it looks.
+        conditions: The condition that a text is there, by where it is looked for.
+        index: The jobs beside their entries in the index of all triples of letters, where that is a table; empty where conditions
+            find their index by themselves.
     """
+
+    conditions: Mapping[SearchField, str]
+    index: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The jobs that a filter wants, as parts of a statement; the filter's limit and offset are not in it."""
+
+    tables: str
+    #: ``WHERE`` and all; empty for all jobs.
+    where: str
+    values: Sequence[Any]
+    order: str
+
+
+def selection(wanted: JobFilter, search: Search) -> Selection:
+    """The jobs that a filter wants."""
+    terms = terms_of(wanted.search)
+    indexed = [term for term in terms if search.index and _is_indexed(term)]
+    # By the index, its numbers are those of the jobs, and come in order.
+    number = "job_index.rowid" if indexed else "sequence"
+    conditions = [
+        *_plain(wanted, number),
+        *([("job_index MATCH ?", (" AND ".join(map(_match, indexed)),))] if indexed else []),
+        *(_found(term, search.conditions[term.field]) for term in terms if term not in indexed),
+    ]
+    where = " AND ".join(sql for sql, _ in conditions)
+    return Selection(
+        search.index if indexed else "jobs",
+        f"WHERE {where}" if where else "",
+        [value for _, values in conditions for value in values],
+        f"{number} {'DESC' if wanted.newest_first else 'ASC'}",
+    )
+
+
+def _plain(wanted: JobFilter, number: str) -> list[Condition]:
+    """All but what is searched for."""
     compared = {
         "principal = ?": wanted.principal,
         "model_id = ?": wanted.model_id or None,
@@ -31,10 +76,10 @@ def where_of(wanted: JobFilter, search: Mapping[SearchField, str]) -> tuple[str,
         "finished_at < ?": as_text(wanted.finished_before),
         "finished_at >= ?": as_text(wanted.finished_after),
         "binned_at < ?": as_text(wanted.binned_before),
-        "sequence < ?": wanted.older_than,
-        "sequence > ?": wanted.newer_than,
+        f"{number} < ?": wanted.older_than,
+        f"{number} > ?": wanted.newer_than,
     }
-    conditions: list[Condition] = [
+    return [
         *(
             [(f"id IN ({_marks(wanted.ids)})" if wanted.ids else "1 = 0", tuple(wanted.ids))]
             if wanted.ids is not None
@@ -49,10 +94,7 @@ def where_of(wanted: JobFilter, search: Mapping[SearchField, str]) -> tuple[str,
             ("sequence IN (SELECT job FROM marks WHERE kind = ? AND name = ?)", (mark.kind, mark.name))
             for mark in wanted.marks
         ),
-        *(_found(term, search[term.field]) for term in terms_of(wanted.search)),
     ]
-    where = " AND ".join(sql for sql, _ in conditions)
-    return (f"WHERE {where}" if where else "", [value for _, values in conditions for value in values])
 
 
 def _states(states: Collection[JobState]) -> list[Condition]:
@@ -61,12 +103,21 @@ def _states(states: Collection[JobState]) -> list[Condition]:
     return [(f"state IN ({_marks(states)})", tuple(states))] if states else []
 
 
+def _is_indexed(term: Term) -> bool:
+    """Whether an index of triples of letters tells where a term is."""
+    return term.field in _INDEXED and len(term.text) >= _LETTERS_OF_INDEX and not term.is_excluded
+
+
+def _match(term: Term) -> str:
+    """A term as the index takes it."""
+    text = term.text.replace('"', '""')
+    return f'{_INDEXED[term.field]} : "{text}"'
+
+
 def _found(term: Term, condition: str) -> Condition:
     text = f'"seed":{int(term.text)},' if term.field == "seed" else term.text
     like = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    # A comparison with nothing is neither true nor false.
-    sql = f"({condition.strip()}) IS {'NOT ' if term.is_excluded else ''}TRUE"
-    return sql, (like,) * condition.count("?")
+    return f"{'NOT ' if term.is_excluded else ''}({condition.strip()})", (like,) * condition.count("?")
 
 
 def _marks(values: Collection[Any]) -> str:

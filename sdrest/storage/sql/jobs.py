@@ -13,7 +13,6 @@ from typing import Any
 
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
 from sdrest.jobs.quotas import Budget
-from sdrest.jobs.search import SearchField
 from sdrest.jobs.store import (
     ANY_JOB,
     PAUSED_KEY,
@@ -29,9 +28,10 @@ from sdrest.jobs.store import (
     server_died,
 )
 from sdrest.storage.sql.database import ADDING, ONE_ROW, Connection, Database
-from sdrest.storage.sql.job_filters import where_of
+from sdrest.storage.sql.job_filters import Search, selection
 from sdrest.storage.sql.job_rows import as_json, binned_at, job_of, outputs_of, row_of
 from sdrest.storage.sql.quotas import SqlQuotaStore
+from sdrest.storage.sql.statements import without_comments
 from sdrest.storage.sql.times import as_text
 from sdrest.storage.sql.turns import turns_of
 
@@ -47,6 +47,7 @@ class _Statements:
     by_result: str
     forget_key: str
     find: str
+    search_index: str
     search_text: str
     search_model: str
     search_seed: str
@@ -87,13 +88,16 @@ class SqlJobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = _Statements(**database.statements("jobs"))
-        self._search: Mapping[SearchField, str] = {
-            "text": self._sql.search_text,
-            "model": self._sql.search_model,
-            "seed": self._sql.search_seed,
-            "lora": self._sql.search_lora,
-        }
         self._quotas = SqlQuotaStore(database)
+        self._search = Search(
+            {
+                "text": self._sql.search_text,
+                "model": self._sql.search_model,
+                "seed": self._sql.search_seed,
+                "lora": self._sql.search_lora,
+            },
+            index=without_comments(self._sql.search_index),
+        )
         self._turns = turns_of(database.statements("turns"))
 
     async def add(
@@ -179,15 +183,15 @@ class SqlJobStore:
 
     async def find(self, wanted: JobFilter) -> Sequence[Job]:
         """See :meth:`JobStore.find`."""
-        where, values = where_of(wanted, self._search)
-        query = self._sql.find.format(where=where, direction="DESC" if wanted.newest_first else "ASC")
-        return await self._database.read(lambda db: _jobs(db, query, (*values, wanted.limit, wanted.offset)))
+        jobs = selection(wanted, self._search)
+        query = self._sql.find.format(tables=jobs.tables, where=jobs.where, order=jobs.order)
+        return await self._database.read(lambda db: _jobs(db, query, (*jobs.values, wanted.limit, wanted.offset)))
 
     async def count(self, wanted: JobFilter) -> int:
         """See :meth:`JobStore.count`."""
-        where, values = where_of(wanted, self._search)
-        query = self._sql.count.format(where=where)
-        return await self._database.read(lambda db: int(db.execute(query, values).fetchone()[0]))
+        jobs = selection(wanted, self._search)
+        query = self._sql.count.format(tables=jobs.tables, where=jobs.where)
+        return await self._database.read(lambda db: int(db.execute(query, jobs.values).fetchone()[0]))
 
     async def counts(self, principal: str | None = None) -> dict[JobState, int]:
         """See :meth:`JobStore.counts`."""

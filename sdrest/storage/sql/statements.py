@@ -21,3 +21,8 @@ def statements(package: str, file: str) -> dict[str, str]:
     if len({*names}) < len(names):
         raise ValueError(f"queries/{file}.sql has two statements of one name: {', '.join(names)}")
     return dict(zip(names, parts[1::2], strict=True))
+
+
+def without_comments(statement: str) -> str:
+    """A statement without the lines that explain it."""
+    return "\n".join(line for line in statement.splitlines() if not line.startswith("--")).strip()

@@ -43,7 +43,8 @@ async def fill(database: Database) -> None:
             id=f"job-{number}",
             type=JobType.TXT2IMG,
             principal="änn",
-            parameters={"prompt": 'a "quoted" \0 é'},
+            parameters={"prompt": 'a "quoted" \0 é', "loras": [{"name": "ink"}]},
+            varied_from="job-0/0" if number else "",
             created_at=NOW,
             idempotency_key=f"k{number}",
             charge=Charge(use=Use(images=1, pixel_steps=2, bytes=3), key="key:k"),
@@ -71,6 +72,7 @@ async def all_of(database: Database) -> list[Any]:
     jobs, accounts = SqlJobStore(database), SqlAccountStore(database)
     return [
         await jobs.find(JobFilter(limit=100)),
+        await jobs.find(JobFilter(search="quoted lora:ink", descended_from="job-0/0")),
         await jobs.counts(),
         await jobs.counts("änn"),
         await jobs.output_bytes(),

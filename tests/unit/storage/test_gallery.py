@@ -174,3 +174,53 @@ async def test_jobs_are_found_by_the_output_that_they_came_from_even_when_that_i
     await store.remove("a")
     assert await ids(store, descended_from="a/1") == ["c"]
     assert await store.count(JobFilter(descended_from="a/0")) == 1
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("eapo", "a"),  # parts of words, of any length
+        ("te", "ca"),
+        ("t", "cba"),
+        ("ÉTOILE", "b"),
+        ("étoile", "b"),
+        ("狐狸", "c"),
+        ("红色的狐狸", "c"),
+        ('"a \\"b"', ""),
+        ('50%_off"x', "b"),
+        ("100%", "b"),
+        ("x_y", "c"),
+        ("x%y", ""),
+        ("pot model:one", "a"),
+        ("pot -model:one", ""),
+        ("-pot -toi", "c"),
+        ("lora:ink lora:ash", "c"),
+        ("lora:kas", ""),  # no text goes over two names
+        ("AND", ""),
+        ("NEAR(", "a"),
+        ("prompt:x", ""),
+        ("model:on*", ""),
+    ],
+)
+async def test_every_part_of_a_text_is_found(store: JobStore, search: str, found: str) -> None:
+    plain = Ending(state=JobState.COMPLETED, finished_at=LATER)
+    await ended(store, "a", plain, model_name="One", parameters={"prompt": "a teapot NEAR(the window)"})
+    await ended(store, "b", plain, model_name="Two", parameters={"prompt": 'Étoile, 100% 50%_off"x, toile'})
+    loras = [{"name": "ink"}, {"name": "ash"}]
+    await ended(
+        store, "c", plain, model_name="Two", parameters={"prompt": "一只红色的狐狸 x_y twitter", "loras": loras}
+    )
+    assert "".join(await ids(store, search=search)) == found
+    assert await store.count(JobFilter(search=search)) == len(found)
+
+
+async def test_searches_go_page_by_page_and_forget_removed_jobs(store: JobStore) -> None:
+    for name in "abcdef":
+        await ended(store, name, parameters={"prompt": "a fox" if name != "c" else "a cat"})
+    page = await store.find(JobFilter(search="fox", limit=2))
+    assert [job.id for job in page] == ["f", "e"]
+    await store.remove("d")
+    assert await ids(store, search="fox", older_than=page[-1].sequence) == ["b", "a"]
+    assert await ids(store, search="fox", newer_than=page[-1].sequence, newest_first=False) == ["f"]
+    assert await ids(store, search="fox", newest_first=False, offset=1, limit=2) == ["b", "e"]
+    assert await ids(store, search="fox\0 -cat", limit=1) == ["f"]

@@ -9,17 +9,23 @@ FROM job_counts WHERE state = 'pending';
 -- Those of the ids that are ids of jobs.
 SELECT id FROM jobs WHERE id IN (SELECT json_array_elements_text(:ids::json));
 
+-- name: search_index
+-- None: the conditions below find their own (pg_trgm).
+
 -- name: search_text
 -- The condition that a text is in the prompt or the model's name.
-sdrest_prompt(parameters) ILIKE ? ESCAPE '\' OR model_name ILIKE ? ESCAPE '\'
+EXISTS (
+    SELECT FROM job_words AS words
+    WHERE words.job = jobs.sequence AND (words.prompt ILIKE ? ESCAPE '\' OR words.model ILIKE ? ESCAPE '\')
+)
 
 -- name: search_model
 -- The condition that a text is in the model's name.
-model_name ILIKE ? ESCAPE '\'
+EXISTS (SELECT FROM job_words AS words WHERE words.job = jobs.sequence AND words.model ILIKE ? ESCAPE '\')
 
 -- name: search_lora
 -- The condition that a text is in a LoRA's name.
-sdrest_loras(parameters) ILIKE ? ESCAPE '\'
+EXISTS (SELECT FROM job_words AS words WHERE words.job = jobs.sequence AND words.loras ILIKE ? ESCAPE '\')
 
 -- name: output_bytes
 -- Size of all outputs, and of what lies in bins. Not read as JSON: PostgreSQL refuses an escaped NUL, which a text of an output may hold; quotes in texts are escaped,

@@ -43,15 +43,22 @@ UPDATE jobs SET idempotency_key = '' WHERE id = :id AND state IN ('completed', '
 
 -- name: find
 -- A page of the jobs that match; the condition is built, so that each kind of filter gets the index that suits it.
-SELECT * FROM jobs {where} ORDER BY sequence {direction} LIMIT ? OFFSET ?;
+SELECT jobs.* FROM {tables} {where} ORDER BY {order} LIMIT ? OFFSET ?;
+
+-- name: search_index
+-- The jobs beside what the index of all triples of letters has of them: in order, and read only as far as is asked for.
+job_index CROSS JOIN jobs ON jobs.sequence = job_index.rowid
 
 -- name: search_text
 -- The condition that a text is in the prompt or the model's name.
-json_extract(parameters, '$.prompt') LIKE ? ESCAPE '\' OR model_name LIKE ? ESCAPE '\'
+EXISTS (
+    SELECT 1 FROM job_words AS words
+    WHERE words.job = jobs.sequence AND (words.prompt LIKE ? ESCAPE '\' OR words.model LIKE ? ESCAPE '\')
+)
 
 -- name: search_model
 -- The condition that a text is in the model's name.
-model_name LIKE ? ESCAPE '\'
+EXISTS (SELECT 1 FROM job_words AS words WHERE words.job = jobs.sequence AND words.model LIKE ? ESCAPE '\')
 
 -- name: search_seed
 -- The condition that a picture has a seed, or was asked for with it; quotes in texts are escaped, so they cannot look like the name.
@@ -59,11 +66,11 @@ outputs LIKE ? ESCAPE '\' OR parameters LIKE ? ESCAPE '\'
 
 -- name: search_lora
 -- The condition that a text is in a LoRA's name.
-EXISTS (SELECT 1 FROM json_each(jobs.parameters, '$.loras') AS lora WHERE json_extract(lora.value, '$.name') LIKE ? ESCAPE '\')
+EXISTS (SELECT 1 FROM job_words AS words WHERE words.job = jobs.sequence AND words.loras LIKE ? ESCAPE '\')
 
 -- name: count
 -- How many jobs match.
-SELECT count(*) FROM jobs {where};
+SELECT count(*) FROM {tables} {where};
 
 -- name: counts
 -- Number of jobs by state, of everybody or of one principal.
