@@ -146,6 +146,8 @@ async def test_numbers_by_state_are_kept_beside_the_jobs(store: SqlJobStore, dat
         (JobFilter(in_bin=True), "jobs_binned"),
         (JobFilter(in_bin=True, binned_before=NOW, newest_first=False), "jobs_binned"),
         (JobFilter(states=TERMINAL_STATES, with_outputs=True, marks=[FAVOURITE]), "row"),
+        (JobFilter(states=TERMINAL_STATES, with_outputs=True, search="fox lora:ink -dark"), "row"),
+        (JobFilter(with_outputs=True, search="model:flux", newer_than=9, newest_first=False), "row"),
     ],
 )
 async def test_a_page_comes_from_an_index_in_order(

@@ -252,7 +252,7 @@ async def compare_with_postgres(url: str, todo: list[Step]) -> None:
     await database.open()
     try:
         tables = "jobs, marks, turns, job_counts, key_values, day_use"
-        await database.write(lambda db: db.execute(f"TRUNCATE {tables}").rowcount)
+        await database.write(lambda db: db.execute(f"TRUNCATE {tables} CASCADE").rowcount)
         await compare(database, todo)
     finally:
         await database.close()
