@@ -86,7 +86,7 @@
     if (done === "delete") for (const box of some) item(box).remove();
     if (done.endsWith("favourite")) for (const box of some) item(box).querySelector("[data-star]").hidden = done !== "favourite";
     choose(some, false);
-    announce(`${text}.`, false, { label: done === "delete" ? _("Undo") : _("OK"), run: done === "delete" ? () => restore(files) : () => {} });
+    announce(text, false, { label: done === "delete" ? _("Undo") : _("OK"), run: done === "delete" ? () => restore(files) : () => {} });
     if (!boxes().length) htmx.ajax("GET", location.pathname + location.search, { target: "#gallery", swap: "outerHTML" });
   });
 
