@@ -44,6 +44,8 @@ PUBLIC_ROUTES: Final[frozenset[tuple[str, str]]] = frozenset(
         ("GET", "/ui/login/oidc/callback"),
         ("GET", "/health"),
         ("GET", "/docs"),
+        ("GET", "/docs/{group}"),
+        ("GET", "/docs/{group}/{entry}"),
         ("GET", "/openapi.json"),
     }
 )

@@ -61,11 +61,58 @@ class ErrorPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DocsField:
+    """What a route takes, or a reply holds; ``where`` is ``path``, ``query`` or the media type of a body, of a reply empty."""
+
+    name: str
+    where: str
+    type: str
+    required: bool
+    #: As JSON; empty where there is none.
+    default: str
+    description: str
+    is_file: bool
+    #: What a form holds at first.
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocsReply:
+    """One kind of answer; the fields by media type."""
+
+    status: str
+    description: str
+    content: Sequence[tuple[str, Sequence[DocsField]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocsEntry:
+    """A route of the API, and what a form to try it needs."""
+
+    id: str
+    group: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    fields: Sequence[DocsField]
+    good: Sequence[DocsReply]
+    errors: Sequence[DocsReply]
+    #: What is put into the address.
+    asked: Sequence[DocsField]
+    #: What a form has that is sent as the body; ``example`` is a body of JSON.
+    form: Sequence[DocsField]
+    example: str
+    can_try: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocsPage:
-    """The API's routes in groups; ``info`` is the document's own."""
+    """The API's routes in groups; ``info`` is the document's own. Where it is full, all that there is to know is in it."""
 
     info: Mapping[str, Any]
-    groups: Mapping[str, Sequence[Mapping[str, Any]]]
+    groups: Mapping[str, Sequence[DocsEntry]]
+    is_full: bool
 
 
 @dataclass(frozen=True, slots=True)

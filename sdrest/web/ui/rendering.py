@@ -86,7 +86,8 @@ def shell(request: web.Request) -> Shell:
     principal = request[PRINCIPAL]
     section = "/ui/" + request.path.removeprefix("/ui/").partition("/")[0]
     section = "/ui/" if section in {"/ui/generate", "/ui/jobs"} else section
-    section = "" if request.path == "/docs" else section
+    is_docs = request.path.startswith("/docs")
+    section = "" if is_docs else section
     navigation = (
         (_("Generate"), "/ui/", "spark"),
         (_("Queue"), "/ui/queue", "list"),
@@ -98,7 +99,7 @@ def shell(request: web.Request) -> Shell:
         nav=tuple(NavItem(title, href, icon, href == section) for title, href, icon in navigation),
         user=principal.name if principal.role is not Role.GUEST else "",
         can_log_in=request.app[SETTINGS].auth is not AuthMode.NONE and request.path != "/ui/login",
-        is_docs=request.path == "/docs",
+        is_docs=is_docs,
         theme=theme if (theme := request.cookies.get(THEME_COOKIE, "")) in THEMES else "auto",
         language=reader_language(),
         chosen_language=request.cookies.get(LANGUAGE_COOKIE, ""),

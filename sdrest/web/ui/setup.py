@@ -135,6 +135,7 @@ def add_ui(app: web.Application, problems: Problems) -> None:
     """Add the pages to the application."""
     set_up_templates(app)
     problems.render_under("/ui", error_page)
+    problems.render_under("/docs", error_page)
     for method, path, handler in ROUTES:
         app.router.add_route(method, path, handler)
     samples, logbook = app[SAMPLES], app[LOGBOOK] = Samples(), Logbook()

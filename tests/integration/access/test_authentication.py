@@ -88,7 +88,8 @@ async def test_the_public_routes_answer_without_credentials(client_factory: Clie
     client = await client_factory(auth="jwt")
     for method, path in PUBLIC_ROUTES:
         if method == "GET" and path.startswith(("/api/", "/docs", "/openapi")):
-            assert (await client.get(path)).status == 200, path
+            address = path.format(group="queue", entry="post_queue_cancel")
+            assert (await client.get(address)).status == 200, path
 
 
 async def test_a_path_that_does_not_exist_is_not_revealed(client_factory: ClientFactory) -> None:
