@@ -37,6 +37,9 @@ def configure_logging(level: LogLevel, *, as_json: bool) -> None:
         )
     )
     logging.basicConfig(level=number, handlers=[handler], force=True)
+    # They tell of every request that they make; that is for those who look for a fault.
+    for library in ("httpx", "httpx2"):
+        logging.getLogger(library).setLevel(logging.NOTSET if level is LogLevel.DEBUG else logging.WARNING)
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
