@@ -35,6 +35,9 @@ BENCHMARKS = {
     "random_faults": False,
     "soak": False,
     "mixed": False,
+    "linearity": True,
+    "detour": True,
+    "cluster_faults": False,
     "lifecycle": False,
 }
 

@@ -26,6 +26,7 @@ _OTHER_VARIABLES: Final = frozenset(
         "SDREST_PYTHON",
         "SDREST_STATE",
         "SDREST_BENCH_FRACTION",
+        "SDREST_CLUSTER_FAULTS",
         "SDREST_BUILD_JOBS",
         "SDREST_PEERS",
         "SDREST_SOAK_JOBS",

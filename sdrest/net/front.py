@@ -73,7 +73,12 @@ class Link:
             raise Unavailable(f"the connection is broken: {error}") from error
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for message in self._socket:
+        """What comes, until the connection ends; raises as :meth:`send`."""
+        while True:
+            try:
+                message = await self._socket.receive()
+            except (aiohttp.ClientError, ConnectionError) as error:  # it answers pings by itself
+                raise Unavailable(f"the connection is broken: {error}") from error
             if message.type is not aiohttp.WSMsgType.BINARY:
                 return
             yield message.data

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 from aiohttp.test_utils import TestClient, make_mocked_request
 
 from sdrest.auth.api_keys import ApiKeys
-from sdrest.core.errors import Forbidden, InvalidInput
+from sdrest.core.errors import Forbidden, InvalidInput, Unavailable
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.principal import Permission
 from sdrest.jobs.store import Ending
-from sdrest.net.front import Front, checked_address
+from sdrest.net.front import Front, Link, checked_address
 from sdrest.web.api.workers import _refuse_exposure
 from sdrest.web.http.access import is_public
 from sdrest.web.http.keys import ACCESS, JOBS, SETTINGS
@@ -142,6 +142,16 @@ async def test_a_download_goes_on_where_it_was_broken_off(
     await front.download(f"workers/files/{job.id}/{job.lease_id}/inputs/init_image_0.png", target, told.append)
     assert target.read_bytes() == b"?" * 1000 + CONTENT[1000:]
     assert told[-1] == len(CONTENT)
+
+
+async def test_a_connection_that_breaks_under_an_answer_is_just_broken() -> None:
+    class Socket:
+        async def receive(self) -> Any:
+            raise ClientConnectionResetError("Cannot write to closing transport")
+
+    with pytest.raises(Unavailable, match="closing transport"):
+        async for _ in Link(Socket()):  # type: ignore[arg-type]
+            pass
 
 
 @pytest.mark.parametrize(
