@@ -12,6 +12,8 @@
     if (isBack && kept.address === location.href) {
       history.scrollRestoration = "manual";
       tiles.innerHTML = kept.html;
+      const newer = document.getElementById("newer");
+      if (newer && kept.ended) { newer.dataset.ended = kept.ended; follow(); }
       htmx.process(tiles);
       scrollTo(0, kept.top);
       // Deleted meanwhile.
@@ -19,12 +21,41 @@
     }
     addEventListener("pagehide", () => {
       const html = tiles.innerHTML;
-      if (html.length < most) write({ address: location.href, html, top: scrollY });
+      if (html.length < most) write({ address: location.href, html, top: scrollY, ended: document.getElementById("newer")?.dataset.ended });
     });
   }
   document.querySelector("[data-to-gallery]")?.addEventListener("click", (event) => {
     const kept = read();
     if (kept?.address === event.currentTarget.href) write({ ...kept, isWanted: true });
+  });
+
+  // Jobs do not end in the order in which they were submitted, which is that of the pictures: each comes to its own place.
+  function put(list, item, isOldest) {
+    const id = (of) => of.querySelector("input[name=p]").value, place = Number(item.dataset.sequence);
+    const items = [...list.querySelectorAll(".gallery-item")];
+    if (items.some((other) => id(other) === id(item))) return;
+    const next = items.find((other) => isOldest ? Number(other.dataset.sequence) > place : Number(other.dataset.sequence) < place);
+    if (next) next.before(item);
+    else if (!list.querySelector(".more")) list.append(item); // else it comes with what is further down
+  }
+  let wait = 0;
+  async function follow() {
+    const newer = document.getElementById("newer"), list = document.getElementById("tiles");
+    if (!newer) return;
+    const reply = await fetch(newer.dataset.ended, { headers: { "HX-Request": "true" } });
+    if (!reply.ok || !newer.isConnected) return;
+    const found = new DOMParser().parseFromString(await reply.text(), "text/html"), told = found.getElementById("newer");
+    const items = [...found.querySelectorAll(".gallery-item")];
+    if (told.dataset.more !== undefined || (items.length && !list)) {
+      htmx.ajax("GET", location.pathname + location.search, { target: "#gallery", swap: "outerHTML" });
+      return;
+    }
+    newer.dataset.ended = told.dataset.ended;
+    for (const item of items) put(list, item, newer.dataset.oldest !== undefined);
+  }
+  document.body.addEventListener("sdrest-finished", () => {
+    clearTimeout(wait);
+    wait = setTimeout(follow, 300);
   });
 
   const size = document.querySelector("[data-tile-size]");

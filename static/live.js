@@ -86,7 +86,7 @@
       states.set(data.job, data.state);
       tell(`sdrest-job-${data.job}`);
       tell("sdrest-jobs");
-      if (data.state === "completed") tell("sdrest-finished");
+      if (["completed", "failed", "cancelled"].includes(data.state)) tell("sdrest-finished");
       if (cards(data.job).length && data.text && data.state !== "running") announce(data.text);
       rest();
     });
@@ -115,6 +115,7 @@
 
   function refresh() {
     tell("sdrest-jobs");
+    tell("sdrest-finished");
     tell("sdrest-models");
     for (const card of all("[data-job]")) tell(`sdrest-job-${card.dataset.job}`);
   }

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from sdrest.core.errors import QueueFull
@@ -24,6 +25,40 @@ PAUSED_KEY: Final = "queue.paused"
 def new_lease_id() -> str:
     """An id that no claim has had, nor will have, on any machine."""
     return uuid.uuid4().hex
+
+
+class JobOrder(StrEnum):
+    """What jobs are listed in order of; those that are alike there, the newest first."""
+
+    #: When they were submitted.
+    SUBMITTED = "submitted"
+    #: The name of the model, in capitals or not.
+    MODEL = "model"
+    #: The size of the largest file, that first.
+    SIZE = "size"
+    #: Whether a file is a favourite, those first.
+    FAVOURITES = "favourites"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job is in an order other than that of submission; it is told even when the job is not there any more.
+
+    ``key`` is what the order goes by: the model's name, the size of the largest file in bytes, or 1 for a favourite, else 0.
+    """
+
+    sequence: int
+    key: str | int
+
+
+def place_of(job: Job, order: JobOrder, *, is_favourite: bool) -> Place:
+    """Where a job is in an order."""
+    keys: dict[JobOrder, str | int] = {
+        JobOrder.MODEL: job.model_name,
+        JobOrder.SIZE: max((output.size_bytes for output in job.outputs), default=0),
+        JobOrder.FAVOURITES: int(is_favourite),
+    }
+    return Place(job.sequence, keys.get(order, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +93,10 @@ class JobFilter:
     #: Only jobs that arrived before, and after, the one of this number (:attr:`Job.sequence`): where a page begins.
     older_than: int | None = None
     newer_than: int | None = None
+    order: JobOrder = JobOrder.SUBMITTED
+    #: Only jobs after this place of the order; before it where the order is turned round.
+    beyond: Place | None = None
+    #: False: the order is turned round.
     newest_first: bool = True
     limit: int = 50
     offset: int = 0
@@ -221,7 +260,7 @@ class JobStore(Protocol):
         ...
 
     async def find(self, wanted: JobFilter) -> Sequence[Job]:
-        """The jobs that match, in order of creation."""
+        """The jobs that match, in the order that is wanted."""
         ...
 
     async def count(self, wanted: JobFilter) -> int:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sdrest.core.job import Job, JobState, JobType, Output, with_output
-from sdrest.jobs.marks import Mark
+from sdrest.jobs.marks import FAVOURITE, Mark
 from sdrest.jobs.quotas import Budget
 from sdrest.jobs.search import Term, terms_of
 from sdrest.jobs.store import (
@@ -19,12 +19,15 @@ from sdrest.jobs.store import (
     AtWork,
     Ending,
     JobFilter,
+    JobOrder,
+    Place,
     Reach,
     Refusal,
     Waiting,
     check_room,
     lost_source,
     new_lease_id,
+    place_of,
     server_died,
 )
 from sdrest.storage.memory_quotas import MemoryQuotaStore
@@ -123,9 +126,8 @@ class MemoryJobStore:
     async def find(self, wanted: JobFilter) -> Sequence[Job]:
         """See :meth:`JobStore.find`."""
         found = self._matching(wanted)
-        if wanted.newest_first:
-            found.reverse()
-        return found[wanted.offset : wanted.offset + wanted.limit]
+        found.sort(key=lambda entry: _position(_place(entry, wanted.order)), reverse=not wanted.newest_first)
+        return [entry.job for entry in found][wanted.offset : wanted.offset + wanted.limit]
 
     async def count(self, wanted: JobFilter) -> int:
         """See :meth:`JobStore.count`."""
@@ -424,9 +426,14 @@ class MemoryJobStore:
     def _jobs(self, wanted: Callable[[Job], bool] = lambda _job: True) -> Iterator[Job]:
         return (entry.job for entry in self.entries.values() if wanted(entry.job))
 
-    def _matching(self, wanted: JobFilter) -> list[Job]:
+    def _matching(self, wanted: JobFilter) -> list[Entry]:
         marked = [entry for entry in self.entries.values() if {*wanted.marks} <= {mark for _, mark in entry.marks}]
-        return [entry.job for entry in marked if _matches(entry.job, wanted)]
+        found = [entry for entry in marked if _matches(entry.job, wanted)]
+        if wanted.beyond is None or wanted.order is JobOrder.SUBMITTED:
+            return found
+        places = [(entry, _position(_place(entry, wanted.order))) for entry in found]
+        mark = _position(wanted.beyond)
+        return [entry for entry, place in places if (place > mark if wanted.newest_first else place < mark)]
 
     def _pending(self, wanted: Callable[[Job], bool] = lambda _job: True) -> list[Entry]:
         return [entry for entry in self.entries.values() if entry.job.state is JobState.PENDING and wanted(entry.job)]
@@ -452,6 +459,15 @@ def _is_within(job: Job, reach: Reach) -> bool:
         and (reach.fetches or job.model_id in reach.at_hand)
         and job.id not in reach.besides
     )
+
+
+def _place(entry: Entry, order: JobOrder) -> Place:
+    return place_of(entry.job, order, is_favourite=FAVOURITE in {mark for _, mark in entry.marks})
+
+
+def _position(place: Place) -> tuple[Any, int]:
+    """What comes first has the least: names in their order, the largest numbers, and of those that are alike the newest job."""
+    return (place.key.lower() if isinstance(place.key, str) else -place.key, -place.sequence)
 
 
 def _matches(job: Job, wanted: JobFilter) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sdrest.core.job import TERMINAL_STATES, JobState
 from sdrest.jobs.search import SearchField, Term, terms_of
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.store import JobFilter, JobOrder, Place
 from sdrest.storage.sql.times import as_text
 
 #: A condition and its values.
@@ -25,11 +25,13 @@ class Search:
 
     Args:
         conditions: The condition that a text is there, by where it is looked for.
+        keys: What the orders go by, but for that of submission.
         index: The jobs beside their entries in the index of all triples of letters, where that is a table; empty where conditions
             find their index by themselves.
     """
 
     conditions: Mapping[SearchField, str]
+    keys: Mapping[JobOrder, str]
     index: str
 
 
@@ -50,8 +52,10 @@ def selection(wanted: JobFilter, search: Search) -> Selection:
     indexed = [term for term in terms if search.index and _is_indexed(term)]
     # By the index, its numbers are those of the jobs, and come in order.
     number = "job_index.rowid" if indexed else "sequence"
+    key = search.keys.get(wanted.order, "").strip()
     conditions = [
         *_plain(wanted, number),
+        *(_beyond(wanted, wanted.beyond, key, number) if key and wanted.beyond else ()),
         *([("job_index MATCH ?", (" AND ".join(map(_match, indexed)),))] if indexed else []),
         *(_found(term, search.conditions[term.field]) for term in terms if term not in indexed),
     ]
@@ -60,8 +64,24 @@ def selection(wanted: JobFilter, search: Search) -> Selection:
         search.index if indexed else "jobs",
         f"WHERE {where}" if where else "",
         [value for _, values in conditions for value in values],
-        f"{number} {'DESC' if wanted.newest_first else 'ASC'}",
+        (f"{key} {'ASC' if _rises(wanted) else 'DESC'}, " if key else "")
+        + f"{number} {'DESC' if wanted.newest_first else 'ASC'}",
     )
+
+
+def _rises(wanted: JobFilter) -> bool:
+    """Whether small keys come first: of names in their order, of numbers when it is turned round."""
+    return (wanted.order is JobOrder.MODEL) == wanted.newest_first
+
+
+def _beyond(wanted: JobFilter, place: Place, key: str, number: str) -> list[Condition]:
+    """What comes after a place; the first half lets an index begin there."""
+    mark, after = ">" if _rises(wanted) else "<", "<" if wanted.newest_first else ">"
+    value = "lower(?)" if wanted.order is JobOrder.MODEL else "?"
+    return [
+        (f"{key} {mark}= {value}", (place.key,)),
+        (f"({key} {mark} {value} OR {number} {after} ?)", (place.key, place.sequence)),
+    ]
 
 
 def _plain(wanted: JobFilter, number: str) -> list[Condition]:

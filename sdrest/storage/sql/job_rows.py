@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ def row_of(job: Job) -> dict[str, Any]:
         "finished_at": as_text(job.finished_at),
         "cancel_requested_at": as_text(job.cancel_requested_at),
         "seconds": job.seconds,
-        "outputs": as_json(job.outputs),
+        **output_columns(job.outputs),
         "bin": as_json(job.bin),
         "binned_at": binned_at(job),
         "failure": as_json(job.failure) if job.failure else None,
@@ -102,6 +103,11 @@ def job_of(row: Any) -> Job:
         charge=_CHARGE.decode(row["charge"]) if row["charge"] else None,
         sequence=row["sequence"],
     )
+
+
+def output_columns(outputs: Sequence[Output]) -> dict[str, Any]:
+    """The columns ``outputs`` and ``largest_bytes``, the size of the largest one."""
+    return {"outputs": as_json(outputs), "largest_bytes": max((item.size_bytes for item in outputs), default=0)}
 
 
 def outputs_of(row: Any) -> tuple[Output, ...]:

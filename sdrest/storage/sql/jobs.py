@@ -19,6 +19,7 @@ from sdrest.jobs.store import (
     AtWork,
     Ending,
     JobFilter,
+    JobOrder,
     Reach,
     Refusal,
     Waiting,
@@ -29,7 +30,7 @@ from sdrest.jobs.store import (
 )
 from sdrest.storage.sql.database import ADDING, ONE_ROW, Connection, Database
 from sdrest.storage.sql.job_filters import Search, selection
-from sdrest.storage.sql.job_rows import as_json, binned_at, job_of, outputs_of, row_of
+from sdrest.storage.sql.job_rows import as_json, binned_at, job_of, output_columns, outputs_of, row_of
 from sdrest.storage.sql.quotas import SqlQuotaStore
 from sdrest.storage.sql.statements import without_comments
 from sdrest.storage.sql.times import as_text
@@ -47,6 +48,9 @@ class _Statements:
     by_result: str
     forget_key: str
     find: str
+    key_model: str
+    key_size: str
+    key_favourites: str
     search_index: str
     search_text: str
     search_model: str
@@ -95,6 +99,11 @@ class SqlJobStore:
                 "model": self._sql.search_model,
                 "seed": self._sql.search_seed,
                 "lora": self._sql.search_lora,
+            },
+            {
+                JobOrder.MODEL: without_comments(self._sql.key_model),
+                JobOrder.SIZE: without_comments(self._sql.key_size),
+                JobOrder.FAVOURITES: without_comments(self._sql.key_favourites),
             },
             index=without_comments(self._sql.search_index),
         )
@@ -271,7 +280,7 @@ class SqlJobStore:
                 return False
             place()
             outputs = with_output(outputs_of(row), output)
-            db.execute(self._sql.set_outputs, {"id": job_id, "outputs": as_json(outputs)})
+            db.execute(self._sql.set_outputs, {"id": job_id, **output_columns(outputs)})
             return True
 
         # After a power cut the file is made once more.
@@ -293,7 +302,7 @@ class SqlJobStore:
             "server": server,
             "state": ending.state,
             "now": as_text(ending.finished_at),
-            "outputs": as_json(ending.outputs),
+            **output_columns(ending.outputs),
             "failure": as_json(ending.failure) if ending.failure else None,
             "seconds": ending.seconds,
             "warnings": as_json(ending.warnings),
@@ -319,7 +328,7 @@ class SqlJobStore:
             "server": server,
             "now": as_text(now),
             "count": count_attempt,
-            "outputs": as_json(outputs),
+            **output_columns(outputs),
             "memory_bytes": refusal.memory_bytes if refusal else 0,
         }
 
@@ -462,7 +471,7 @@ class SqlJobStore:
             if before is None:
                 return None
             after = change(before)
-            columns = {"outputs": as_json(after.outputs), "bin": as_json(after.bin), "binned_at": binned_at(after)}
+            columns = {**output_columns(after.outputs), "bin": as_json(after.bin), "binned_at": binned_at(after)}
             return _job(db, self._sql.set_bin, {"id": job_id, **columns})
 
         return await self._database.write(rewrite, alone=ONE_ROW)

@@ -11,10 +11,11 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from sdrest.core import bounds
+from sdrest.core.errors import InvalidInput
 from sdrest.core.job import TERMINAL_STATES, Job, JobType, Output
 from sdrest.core.principal import Permission
 from sdrest.jobs.marks import FAVOURITE, FileId, Mark, MarkKind
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.store import JobFilter, JobOrder, place_of
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query, read_body, read_json, validate
 from sdrest.web.http.keys import JOBS, PRINCIPAL
@@ -22,11 +23,24 @@ from sdrest.web.http.mounting import base_of
 from sdrest.web.http.operations import Reply, operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
-from sdrest.web.requests.gallery import BIN, GALLERY, clean_name, file_ids, marks_named, send_zip
+from sdrest.web.requests.gallery import (
+    BIN,
+    GALLERY,
+    clean_name,
+    file_ids,
+    marks_named,
+    read_place,
+    send_zip,
+    write_place,
+)
 from sdrest.web.requests.job_views import image_view, timestamp
 
 _FILES: Final = "Files as `<job id>/<file>`."
 _Names = list[str]
+#: The number of a job, and what an order other than that of submission goes by.
+_CURSOR: Final = r"^([0-9]{1,15}(/.*)?)?$"
+#: How orders are called, where they are not that of submission.
+_ORDERS: Final = {"model": JobOrder.MODEL, "size": JobOrder.SIZE, "favourites": JobOrder.FAVOURITES}
 
 
 class PageQuery(Body):
@@ -36,9 +50,13 @@ class PageQuery(Body):
     cursor: int | None = Field(None, ge=0, le=10**15, description="`next` of the page before.")
 
 
-class GalleryQuery(PageQuery):
+class GalleryQuery(Body):
     """Which files to list."""
 
+    limit: int = Field(48, ge=1, le=200, description="Jobs on a page.")
+    cursor: str = Field(
+        "", max_length=600, description="`next` of the page before, which is of the same order.", pattern=_CURSOR
+    )
     search: str = Field(
         "", max_length=500, description='Words, "phrases", `model:`, `seed:`, `lora:`; `-` before any for not.'
     )
@@ -48,7 +66,10 @@ class GalleryQuery(PageQuery):
     album: _Names = Field(default_factory=list, description="Only files in all of these albums.")
     before: datetime | None = Field(None, description="Only of jobs submitted before this time.")
     after: datetime | None = Field(None, description="Only of jobs submitted at or after this time.")
-    order: Literal["newest", "oldest"] = Field("newest", description="Which come first.")
+    order: Literal["newest", "oldest", "model", "size", "favourites"] = Field(
+        "newest",
+        description="Which come first: the newest or oldest job, models by their names, the largest files, or favourites.",
+    )
 
 
 class FilesBody(Body):
@@ -103,7 +124,7 @@ class GalleryFiles(TypedDict):
     """Files of a page of jobs; ``next`` is the ``cursor`` of the next one, null at the end."""
 
     items: list[GalleryFile]
-    next: int | None
+    next: int | str | None
 
 
 class BinnedFile(TypedDict):
@@ -141,13 +162,18 @@ class Done(TypedDict):
 
 @operation("gallery", query=GalleryQuery, reply=GalleryFiles)
 async def listing(request: web.Request) -> web.Response:
-    """List finished files, newest first; only the caller's own, without the permission `manage_queue`.
+    """List finished files, newest first or in another order; only the caller's own, without the permission `manage_queue`.
 
     Pages are of jobs: all files of a job that match are on one page. What is made or deleted meanwhile moves nothing from one page
     to another.
     """
     query = parse_query(GalleryQuery, request)
-    newest = query.order == "newest"
+    order, newest = _ORDERS.get(query.order, JobOrder.SUBMITTED), query.order != "oldest"
+    number, _, key = query.cursor.partition("/")
+    after = int(number) if number else None
+    beyond = read_place(query.cursor, order)
+    if number and (beyond is None if order is not JobOrder.SUBMITTED else key):
+        raise InvalidInput("is not `next` of a page of this order", field="cursor")
     marks = (
         *([FAVOURITE] if query.favourite else []),
         *marks_named("tag", query.tag, field="tag"),
@@ -161,9 +187,11 @@ async def listing(request: web.Request) -> web.Response:
         marks=marks,
         created_after=query.after,
         created_before=query.before,
+        order=order,
+        beyond=beyond,
         newest_first=newest,
-        older_than=query.cursor if newest else None,
-        newer_than=None if newest else query.cursor,
+        older_than=after if newest and not beyond else None,
+        newer_than=None if newest else after,
         limit=query.limit + 1,
     )
     found = await request.app[JOBS].find(wanted, request[PRINCIPAL])
@@ -175,7 +203,12 @@ async def listing(request: web.Request) -> web.Response:
         for output in job.outputs
         if {*marks} <= {*noted.get(FileId(job.id, output.file), ())}
     ]
-    return json_reply({"items": items, "next": _next(found, query.limit)})
+    further: int | str | None = _next(found, query.limit)
+    if further is not None and order is not JobOrder.SUBMITTED:
+        last = jobs[-1]
+        is_favourite = any(FAVOURITE in noted.get(FileId(last.id, output.file), ()) for output in last.outputs)
+        further = write_place(place_of(last, order, is_favourite=is_favourite))
+    return json_reply({"items": items, "next": further})
 
 
 @operation("gallery", query=PageQuery, reply=BinnedFiles)

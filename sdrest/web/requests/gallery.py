@@ -14,11 +14,15 @@ from sdrest.core.files import existing
 from sdrest.jobs.bin import Bin
 from sdrest.jobs.gallery import Gallery
 from sdrest.jobs.marks import FileId, Mark, MarkKind
+from sdrest.jobs.store import JobOrder, Place
 from sdrest.outputs.zipping import Entry, zip_pieces
 from sdrest.web.http.keys import PRINCIPAL, SETTINGS
 
 GALLERY: Final = web.AppKey("gallery", Gallery)
 BIN: Final = web.AppKey("bin", Bin)
+
+#: More than any number of a job or of bytes has.
+_DIGITS: Final = 15
 
 
 def file_ids(texts: Sequence[str], *, field: str = "files") -> list[FileId]:
@@ -59,6 +63,21 @@ def clean_name(kind: MarkKind, text: str, *, field: str) -> str:
     if not name or len(name) > bounds.MARK_NAME or not name.isprintable() or "," in name:
         raise InvalidInput(f"a name has 1 to {bounds.MARK_NAME} characters and no comma", field=field)
     return name.lower() if kind == "tag" else name
+
+
+def write_place(place: Place) -> str:
+    """A place of an order as addresses and cursors have it."""
+    return f"{place.sequence}/{place.key}"
+
+
+def read_place(text: str, order: JobOrder) -> Place | None:
+    """The place that :func:`write_place` wrote for this order; None where it did not."""
+    sequence, slash, key = text.partition("/")
+    if not slash or not (sequence.isascii() and sequence.isdigit() and len(sequence) <= _DIGITS):
+        return None
+    if order is JobOrder.MODEL:
+        return Place(int(sequence), key)
+    return Place(int(sequence), int(key)) if key.isascii() and key.isdigit() and len(key) <= _DIGITS else None
 
 
 async def send_zip(request: web.Request, files: Sequence[FileId]) -> web.StreamResponse:

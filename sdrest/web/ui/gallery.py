@@ -17,9 +17,9 @@ from sdrest.core.job import TERMINAL_STATES, Job, Output
 from sdrest.core.model import MAIN_TYPES
 from sdrest.core.principal import Permission
 from sdrest.jobs.marks import FAVOURITE, FileId, Mark
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.store import JobFilter, JobOrder, Place, place_of
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
-from sdrest.web.requests.gallery import BIN, GALLERY
+from sdrest.web.requests.gallery import BIN, GALLERY, read_place, write_place
 from sdrest.web.requests.model_care import output_of
 from sdrest.web.ui.family import family_of
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
@@ -33,26 +33,31 @@ GALLERY_PAGE: Final = "/ui/gallery"
 #: Jobs on one page of the gallery.
 _PAGE_LENGTH: Final = 48
 _LISTED_MODELS: Final = 300
+#: The orders other than that of submission, as addresses name them.
+_ORDERS: Final = {"model": JobOrder.MODEL, "size": JobOrder.SIZE, "favourites": JobOrder.FAVOURITES}
+#: An ending is stored a moment after the time that it is noted with.
+_OVERLAP: Final = timedelta(seconds=10)
 
 
 async def show(request: web.Request) -> web.Response:
     """Finished pictures, newest first; for htmx only tiles, or with ``HX-Target: gallery`` a fresh list.
 
-    Pages begin behind the last picture of the page before (``older``), so that what is made meanwhile moves none; ``newer`` asks
-    for what was made since.
+    Pages begin behind the last picture of the page before (``older``, ``newer``, ``beyond``), so that what is made meanwhile moves
+    none; ``ended`` asks for the pictures of jobs that have ended since that time.
     """
     context = await _page(request)
     if is_htmx(request):
         whole = request.headers.get("HX-Target") == "gallery"
-        return part(request, "parts/gallery.html" if whole else "parts/gallery_tiles.html", page=context)
+        name = "gallery" if whole else "gallery_ended" if request.query.get("ended") else "gallery_tiles"
+        return part(request, f"parts/{name}.html", page=context)
     return page(request, "gallery.html", context)
 
 
 async def show_picture(request: web.Request) -> web.Response:
     """One picture with everything that is known about it."""
     job, output = await output_of(request, f"{request.match_info['job_id']}/{request.match_info['file']}")
-    newer, older = await _neighbours(request, job)
     gallery, principal = request.app[GALLERY], request[PRINCIPAL]
+    newer, older = await _neighbours(request, job)
     marks = await gallery.marks_of([job])
     query = address("", _sought(request).query)
     context = PicturePage(
@@ -70,6 +75,7 @@ async def show_picture(request: web.Request) -> web.Response:
         size_bytes=output.size_bytes,
         previous=newer,
         next=older,
+        is_by_time=_sought(request).order is JobOrder.SUBMITTED,
         query=query,
         can_generate=principal.may(Permission.GENERATE),
     )
@@ -134,6 +140,11 @@ class _Sought:
     query: Mapping[str, str]
 
     @property
+    def order(self) -> JobOrder:
+        """What the pictures are in order of."""
+        return _ORDERS.get(self.sort, JobOrder.SUBMITTED)
+
+    @property
     def marks(self) -> frozenset[Mark]:
         """What every file that is shown has."""
         named = (
@@ -152,6 +163,7 @@ class _Sought:
             search=self.search,
             model_id=self.model,
             marks=self.marks,
+            order=self.order,
             created_after=_day(self.after),
             created_before=last + timedelta(days=1) if last else None,
             **how,
@@ -161,32 +173,56 @@ class _Sought:
 def _sought(request: web.Request) -> _Sought:
     names = ("search", "model", "after", "before", "favourite", "tag", "album", "sort")
     found = {name: request.query.get(name, "").strip()[:200] for name in names}
-    found["sort"] = "oldest" if found["sort"] == "oldest" else ""
+    found["sort"] = found["sort"] if found["sort"] in {"oldest", *_ORDERS} else ""
     return _Sought(**found, query={name: value for name, value in found.items() if value})
 
 
 async def _neighbours(request: web.Request, job: Job) -> tuple[str, str]:
-    """Addresses of the next newer and the next older job's first file among those sought; empty at the ends."""
+    """Addresses of the first files of the jobs before and after one among those sought; empty at the ends.
+
+    In the order of submission the newer one is before it, however they are listed.
+    """
     jobs, principal, sought = request.app[JOBS], request[PRINCIPAL], _sought(request)
+    before: dict[str, Any]
+    after: dict[str, Any]
+    before, after = {"newer_than": job.sequence}, {"older_than": job.sequence}
+    if sought.order is not JobOrder.SUBMITTED:
+        before = after = {"beyond": await _place(request, job, sought.order)}
     found = await asyncio.gather(
-        jobs.find(sought.filter(newer_than=job.sequence, newest_first=False, limit=1), principal),
-        jobs.find(sought.filter(older_than=job.sequence, limit=1), principal),
+        jobs.find(sought.filter(**before, newest_first=False, limit=1), principal),
+        jobs.find(sought.filter(**after, limit=1), principal),
     )
     newer, older = (address(pictures_of(near[0])[0].detail, sought.query) if near else "" for near in found)
     return newer, older
 
 
+async def _place(request: web.Request, job: Job, order: JobOrder) -> Place:
+    marks = await request.app[GALLERY].marks_of([job])
+    return place_of(job, order, is_favourite=_is_favourite(job, marks))
+
+
+def _is_favourite(job: Job, marks: Mapping[FileId, Sequence[Mark]]) -> bool:
+    return any(FAVOURITE in marks.get(FileId(job.id, output.file), ()) for output in job.outputs)
+
+
 async def _page(request: web.Request) -> GalleryPage:
     jobs, gallery, principal, sought = request.app[JOBS], request.app[GALLERY], request[PRINCIPAL], _sought(request)
     newer, older = query_number(request, "newer"), query_number(request, "older")
+    ended, now = _time(request.query.get("ended", "")), jobs.clock()
     newest_first = sought.sort != "oldest"
-    wanted = sought.filter(newer_than=newer, older_than=older, newest_first=newest_first, limit=_PAGE_LENGTH + 1)
+    wanted = sought.filter(
+        newer_than=newer,
+        older_than=older,
+        beyond=read_place(request.query.get("beyond", ""), sought.order),
+        finished_after=ended,
+        newest_first=newest_first,
+        limit=_PAGE_LENGTH + 1,
+    )
     found = await jobs.find(wanted, principal)
     shown, is_more = found[:_PAGE_LENGTH], len(found) > _PAGE_LENGTH
     marks = await gallery.marks_of(shown)
-    more = {**sought.query, "older" if newest_first else "newer": str(shown[-1].sequence)} if is_more else {}
-    latest = shown[0].sequence if shown else newer
-    is_live = newest_first and latest and not older
+    more = {**sought.query, **_next(shown[-1], sought, marks)} if is_more else {}
+    is_live = sought.order is JobOrder.SUBMITTED and not (newer or older)
     mains = request.app[MODELS].catalogue.of_type(MAIN_TYPES)[:_LISTED_MODELS]
     is_filtered = bool({*sought.query} - {"sort"})
     return GalleryPage(
@@ -209,12 +245,19 @@ async def _page(request: web.Request) -> GalleryPage:
         albums=await gallery.names("album", principal),
         sort=sought.sort,
         next_href=address(GALLERY_PAGE, more) if more else "",
-        newer_href=address(GALLERY_PAGE, {**sought.query, "newer": str(latest)}) if is_live else "",
+        ended_href=address(GALLERY_PAGE, {**sought.query, "ended": (now - _OVERLAP).isoformat()}) if is_live else "",
         query=address("", sought.query),
         is_filtered=is_filtered,
         can_generate=principal.may(Permission.GENERATE),
         undo=tuple(item[:200] for item in request.query.getall("undo", ())[:50]),
     )
+
+
+def _next(last: Job, sought: _Sought, marks: Mapping[FileId, Sequence[Mark]]) -> dict[str, str]:
+    """Where the page after a job begins."""
+    if sought.order is JobOrder.SUBMITTED:
+        return {"newer" if sought.sort == "oldest" else "older": str(last.sequence)}
+    return {"beyond": write_place(place_of(last, sought.order, is_favourite=_is_favourite(last, marks)))}
 
 
 def _count(shown: int, *, is_more: bool) -> str:
@@ -229,6 +272,7 @@ def _tile(job: Job, output: Output, marks: Sequence[Mark]) -> Tile:
     steps = ngettext("%(num)s step", "%(num)s steps", number) if number else ""
     return Tile(
         id=f"{job.id}/{output.file}",
+        sequence=job.sequence,
         picture=picture_of(job, output),
         facts=" · ".join(filter(None, (job.model_name, size, steps, seed))),
         is_favourite=FAVOURITE in marks,
@@ -240,6 +284,13 @@ def _tile(job: Job, output: Output, marks: Sequence[Mark]) -> Tile:
 def address(path: str, query: Mapping[str, str]) -> str:
     """A path with a query, where there is one."""
     return f"{path}?{urlencode(query)}" if query else path
+
+
+def _time(text: str) -> datetime | None:
+    """The time that :meth:`datetime.isoformat` wrote; None when it is none."""
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(text).astimezone(UTC)
+    return None
 
 
 def _day(text: str) -> datetime | None:

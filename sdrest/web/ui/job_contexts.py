@@ -112,6 +112,8 @@ class Tile:
     """A finished file in the gallery; ``id`` is its name in forms."""
 
     id: str
+    #: The number of its job: they are in order of it, newest or oldest first.
+    sequence: int
     picture: Picture
     #: What it is, in a line.
     facts: str
@@ -140,8 +142,8 @@ class GalleryPage:
     before: str
     #: Where the next older ones are; empty when these are the last.
     next_href: str
-    #: Where those are that have been made since; empty where the page does not begin with the newest.
-    newer_href: str
+    #: Where those of jobs are that have ended since; empty where they have no place of their own here.
+    ended_href: str
     #: What the pictures were searched by, as the end of an address.
     query: str
     is_filtered: bool
@@ -215,6 +217,8 @@ class PicturePage:
     size_bytes: int
     previous: str
     next: str
+    #: Whether these are the newer and the older one.
+    is_by_time: bool
     #: What the gallery was searched by, as the end of an address.
     query: str
     can_generate: bool

@@ -6,6 +6,7 @@ import io
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestClient
@@ -48,6 +49,26 @@ async def test_files_are_listed_page_by_page_in_either_order(client: Client) -> 
                 break
             cursor = f"&cursor={page['next']}"
         assert seen == wanted
+
+
+async def test_other_orders_go_on_with_what_the_page_before_said(client: Client) -> None:
+    made = [await _make(client, "a fox", width=side, height=64) for side in (64, 128, 96)]
+    await _post(client, "marks", files=[f"{made[1]}/image_0.png"], favourite=True)
+    for order in ("size", "favourites", "model"):
+        seen: list[str] = []
+        query = f"limit=1&order={order}"
+        while True:
+            page = await (await client.get("/api/gallery", params=query)).json()
+            seen += [item["job_id"] for item in page["items"]]
+            if page["next"] is None:
+                break
+            query = f"limit=1&order={order}&cursor={quote(page['next'])}"
+        assert sorted(seen) == sorted(made)
+        assert seen[0] == (made[2] if order == "model" else made[1])
+    for query in ("cursor=7/x", "cursor=7&order=size", "cursor=7/x&order=size", "cursor=x", "order=beauty"):
+        reply = await client.get(f"/api/gallery?{query}")
+        assert reply.status == 400, query
+    assert (await client.get("/api/gallery?cursor=7&order=size")).status == 400
 
 
 async def test_marks_are_put_on_files_sought_renamed_and_taken(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
+from sdrest.core.principal import ANYONE
+from sdrest.web.http.keys import JOBS
 from tests.integration.conftest import SMALL
 
 Client = TestClient[Any, Any]
@@ -35,7 +38,7 @@ async def test_pages_do_not_overlap_when_pictures_are_made_meanwhile(client: Cli
     await _make(client, "a fox", 50)
     first = await (await client.get("/ui/gallery")).text()
     more = re.search(r'class="more" hx-get="([^"]+)"', first)
-    newer = re.search(r'id="newer" hx-get="([^"]+)"', first)
+    newer = re.search(r'id="newer" data-ended="([^"]+)"', first)
     assert more
     assert newer
     await _make(client, "a fox", 3)
@@ -45,7 +48,7 @@ async def test_pages_do_not_overlap_when_pictures_are_made_meanwhile(client: Cli
     assert not set(_shown(first)) & set(_shown(second))
     assert "hx-get" not in second
     since = await (await client.get(newer[1].replace("&amp;", "&"), headers=HTMX)).text()
-    assert len(set(_shown(since)) - set(_shown(first))) == len(_shown(since)) == 3
+    assert len(set(_shown(since)) - set(_shown(first)) - set(_shown(second))) == 3
 
 
 async def test_neighbours_and_deletion_keep_to_what_was_searched(client: Client) -> None:
@@ -119,7 +122,7 @@ async def test_the_oldest_come_first_where_that_is_wanted_and_pages_go_on(client
     second = await (await client.get(more[1].replace("&amp;", "&"), headers=HTMX)).text()
     assert len(_shown(first)) + len(_shown(second)) == 50
     assert _shown(first)[2:] == newest[::-1][:46]
-    assert 'id="newer"' not in first
+    assert 'id="newer"' in first
 
 
 async def test_a_large_picture_is_shown_smaller_than_its_file(client: Client) -> None:
@@ -158,3 +161,55 @@ async def test_the_queues_lists_are_drawn_anew_without_the_search(client: Client
     assert 'id="queue-finished"' in text
     assert "<input" not in text.partition('id="queue-finished"')[2]
     assert 'type="search"' not in text
+
+
+async def test_other_orders_go_on_page_by_page_and_from_picture_to_picture(client: Client) -> None:
+    await _make(client, "a fox", 49)
+    other = await client.post("/api/v1/generate", json={**SMALL, "prompt": "a large fox", "width": 128, "height": 128})
+    large = (await other.json())["job_id"]
+    files = _shown(await (await client.get("/ui/gallery")).text())
+    favourite = files[30]
+    await client.post("/ui/gallery/selection", data={"do": "favourite", "p": f"{favourite}/image_0.png"})
+    for sort, first in (("size", large), ("favourites", favourite), ("model", large)):
+        page = await (await client.get(f"/ui/gallery?sort={sort}")).text()
+        more = re.search(r'class="more" hx-get="([^"]+)"', page)
+        assert more
+        assert 'id="newer"' not in page
+        rest = await (await client.get(more[1].replace("&amp;", "&"), headers=HTMX)).text()
+        shown = _shown(page) + _shown(rest)
+        assert (shown[0], len(shown), len(set(shown))) == (first, 50, 50)
+        picture = await (await client.get(f"/ui/gallery/{shown[1]}/image_0.png?sort={sort}")).text()
+        before, after = (
+            re.search(rf'href="/ui/gallery/([^/]+)/[^"]+" data-{name}', picture) for name in ("previous", "next")
+        )
+        assert before
+        assert after
+        assert (before[1], after[1]) == (shown[0], shown[2])
+
+
+async def test_a_job_that_ends_after_newer_ones_is_told_with_its_place(client: Client) -> None:
+    await client.post("/api/queue/pause")
+    form = {"width": "64", "height": "64", "steps": "1"}
+    for name in "ab":
+        await client.post("/ui/generate/txt2img", data={**form, "prompt": f"picture {name}"})
+    waiting = re.findall(
+        r'href="/ui/jobs/([^"]+)"><span class="row-title">', await (await client.get("/ui/queue")).text()
+    )
+    first, second = waiting
+    await client.post(f"/ui/jobs/{second}/move", data={"to": "first"})
+    page = await (await client.get("/ui/gallery")).text()
+    ended = re.search(r'data-ended="([^"]+)"', page)
+    assert ended
+    assert client.app is not None
+    jobs = client.app[JOBS]
+    made = asyncio.create_task(jobs.wait(second, ANYONE))
+    await client.post("/api/queue/resume")
+    await made
+    await jobs.wait(first, ANYONE)
+    since = await (await client.get(ended[1].replace("&amp;", "&"), headers=HTMX)).text()
+    places = dict(zip(_shown(since), map(int, re.findall(r'data-sequence="(\d+)"', since)), strict=True))
+    assert [*places] == [second, first]
+    assert places[second] > places[first]
+    assert 'id="newer"' in since
+    none = await (await client.get("/ui/gallery?ended=2999-01-01T00:00:00%2B00:00", headers=HTMX)).text()
+    assert _shown(none) == []

@@ -10,7 +10,7 @@ import pytest
 
 from sdrest.core.job import Binned, Job, JobState
 from sdrest.jobs.marks import FAVOURITE, FileId, Mark, MarkStore
-from sdrest.jobs.store import Ending, JobFilter, JobStore
+from sdrest.jobs.store import Ending, JobFilter, JobOrder, JobStore, Place, place_of
 from tests.unit.storage.test_job_store import COMPLETED, LATER, NOW, PICTURE, added, ended
 
 SECOND = replace(PICTURE, file="image_1.png", seed=8)
@@ -224,3 +224,44 @@ async def test_searches_go_page_by_page_and_forget_removed_jobs(store: JobStore)
     assert await ids(store, search="fox", newer_than=page[-1].sequence, newest_first=False) == ["f"]
     assert await ids(store, search="fox", newest_first=False, offset=1, limit=2) == ["b", "e"]
     assert await ids(store, search="fox\0 -cat", limit=1) == ["f"]
+
+
+async def in_pages(store: JobStore, order: JobOrder, places: dict[str, Place], *, forward: bool = True) -> str:
+    """The ids of all jobs of an order, asked for two by two."""
+    found, beyond = "", None
+    while page := await store.find(JobFilter(order=order, beyond=beyond, newest_first=forward, limit=2)):
+        found += "".join(job.id for job in page)
+        beyond = places[page[-1].id]
+    return found
+
+
+@pytest.mark.parametrize("search", ["", "a fox"])
+@pytest.mark.parametrize(
+    ("order", "wanted"), [(JobOrder.MODEL, "ebafdc"), (JobOrder.SIZE, "cfebad"), (JobOrder.FAVOURITES, "dafecb")]
+)
+async def test_orders_go_page_by_page_in_both_directions(
+    store: JobStore, marks: MarkStore, order: JobOrder, wanted: str, search: str
+) -> None:
+    keys: dict[str, tuple[str, int, int]] = {
+        "a": ("Flux", 200, 1), "b": ("flux", 200, 0), "c": ("SD 1.5", 900, 0), "d": ("SD 1.5", 10, 1), "e": ("Alpha", 300, 0),
+        "f": ("ovis", 400, 0),
+    }  # fmt: skip
+    places = {}
+    for name, (model, size, is_favourite) in keys.items():
+        outputs = (replace(PICTURE, size_bytes=size), replace(SECOND, size_bytes=5))
+        job = await ended(
+            store, name, replace(COMPLETED, outputs=outputs), model_name=model, parameters={"prompt": "a fox"}
+        )
+        await marks.change(
+            [FileId(name, "image_1.png")], add=[FAVOURITE] if is_favourite else [Mark("tag", "x")], take=[]
+        )
+        places[name] = place_of(job, order, is_favourite=bool(is_favourite))
+    assert "".join(await ids(store, order=order, search=search)) == wanted
+    assert await in_pages(store, order, places) == wanted
+    assert await in_pages(store, order, places, forward=False) == wanted[::-1]
+    assert await store.count(JobFilter(order=order, beyond=places[wanted[1]], search=search)) == 4
+    await store.remove(wanted[1])
+    assert "".join(await ids(store, order=order, beyond=places[wanted[1]], search=search)) == wanted[2:]
+    if order is JobOrder.SIZE:  # what lies in the bin is no file of the job
+        await store.change_bin("c", moved("image_0.png"))
+        assert await ids(store, order=order, limit=1) == [wanted[2]]

@@ -29,7 +29,7 @@ def database_of(version: int, file: Path) -> sqlite3.Connection:
     return connection
 
 
-@pytest.mark.parametrize("version", range(1, 17))
+@pytest.mark.parametrize("version", range(1, 18))
 async def test_jobs_of_an_earlier_version_are_there_and_what_it_left_running_is_queued_again(
     version: int, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,12 +14,13 @@ import pytest
 
 from sdrest.core.job import TERMINAL_STATES, Job, JobState, JobType
 from sdrest.jobs.marks import FAVOURITE
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.store import JobFilter, JobOrder, Place
 from sdrest.storage.sql.database import EVERYTHING
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GALLERY_BY_MODEL = JobFilter(states=TERMINAL_STATES, with_outputs=True, order=JobOrder.MODEL)
 T = TypeVar("T")
 
 
@@ -147,6 +149,10 @@ async def test_numbers_by_state_are_kept_beside_the_jobs(store: SqlJobStore, dat
         (JobFilter(in_bin=True, binned_before=NOW, newest_first=False), "jobs_binned"),
         (JobFilter(states=TERMINAL_STATES, with_outputs=True, marks=[FAVOURITE]), "row"),
         (JobFilter(states=TERMINAL_STATES, with_outputs=True, search="fox lora:ink -dark"), "row"),
+        (GALLERY_BY_MODEL, "jobs_by_model"),
+        (replace(GALLERY_BY_MODEL, beyond=Place(9, "Flux")), "jobs_by_model"),
+        (replace(GALLERY_BY_MODEL, beyond=Place(9, "Flux"), newest_first=False), "jobs_by_model"),
+        (replace(GALLERY_BY_MODEL, order=JobOrder.SIZE, beyond=Place(9, 300)), "jobs_by_size"),
         (JobFilter(with_outputs=True, search="model:flux", newer_than=9, newest_first=False), "row"),
     ],
 )

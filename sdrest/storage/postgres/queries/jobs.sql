@@ -9,6 +9,10 @@ FROM job_counts WHERE state = 'pending';
 -- Those of the ids that are ids of jobs.
 SELECT id FROM jobs WHERE id IN (SELECT json_array_elements_text(:ids::json));
 
+-- name: key_model
+-- What the order by models goes by.
+lower(model_name) COLLATE "C"
+
 -- name: search_index
 -- None: the conditions below find their own (pg_trgm).
 

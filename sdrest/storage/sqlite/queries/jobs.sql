@@ -7,11 +7,11 @@ FROM job_counts WHERE state = 'pending';
 -- A new job.
 INSERT INTO jobs (
     id, type, state, principal, priority, parameters, model_id, model_name, attempt, created_at, started_at, finished_at,
-    cancel_requested_at, seconds, outputs, bin, binned_at, failure, warnings, idempotency_key, webhook_url, origin, interruptions,
+    cancel_requested_at, seconds, outputs, largest_bytes, bin, binned_at, failure, warnings, idempotency_key, webhook_url, origin, interruptions,
     result_key, reused_from, lease_id, sources, waits_for, varied_from, group_id, place, memory_bytes, charge
 ) VALUES (
     :id, :type, :state, :principal, :priority, :parameters, :model_id, :model_name, :attempt, :created_at, :started_at, :finished_at,
-    :cancel_requested_at, :seconds, :outputs, :bin, :binned_at, :failure, :warnings, :idempotency_key, :webhook_url, :origin,
+    :cancel_requested_at, :seconds, :outputs, :largest_bytes, :bin, :binned_at, :failure, :warnings, :idempotency_key, :webhook_url, :origin,
     :interruptions, :result_key, :reused_from, :lease_id, :sources, :waits_for, :varied_from, :group_id, :place, :memory_bytes, :charge
 );
 
@@ -44,6 +44,18 @@ UPDATE jobs SET idempotency_key = '' WHERE id = :id AND state IN ('completed', '
 -- name: find
 -- A page of the jobs that match; the condition is built, so that each kind of filter gets the index that suits it.
 SELECT jobs.* FROM {tables} {where} ORDER BY {order} LIMIT ? OFFSET ?;
+
+-- name: key_model
+-- What the order by models goes by.
+lower(model_name)
+
+-- name: key_size
+-- What the order by sizes goes by.
+largest_bytes
+
+-- name: key_favourites
+-- What the order by favourites goes by.
+CASE WHEN EXISTS (SELECT 1 FROM marks WHERE marks.job = jobs.sequence AND marks.kind = 'favourite') THEN 1 ELSE 0 END
 
 -- name: search_index
 -- The jobs beside what the index of all triples of letters has of them: in order, and read only as far as is asked for.
@@ -123,14 +135,15 @@ WHERE id = :id AND lease_id = :lease_id AND state = 'running' AND (:server IS NU
 
 -- name: set_outputs
 -- What an attempt has made by now.
-UPDATE jobs SET outputs = :outputs WHERE id = :id;
+UPDATE jobs SET outputs = :outputs, largest_bytes = :largest_bytes WHERE id = :id;
 
 -- name: finish
 -- End an attempt; only success is quicker than a wish to cancel.
 UPDATE jobs SET
     state = CASE WHEN cancel_requested_at IS NOT NULL AND :state = 'failed' THEN 'cancelled' ELSE :state END,
     failure = CASE WHEN cancel_requested_at IS NULL THEN :failure END,
-    finished_at = :now, outputs = :outputs, seconds = :seconds, warnings = :warnings, lease_worker = NULL, lease_until = NULL
+    finished_at = :now, outputs = :outputs, largest_bytes = :largest_bytes, seconds = :seconds, warnings = :warnings,
+    lease_worker = NULL, lease_until = NULL
 WHERE id = :id AND lease_id = :lease_id AND state = 'running' AND (:server IS NULL OR lease_server = :server) RETURNING *;
 
 -- name: release
@@ -140,7 +153,7 @@ UPDATE jobs SET
     attempt = CASE WHEN cancel_requested_at IS NULL AND NOT :count THEN attempt - 1 ELSE attempt END,
     started_at = CASE WHEN cancel_requested_at IS NOT NULL THEN started_at END,
     finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN :now END,
-    outputs = :outputs, lease_worker = NULL, lease_until = NULL,
+    outputs = :outputs, largest_bytes = :largest_bytes, lease_worker = NULL, lease_until = NULL,
     memory_bytes = CASE WHEN memory_bytes < :memory_bytes THEN :memory_bytes ELSE memory_bytes END,
     warnings = coalesce(:warnings, warnings)
 WHERE id = :id AND lease_id = :lease_id AND state = 'running' AND (:server IS NULL OR lease_server = :server) RETURNING *;
@@ -219,7 +232,8 @@ SELECT * FROM jobs WHERE id = :id AND finished_at IS NOT NULL;
 
 -- name: set_bin
 -- Which files an ended job has, and which lie in its bin. It may lack something, so it answers no later request.
-UPDATE jobs SET outputs = :outputs, bin = :bin, binned_at = :binned_at, result_key = '' WHERE id = :id RETURNING *;
+UPDATE jobs SET outputs = :outputs, largest_bytes = :largest_bytes, bin = :bin, binned_at = :binned_at, result_key = ''
+WHERE id = :id RETURNING *;
 
 -- name: get_value
 -- A small value beside the jobs.
