@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -47,6 +47,20 @@ class Bin:
             await self._jobs.store.change_bin(job_id, lambda job, names=names: _thrown_away(job, names, now))  # type: ignore[misc]
             if not self.keep_for:
                 await self._remove(job_id, names)
+
+    async def throw_away_job(self, job_id: str, principal: Principal) -> Sequence[FileId]:
+        """Put all files of an ended job into the bin; one without any is removed. The files that can be put back.
+
+        Raises:
+            NotFound, Conflict: as :meth:`throw_away`.
+        """
+        job = await self._jobs.get(job_id, principal)
+        files = [FileId(job.id, output.file) for output in job.outputs]
+        if files:
+            await self.throw_away(files, principal)
+        elif not job.bin:
+            await self._jobs.remove(job.id, principal)
+        return files if self.keep_for else []
 
     async def put_back(self, files: Collection[FileId], principal: Principal) -> None:
         """Make files in the bin outputs of their jobs again.

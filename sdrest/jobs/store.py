@@ -85,6 +85,8 @@ class JobFilter:
     finished_after: datetime | None = None
     #: Only jobs with at least one output.
     with_outputs: bool = False
+    #: Only jobs that were not thrown away: not those whose files are all in the bin.
+    kept: bool = False
     #: Only jobs with something in the bin; with a time, with something that lay there before it.
     in_bin: bool = False
     binned_before: datetime | None = None

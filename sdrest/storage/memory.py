@@ -486,6 +486,7 @@ def _matches(job: Job, wanted: JobFilter) -> bool:
         and ended_before
         and ended_after
         and (job.outputs or not wanted.with_outputs)
+        and (job.outputs or not job.bin or not wanted.kept)
         and (job.bin or not wanted.in_bin)
         and (wanted.binned_before is None or any(item.at < wanted.binned_before for item in job.bin))
         and (wanted.older_than is None or job.sequence < wanted.older_than)

@@ -109,6 +109,7 @@ def _plain(wanted: JobFilter, number: str) -> list[Condition]:
         *([(f"type IN ({_marks(wanted.types)})", tuple(wanted.types))] if wanted.types else []),
         *((sql, (value,)) for sql, value in compared.items() if value is not None),
         *([("outputs <> '[]'", ())] if wanted.with_outputs else []),
+        *([("(outputs <> '[]' OR binned_at IS NULL)", ())] if wanted.kept else []),
         *([("binned_at IS NOT NULL", ())] if wanted.in_bin else []),
         *(
             ("sequence IN (SELECT job FROM marks WHERE kind = ? AND name = ?)", (mark.kind, mark.name))

@@ -23,6 +23,7 @@ from sdrest.web.requests.gallery import BIN, GALLERY, file_ids, marks_named, sen
 from sdrest.web.ui.gallery import GALLERY_PAGE
 from sdrest.web.ui.job_contexts import BinnedTile, BinPage
 from sdrest.web.ui.languages import _, ngettext
+from sdrest.web.ui.queue import QUEUE_PAGE
 from sdrest.web.ui.rendering import is_htmx, page, query_number, see
 
 BIN_PAGE: Final = "/ui/gallery/bin"
@@ -39,7 +40,7 @@ async def change(request: web.Request) -> web.StreamResponse:
         return _done(request, BIN_PAGE, wish, _told("remove", number))
     files = file_ids([str(item) for item in parts.getall("p", [])], field="pictures")
     told = await _carry_out(request, wish, files, name)
-    if not back.startswith(GALLERY_PAGE):
+    if not back.startswith((GALLERY_PAGE, QUEUE_PAGE)):
         back = GALLERY_PAGE
     return _done(request, back, wish, told)
 

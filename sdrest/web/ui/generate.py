@@ -23,10 +23,11 @@ from sdrest.outputs.infotext import parse_infotext
 from sdrest.outputs.written.reading import read_written
 from sdrest.registry.defaults import defaults_of
 from sdrest.registry.loading import missing_components
-from sdrest.web.http.bodies import read_bytes
+from sdrest.web.http.bodies import read_bytes, read_parts
 from sdrest.web.http.errors import status_of
 from sdrest.web.http.keys import DEFAULT_MODEL, EXPANDER, JOBS, MODELS, PRINCIPAL, SETTINGS, WORKERS
 from sdrest.web.requests.engine_views import engine_problem
+from sdrest.web.requests.gallery import BIN, file_ids
 from sdrest.web.requests.infotexts import FormTexts, form_texts_of_infotext
 from sdrest.web.requests.submission import Pictures, stored, submission
 from sdrest.web.ui.fields import Field, Kind, field_text, form_fields
@@ -73,9 +74,23 @@ async def film(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """Delete the job on the stage with all of its files; the newest one takes its place."""
-    await request.app[JOBS].remove(request.match_info["job_id"], request[PRINCIPAL])
-    return part(request, "parts/stage.html", card=await _latest_card(request))
+    """Put the files of the job on the stage into the bin; the newest one takes its place."""
+    undo = await request.app[BIN].throw_away_job(request.match_info["job_id"], request[PRINCIPAL])
+    return _stage(request, await _latest_card(request), undo=[f"{item.job_id}/{item.file}" for item in undo])
+
+
+async def restore(request: web.Request) -> web.Response:
+    """Put files of a job back that were deleted on the stage; it is there again."""
+    files = file_ids([str(item) for item in (await read_parts(request)).getall("p", [])], field="pictures")
+    await request.app[BIN].put_back(files, request[PRINCIPAL])
+    job = await request.app[JOBS].get(files[0].job_id, request[PRINCIPAL])
+    return _stage(request, await card_of(request, job), undo=())
+
+
+def _stage(request: web.Request, card: JobCard | None, *, undo: Sequence[str]) -> web.Response:
+    response = part(request, "parts/stage.html", card=card, undo=undo)
+    response.headers["HX-Trigger"] = "sdrest-jobs"  # the strip is drawn anew
+    return response
 
 
 async def model_note(request: web.Request) -> web.Response:
@@ -266,7 +281,7 @@ async def _latest_card(request: web.Request) -> JobCard | None:
     for state in (JobState.RUNNING, JobState.PENDING, JobState.COMPLETED):
         if not counts[state]:
             continue
-        wanted = JobFilter(states=(state,), types=types, principal=principal.name, limit=1)
+        wanted = JobFilter(states=(state,), types=types, principal=principal.name, kept=True, limit=1)
         found: Sequence[Job] = await jobs.find(wanted, principal)
         if found:
             return await card_of(request, found[0])

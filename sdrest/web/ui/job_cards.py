@@ -183,7 +183,7 @@ async def film_of(request: web.Request) -> tuple[JobCard, ...]:
     """The caller's newest jobs that the Generate page makes, whatever became of them; newest first."""
     principal = request[PRINCIPAL]
     types = {tab.job_type for tab in TABS.values()}
-    wanted = JobFilter(types=types, principal=principal.name, limit=_FILM_LENGTH)
+    wanted = JobFilter(types=types, principal=principal.name, kept=True, limit=_FILM_LENGTH)
     return await cards_of(request, await request.app[JOBS].find(wanted, principal))
 
 

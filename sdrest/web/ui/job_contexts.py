@@ -105,6 +105,8 @@ class QueuePage:
     pages: int
     #: Address of this page with its filters, without the page number.
     here: str
+    #: Files that were just thrown away and can be put back; empty otherwise.
+    undo: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

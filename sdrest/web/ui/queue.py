@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from sdrest.jobs.store import JobFilter
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.keys import INTAKE, JOBS, PRINCIPAL
+from sdrest.web.requests.gallery import BIN
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
 from sdrest.web.ui.generate import available_tabs
 from sdrest.web.ui.job_cards import card_of, cards_of, parameter_rows
@@ -24,6 +26,7 @@ from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS
 from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
 from sdrest.web.ui.turns import PRIORITY_BOUND, moved
 
+QUEUE_PAGE: Final = "/ui/queue"
 _PAGE_LENGTH: Final = 25
 _PENDING: Final = JobFilter(states=(JobState.PENDING,), newest_first=False, limit=100)
 
@@ -94,9 +97,9 @@ async def move(request: web.Request) -> web.StreamResponse:
 
 @requires(Permission.GENERATE)
 async def delete(request: web.Request) -> web.StreamResponse:
-    """Delete an ended job with all of its files."""
-    await request.app[JOBS].remove(request.match_info["job_id"], request[PRINCIPAL])
-    return await _lists(request)
+    """Put the files of an ended job into the bin; one without any is removed."""
+    gone = await request.app[BIN].throw_away_job(request.match_info["job_id"], request[PRINCIPAL])
+    return await _lists(request, undo=[f"{item.job_id}/{item.file}" for item in gone])
 
 
 @requires(Permission.MANAGE_QUEUE)
@@ -112,10 +115,10 @@ async def clear(request: web.Request) -> web.StreamResponse:
     return await _lists(request)
 
 
-async def _lists(request: web.Request) -> web.StreamResponse:
+async def _lists(request: web.Request, *, undo: Sequence[str] = ()) -> web.StreamResponse:
     if is_htmx(request):
-        return part(request, "parts/queue_lists.html", page=await _page(request), is_new=True)
-    return see(request, "/ui/queue")
+        return part(request, "parts/queue_lists.html", page=await _page(request, undo), is_new=True)
+    return see(request, f"{QUEUE_PAGE}?{urlencode([('undo', item) for item in undo])}" if undo else QUEUE_PAGE)
 
 
 async def _after(request: web.Request, job_id: str) -> web.StreamResponse:
@@ -130,7 +133,7 @@ async def _waiting(request: web.Request) -> list[Job]:
     return list(await request.app[JOBS].find(_PENDING, request[PRINCIPAL]))
 
 
-async def _page(request: web.Request) -> QueuePage:
+async def _page(request: web.Request, undo: Sequence[str] = ()) -> QueuePage:
     jobs, principal, query = request.app[JOBS], request[PRINCIPAL], request.query
     state, kind, search = query.get("state", ""), query.get("type", ""), query.get("search", "").strip()[:200]
     number = page_number(request)
@@ -140,7 +143,9 @@ async def _page(request: web.Request) -> QueuePage:
         states = TERMINAL_STATES & {JobState(state)} or TERMINAL_STATES
     with contextlib.suppress(ValueError):
         types = (JobType(kind),)
-    over = JobFilter(states=states, types=types, search=search, limit=_PAGE_LENGTH, offset=(number - 1) * _PAGE_LENGTH)
+    over = JobFilter(
+        states=states, types=types, search=search, kept=True, limit=_PAGE_LENGTH, offset=(number - 1) * _PAGE_LENGTH
+    )
     running, pending, pending_total, finished, total, counts = await asyncio.gather(
         jobs.find(JobFilter(states=(JobState.RUNNING,), newest_first=False), principal),
         _waiting(request),
@@ -167,5 +172,6 @@ async def _page(request: web.Request) -> QueuePage:
         types=tuple(Option(item, JOB_LABELS[item]) for item in JobType),
         page=number,
         pages=max(1, -(-total // _PAGE_LENGTH)),
-        here="/ui/queue?" + urlencode(filters) + ("&" if filters else ""),
+        here=f"{QUEUE_PAGE}?" + urlencode(filters) + ("&" if filters else ""),
+        undo=[item[:200] for item in undo or request.query.getall("undo", ())[:50]],
     )

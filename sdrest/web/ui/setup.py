@@ -51,6 +51,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("POST", "/ui/generate/{mode}/save", saving.save),
     ("GET", "/ui/film", generate.film),
     ("POST", "/ui/stage/{job_id}/delete", generate.delete),
+    ("POST", "/ui/stage/restore", generate.restore),
     ("GET", "/ui/demo-words", first_steps.show_words),
     ("GET", "/ui/generate/{mode}/model", generate.model_note),
     ("POST", "/ui/parameters", generate.read_picture_parameters),

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest.core.principal import ANYONE
 from sdrest.web.http.keys import JOBS
-from tests.integration.conftest import SMALL
+from tests.integration.conftest import SMALL, ClientFactory
 
 Client = TestClient[Any, Any]
 HTMX = {"HX-Request": "true"}
@@ -213,3 +213,44 @@ async def test_a_job_that_ends_after_newer_ones_is_told_with_its_place(client: C
     assert 'id="newer"' in since
     none = await (await client.get("/ui/gallery?ended=2999-01-01T00:00:00%2B00:00", headers=HTMX)).text()
     assert _shown(none) == []
+
+
+async def test_what_is_deleted_on_the_stage_or_in_the_queue_can_be_put_back(client: Client) -> None:
+    await _make(client, "the older one")
+    await _make(client, "the newer one", 1)
+    older, newer = _shown(await (await client.get("/ui/gallery?sort=oldest")).text())
+
+    async def listed(path: str) -> list[bool]:
+        text = await (await client.get(path)).text()
+        return [job in text for job in (older, newer)]
+
+    reply = await client.post(f"/ui/stage/{newer}/delete", headers=HTMX)
+    stage = await reply.text()
+    assert reply.headers["HX-Trigger"] == "sdrest-jobs"
+    assert f'data-job="{older}"' in stage
+    for path in ("/ui/film", "/ui/queue", "/ui/gallery", "/ui/generate/txt2img"):
+        assert await listed(path) == [True, False], path
+    reply = await client.post(
+        "/ui/stage/restore", data={"p": re.findall(r'name="p" value="([^"]+)"', stage)}, headers=HTMX
+    )
+    assert f'data-job="{newer}"' in await reply.text()
+    assert await listed("/ui/film") == [True, True]
+
+    lists = await (await client.post(f"/ui/jobs/{older}/delete", headers=HTMX)).text()
+    assert f'name="p" value="{older}/image_0.png"' in lists
+    assert 'id="queue-undo"' not in await (await client.get("/ui/queue", headers=HTMX)).text()
+    gone = await client.post(f"/ui/jobs/{newer}/delete")
+    undo = re.findall(r'name="p" value="([^"]+)"', await gone.text())
+    assert (gone.url.path, undo) == ("/ui/queue", [f"{newer}/image_0.png"])
+    assert "Nothing is here any more" in await (await client.post(f"/ui/stage/{newer}/delete", headers=HTMX)).text()
+    back = await client.post("/ui/gallery/selection", data={"do": "restore", "p": undo, "back": "/ui/queue"})
+    assert back.url.path == "/ui/queue"
+    assert await listed("/ui/queue") == [False, True]
+
+
+async def test_without_a_bin_what_is_deleted_is_gone(client_factory: ClientFactory) -> None:
+    client = await client_factory(bin_days=0)
+    await _make(client, "a fox")
+    (job,) = _shown(await (await client.get("/ui/gallery")).text())
+    assert "undo-note" not in await (await client.post(f"/ui/stage/{job}/delete", headers=HTMX)).text()
+    assert (await client.get(f"/api/jobs/{job}")).status == 404

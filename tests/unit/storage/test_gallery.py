@@ -97,9 +97,9 @@ async def test_what_was_thrown_away_lies_in_the_bin_and_counts_as_space(store: J
     assert (job.outputs, job.bin) == ((SECOND,), (Binned(output=PICTURE, at=LATER),))
     assert await store.output_bytes() == 200
     assert await store.by_result("", "r") is None
-    assert await ids(store, in_bin=True) == await ids(store, with_outputs=True) == ["a"]
+    assert await ids(store, in_bin=True) == await ids(store, with_outputs=True) == await ids(store, kept=True) == ["a"]
     await store.change_bin("a", moved("image_1.png"))
-    assert await ids(store, with_outputs=True) == []
+    assert await ids(store, with_outputs=True) == await ids(store, kept=True) == []
     assert await ids(store, in_bin=True, binned_before=LATER) == []
     assert await ids(store, in_bin=True, binned_before=LATER + timedelta(seconds=1)) == ["a"]
     await store.change_bin("a", lambda job: replace(job, bin=()))
