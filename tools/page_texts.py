@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters, VideoParameters, limits_of
+from sdrest.registry.components import REASONS
 from sdrest.web.ui import labels
 from sdrest.web.ui.fields import leaf_fields
 from sdrest.web.ui.languages import Labels
@@ -29,6 +30,7 @@ def _texts() -> Iterator[str]:
             yield from table.english.values()
     for tab in TABS.values():
         yield from (tab.title, tab.hint, *(group.title for group in tab.groups))
+    yield from REASONS
     shown = {name for tab in TABS.values() for name in tab.field_names}
     for table in (GenerationParameters, UpscaleParameters, VideoParameters):
         yield from (

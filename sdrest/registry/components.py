@@ -7,11 +7,19 @@ assertion.
 
 from __future__ import annotations
 
+from typing import Final
+
 from sdrest.core.architecture import Architecture, Family
 from sdrest.core.model import Component, Model, Need, Requirement
 
 _TEXT = "turns the prompt into the states that this architecture reads"
 _VAE = "decodes latents into pictures"
+_CLIP_VISION = "reads the picture that the video starts from"
+_LLM_VISION = "reads reference pictures when editing, if the language model's file lacks its vision part"
+_HIGH_NOISE = "does the first, noisy steps of the two-model Wan 2.2"
+_BETTER_VAE = "sdxl_vae-fp16-fix is quicker and more exact than the built-in one at half precision"
+#: What parts are for, in words: pages show them in the reader's language.
+REASONS: Final = (_TEXT, _VAE, _CLIP_VISION, _LLM_VISION, _HIGH_NOISE, _BETTER_VAE)
 
 _TEXT_ENCODERS: dict[Family, tuple[Component, ...]] = {
     Family.SD1: (Component.CLIP_L,),
@@ -72,16 +80,13 @@ def requirements(model: Model) -> tuple[Requirement, ...]:
     if architecture is not Architecture.CHROMA_RADIANCE:
         found.append(Requirement(Component.VAE, Need.REQUIRED, _VAE))
     if architecture is Architecture.SVD or (architecture.family is Family.WAN and model.traits.get("clip_vision")):
-        found.append(Requirement(Component.CLIP_VISION, Need.REQUIRED, "reads the picture that the video starts from"))
+        found.append(Requirement(Component.CLIP_VISION, Need.REQUIRED, _CLIP_VISION))
     if architecture is Architecture.QWEN_IMAGE:
-        reason = "reads reference pictures when editing, if the language model's file lacks its vision part"
-        found.append(Requirement(Component.LLM_VISION, Need.RECOMMENDED, reason))
+        found.append(Requirement(Component.LLM_VISION, Need.RECOMMENDED, _LLM_VISION))
     if is_low_noise(model):
-        reason = "does the first, noisy steps of the two-model Wan 2.2"
-        found.append(Requirement(Component.HIGH_NOISE, Need.REQUIRED, reason))
+        found.append(Requirement(Component.HIGH_NOISE, Need.REQUIRED, _HIGH_NOISE))
     if architecture.family is Family.SDXL and Component.VAE in model.embedded:
-        reason = "sdxl_vae-fp16-fix is quicker and more exact than the built-in one at half precision"
-        found.append(Requirement(Component.VAE, Need.RECOMMENDED, reason))
+        found.append(Requirement(Component.VAE, Need.RECOMMENDED, _BETTER_VAE))
     return tuple(found)
 
 

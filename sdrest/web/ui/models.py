@@ -160,7 +160,7 @@ async def _detail(request: web.Request, model: Model) -> ModelPage:
             ComponentRow(
                 name=str(state.requirement.component),
                 required=state.requirement.need is Need.REQUIRED and state.requirement.component in missing,
-                reason=state.requirement.reason,
+                reason=_(state.requirement.reason),
                 embedded=state.embedded,
                 candidates=state.candidates,
             )

@@ -131,17 +131,13 @@ def _bare(text: str) -> str:
 async def _data(client: Client) -> str:
     """What the pages show as it stands in catalogues of models and in models themselves."""
     sets, _problems = await client.app[MODEL_SETS].all(fetch=False)
-    registry = client.app[MODELS]
     told = [
         text
         for item in sets
         for text in (item.title, item.about, item.licence, *(choice.name for choice in item.choices))
     ]
-    for model in registry.catalogue.models:
-        told += [
-            model.architecture.label if model.architecture else "",
-            *(s.requirement.reason for s in registry.components(model)),
-        ]
+    for model in client.app[MODELS].catalogue.models:
+        told.append(model.architecture.label if model.architecture else "")
     return "\n".join(told)
 
 
