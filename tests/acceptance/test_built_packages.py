@@ -75,6 +75,7 @@ def test_an_installed_package_gives_pages_scripts_and_pictures(url: str) -> None
     for link in linked:
         assert httpx.get(url + link).raise_for_status().content
     assert "text2img" in httpx.get(f"{url}/docs").raise_for_status().text
+    assert "Warteschlange" in httpx.get(f"{url}/ui/", headers={"Accept-Language": "de"}).raise_for_status().text
     small = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 2, "seed": 7}
     reply = httpx.post(f"{url}/api/v1/generate", json=small, timeout=60)
     assert reply.status_code == 200, reply.text
