@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient
 
 from sdrest import __version__
 from sdrest.work import worker_frames as frames
-from tests.integration.conftest import ClientFactory
+from tests.integration.conftest import SMALL, ClientFactory
 
 HELLO = frames.Hello(
     worker="attic",
@@ -45,3 +45,29 @@ async def test_workers_are_shown_and_drained(client_factory: ClientFactory) -> N
     while "attic" in await _page(client):  # it has gone, and with nothing to do it is not waited for
         await asyncio.sleep(0.01)
     assert (await client.post("/ui/system/workers/s-1/drain")).status == 404
+
+
+async def test_a_job_that_nobody_can_carry_out_says_why_until_a_worker_comes(client_factory: ClientFactory) -> None:
+    client = await client_factory(work=False)
+    submitted = await (await client.post("/api/generate/text2img", json=SMALL)).json()
+    why = "no worker is connected that could make the pictures: the job waits until one comes"
+    assert submitted["warnings"] == [why]
+
+    async def seen() -> tuple[str | None, bool, str]:
+        """Why it waits as the API says it, whether the page does, and how many wait so as the metrics say it."""
+        job = await (await client.get(f"/api/queue/job/{submitted['job_id']}")).json()
+        listed = await (await client.get("/api/queue/status")).json()
+        assert listed["jobs"][0]["waits_because"] == job["waits_because"]
+        pages = [await (await client.get(path)).text() for path in ("/ui/queue", f"/ui/jobs/{submitted['job_id']}")]
+        on_pages = {why[1:] in text for text in pages}
+        metrics = await (await client.get("/metrics")).text()
+        (line,) = [line for line in metrics.splitlines() if line.startswith("sdrest_jobs_without_engine{")]
+        return job["waits_because"], on_pages.pop() if len(on_pages) == 1 else False, line.rpartition(" ")[2]
+
+    assert await seen() == (why, True, "1.0")
+    async with client.ws_connect("/api/workers/connect") as socket:
+        paused = await client.post("/api/queue/pause")
+        assert paused.status == 200
+        await socket.send_bytes(frames.encode(HELLO))
+        assert isinstance(frames.from_server(await socket.receive_bytes()), frames.Welcome)
+        assert await seen() == (None, False, "0.0")
