@@ -140,6 +140,8 @@ class Backgrounds:
 
 def _in_words(error: BaseException) -> str:
     """The kind of an error, and its text where that is made for everybody to read."""
+    if isinstance(error, BaseExceptionGroup):  # of a loop that does several things at a time
+        return ", ".join(map(_in_words, error.exceptions))
     kind = type(error).__name__
     if isinstance(error, SdrestError):
         return f"{kind}: {error.message}"

@@ -40,6 +40,15 @@ class Attempt:
         self._cancel: Callable[[], object] | None = None
         self._show: Callable[[], object] | None = None
         self._skip: Callable[[int], object] | None = None
+        self._free = asyncio.Event()
+
+    def free_worker(self) -> None:
+        """From here on nothing but writing is left to do: the worker may begin its next job."""
+        self._free.set()
+
+    async def until_free(self) -> None:
+        """Wait for :meth:`free_worker`."""
+        await self._free.wait()
 
     def cancel(self) -> None:
         """End the attempt soon."""

@@ -89,7 +89,7 @@ async def _at_once() -> None:
 
 
 class Worker:
-    """Runs one job at a time of the types it has executors for.
+    """Runs one job at a time of the types it has executors for, and begins the next while what the last one made is written.
 
     Args:
         name: What it is called in logs and leases.
@@ -135,18 +135,24 @@ class Worker:
         self._waker = service.running.new_waker(executors.keys(), preferred_models)
         #: Takes jobs. Stopped, it gives a running job back to the queue with its attempt not counted.
         self.loop = Background(f"worker-{name}", self._run)
-        #: The job being worked on.
-        self.current: Job | None = None
+        #: What is worked on: the last one, and the one before it while what that made is written.
+        self._attempts: list[Attempt] = []
         self._is_retiring = False
 
     async def retire(self) -> None:
         """Take no jobs any more; returns when the one at hand has ended."""
         self._is_retiring = True
-        if self.current is None:
+        if not self._attempts:
             await self.loop.stop()
         else:
+            self._waker.set()
             await self.loop.ended()
         self._service.running.forget_waker(self._waker)
+
+    @property
+    def current(self) -> Job | None:
+        """The job being worked on."""
+        return self._attempts[-1].job if self._attempts else None
 
     @property
     def types(self) -> Collection[JobType]:
@@ -154,27 +160,29 @@ class Worker:
         return self._executors.keys()
 
     async def _run(self) -> None:
-        while True:
-            await self._ready()
-            self._waker.clear()
-            try:
-                job = await self._claim()
-            except SdrestError as error:  # a full or locked disk: the queue waits, it does not end
-                log.error("cannot take a job", problem=error.message)
-                await asyncio.sleep(self._retry_seconds)
-                continue
-            if job is None:
-                await self._waker.wait()
-                continue
-            self.current = job
-            attempt = self._attempt_at(job)
-            try:
+        async with asyncio.TaskGroup() as attempts:  # stopped, it ends them all
+            before: asyncio.Task[None] | None = None
+            while not self._is_retiring:
+                await self._ready()
+                self._waker.clear()
+                try:
+                    job = await self._claim()
+                except SdrestError as error:  # a full or locked disk: the queue waits, it does not end
+                    log.error("cannot take a job", problem=error.message)
+                    await asyncio.sleep(self._retry_seconds)
+                    continue
+                if job is None:
+                    await self._waker.wait()
+                    continue
+                attempt = self._attempt_at(job)
                 self._service.running.begin(attempt)
-                await self._work(attempt)
-            finally:
-                self.current = None
-            if self._is_retiring:
-                return
+                self._attempts.append(attempt)
+                work = attempts.create_task(self._carry_out(attempt), name=f"work-{job.id}")
+                # What one job has made is written beside the work on the next one, not on more.
+                if before is not None:
+                    await asyncio.wait({before})
+                await attempt.until_free()
+                before = work
 
     async def _claim(self) -> Job | None:
         return await self._service.store.claim(
@@ -197,6 +205,13 @@ class Worker:
         service = self._service
         return Attempt(job, service.store, service.broadcast, service.files, service.server)
 
+    async def _carry_out(self, attempt: Attempt) -> None:
+        try:
+            await self._work(attempt)
+        finally:
+            self._attempts.remove(attempt)
+            attempt.free_worker()
+
     async def _work(self, attempt: Attempt) -> None:
         """One attempt, from its begin to its stored ending."""
         job = attempt.job
@@ -214,8 +229,6 @@ class Worker:
                 if attempt.is_cancelled
                 else self._failed(job, SdrestError("internal error: the work was cancelled from within"))
             )
-        finally:
-            structlog.contextvars.unbind_contextvars("job_id")
         if attempt.is_lost:
             log.warning("a job was lost to somebody else: its attempt has ended", job_id=job.id)
             await self._abandon(attempt)

@@ -54,6 +54,7 @@ class EngineExecutor:
             order = await asyncio.to_thread(self._begin, attempt)
             follower = Follower(attempt, order.images, order.write)
             done = await self._run(order, follower)
+            attempt.free_worker()
             if order.join is not None:
                 follower.enter(Phase.SAVE)
                 follower.write(partial(order.join, follower.collected))

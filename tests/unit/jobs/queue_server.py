@@ -117,14 +117,9 @@ class ObservedStore(SqlJobStore):
     """Tells of a claim before the worker hears of it."""
 
     on_claim: Callable[[Job], Awaitable[None]] | None = None
-    is_claiming = False
 
     async def claim(self, *args: Any, **fields: Any) -> Job | None:
-        self.is_claiming = True
-        try:
-            job = await super().claim(*args, **fields)
-        finally:
-            self.is_claiming = False
+        job = await super().claim(*args, **fields)
         told, self.on_claim = self.on_claim, None if job else self.on_claim
         if job is not None and told is not None:
             await told(job)
@@ -262,7 +257,7 @@ class QueueServer:
                 at_work = self.executor.waiting is not None
                 is_true = (self.worker.current is not None) == at_work
                 is_true = is_true and (not self._is_alone or counts[JobState.RUNNING] == at_work)
-                has_looked = not self.worker._waker.is_set and not self.store.is_claiming
+                has_looked = self.worker._waker._is_waiting and not self.worker._waker.is_set
                 has_nothing = has_looked and (await self.service.is_paused() or not counts[JobState.PENDING])
                 if is_true and (at_work or has_nothing) and not self.database.dead:
                     return

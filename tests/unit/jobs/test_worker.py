@@ -185,6 +185,58 @@ async def test_a_stopped_worker_hands_its_job_back(queue: Queue) -> None:
     assert (job.state, job.attempt) == (JobState.PENDING, 0)
 
 
+class Writing:
+    """Work whose pictures are made at once and then written, each until a test says so."""
+
+    def __init__(self) -> None:
+        self.written = [asyncio.Event() for _ in range(3)]
+        self.begun: asyncio.Queue[int] = asyncio.Queue()
+        self._number = itertools.count()
+
+    async def execute(self, attempt: Attempt) -> Result:
+        number = next(self._number)
+        self.begun.put_nowait(number)
+        attempt.free_worker()
+        await self.written[number].wait()
+        return Result()
+
+
+async def test_the_next_job_begins_while_the_last_one_is_written_but_no_third(queue: Queue) -> None:
+    writing = Writing()
+    queue.work(writing)
+    first, second, third = [await queue.add() for _ in range(3)]
+    assert [await writing.begun.get() for _ in range(2)] == [0, 1]
+    writing.written[1].set()
+    assert (await queue.ended(second)).state is JobState.COMPLETED
+    assert (await queue.service.get(third, ANYONE)).state is JobState.PENDING
+    writing.written[0].set()
+    assert (await queue.ended(first)).state is JobState.COMPLETED
+    assert await writing.begun.get() == 2
+    writing.written[2].set()
+    assert (await queue.ended(third)).state is JobState.COMPLETED
+
+
+async def test_a_stopped_worker_hands_back_what_is_written_too(queue: Queue) -> None:
+    writing = Writing()
+    loop = queue.work(writing)
+    jobs = [await queue.add() for _ in range(2)]
+    assert [await writing.begun.get() for _ in jobs] == [0, 1]
+    await loop.stop()
+    assert {(await queue.service.get(job, ANYONE)).state for job in jobs} == {JobState.PENDING}
+    assert queue.workers[0].current is None
+
+
+async def test_a_worker_that_retires_ends_what_it_writes(queue: Queue) -> None:
+    writing = Writing()
+    queue.work(writing)
+    job = await queue.add()
+    await writing.begun.get()
+    retiring = asyncio.create_task(queue.workers[0].retire())
+    writing.written[0].set()
+    await retiring
+    assert (await queue.service.get(job, ANYONE)).state is JobState.COMPLETED
+
+
 async def for_ever(_attempt: Attempt) -> Result:
     await asyncio.Event().wait()
     raise AssertionError
