@@ -23,3 +23,4 @@ acceptance/clients/install_sillytavern.sh
 acceptance/clients/build_sdcpp_webui.sh
 acceptance/clients/install_javascript.sh
 acceptance/clients/install_frameworks.sh
+acceptance/pages/install_lighthouse.sh

@@ -29,6 +29,7 @@ CACHE: Final = Path(__file__).parent / ".cache"
 SILLYTAVERN: Final = CACHE / "sillytavern" / "node_modules" / "sillytavern" / "server.js"
 JAVASCRIPT: Final = CACHE / "javascript"
 FRAMEWORKS: Final = CACHE / "frameworks" / "venv" / "bin" / "python"
+LIGHTHOUSE: Final = CACHE / "lighthouse" / "node_modules" / "lighthouse" / "cli" / "index.js"
 SDCPP_WEBUI: Final = CACHE / "sdcpp_webui" / "page" / "dist" / "index.html"
 #: Programs of the newest PostgreSQL that Debian's package has installed.
 POSTGRES: Final = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib/postgresql/15/bin"))
@@ -75,6 +76,7 @@ NEEDS: Final = {
     "exiftool": _program("exiftool"),
     "frameworks": Need("Python frameworks around the OpenAI API are not installed", FRAMEWORKS.exists),
     "javascript": Need("the JavaScript clients are not installed", (JAVASCRIPT / "installed").exists),
+    "lighthouse": Need("Lighthouse is not installed", lambda: LIGHTHOUSE.exists() and shutil.which("node") is not None),
     "memory": Need(
         "12 GiB of free memory are needed", lambda: psutil.virtual_memory().available >= _LARGE_BYTES, installable=False
     ),

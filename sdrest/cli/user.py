@@ -75,6 +75,12 @@ def limit(name: str, config: Path | None, **flags: Any) -> None:
 
     NAME may be an account of the system as well.
     """
+    places = {option: flags[option] for option in ("data_dir", "database")}
+    accounts = with_access(config, places, lambda access: access.directory.list())
+    if name not in {account.name for account in accounts}:
+        click.echo(
+            f"note: this server keeps no account {name!r}; the limits hold for whoever signs in by that name", err=True
+        )
     change_limits(name, config, flags)
 
 

@@ -73,5 +73,6 @@ def test_without_scripts_a_group_is_read_at_once(server: Server) -> None:
     text = httpx.get(f"{server.url}/docs/queue").text
     assert "Cancel" in text
     assert "Needs the permission" in text
+    assert "text-to-image" in httpx.get(f"{server.url}/docs/server%20B").text
     missing = httpx.get(f"{server.url}/docs/nothing")
     assert (missing.status_code, missing.headers["Content-Type"]) == (404, "text/html; charset=utf-8")

@@ -194,4 +194,5 @@ def test_commands_set_limits_and_tell_the_use(tmp_path: Path, monkeypatch: pytes
     assert (code, "no API key 'other'" in text) == (1, True)
     code, text = typed("user", "limit", "ann", "--bytes-per-day", "1e9")
     assert (code, "must be a whole number" in text) == (2, True)
-    assert typed("user", "limit", "ann", "--bytes-per-day", "1000000")[0] == 0
+    code, text = typed("user", "limit", "ann", "--bytes-per-day", "1000000")
+    assert (code, "keeps no account 'ann'" in text, "1000000" in text) == (0, True, True)
