@@ -218,6 +218,27 @@ def test_nothing_is_wider_than_a_phone(page: Page, server: Server) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
+def test_a_wide_window_is_used_and_its_text_stays_readable(page: Page, server: Server) -> None:
+    server.native_picture(prompt="a wide view")
+    page.set_viewport_size({"width": 2560, "height": 1440})
+    for path in ("/ui/gallery", "/ui/queue", "/ui/models", "/ui/system", "/ui/wildcards"):
+        page.goto(server.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") == 2560
+        brand, content = (page.locator(name).bounding_box() for name in (".brand", "main"))
+        assert brand
+        assert content
+        assert (content["width"], brand["x"]) == (2560, 20)
+        widest = page.evaluate(
+            "Math.max(0, ...[...document.querySelectorAll('main p')].map((line) => line.clientWidth))"
+        )
+        assert widest < 1300
+    page.goto(f"{server.url}/ui/queue")
+    now, over = (page.locator(name).bounding_box() for name in ("#queue-now", ".over"))
+    assert now
+    assert over
+    assert over["x"] > now["x"] + now["width"]
+
+
 def test_the_keyboard_reaches_the_list_of_shortcuts(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/ui/queue")
     page.keyboard.press("?")
