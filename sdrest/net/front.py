@@ -9,6 +9,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -177,13 +178,16 @@ class Front:
     async def upload(self, path: str, source: Path) -> None:
         """Put a file there, from where an earlier try has come to; its SHA-256 is compared there. Raises as :meth:`download`."""
         digest, size = await asyncio.to_thread(_digest, source)
-        await self._again(lambda: self._put(path, source, digest, size))
+        tries = count()
+        await self._again(lambda: self._put(path, source, digest, size, is_first=next(tries) == 0))
 
-    async def _put(self, path: str, source: Path, digest: str, size: int) -> None:
+    async def _put(self, path: str, source: Path, digest: str, size: int, *, is_first: bool) -> None:
         assert self._session is not None
-        async with self._session.get(self._at(path)) as reply:
-            _check(reply)
-            offset = int(reply.headers.get("X-Received-Bytes", 0))
+        offset = 0
+        if not is_first:  # how much has come is asked when something went wrong
+            async with self._session.get(self._at(path)) as reply:
+                _check(reply)
+                offset = int(reply.headers.get("X-Received-Bytes", 0))
         query = {"offset": str(offset), "size": str(size), "sha256": digest}
         async with self._session.put(self._at(path).with_query(query), data=_rest(source, offset)) as reply:
             _check(reply)

@@ -95,11 +95,11 @@ class Server:
         self.intake = Intake(self.service, unchecked, MemoryGroupStore(self.store), max_pending=100)
         self.needed: tuple[frames.Needed, ...] = ()
         self.served: dict[str, bytes] = {}
-        registry = Registry(Folders(folder / "models"), folder)
+        self.registry = Registry(Folders(folder / "models"), folder)
         self.fleet = Fleet(
             self.service,
             lambda _job: self.needed,
-            ModelContents(registry, Contents()),
+            ModelContents(self.registry, Contents()),
             max_attempts=2,
             grace_seconds=grace_seconds,
         )
@@ -450,6 +450,22 @@ class TestWhoCanCarryOut:
             own = await server.add(model_id=worker.ids["m"])
             await server.service.set_paused(False, ANYONE)
             assert [(await self.done(worker)).id for _ in range(3)] == [own.id, *(job.id for job in others)]
+
+    async def test_a_model_is_known_by_its_content_whatever_it_is_called(self, server: Server, tmp_path: Path) -> None:
+        file = tmp_path / "server" / "models" / "vae" / "renamed.safetensors"
+        file.parent.mkdir(parents=True)
+        file.write_text("m")
+        server.registry.refresh()
+        (model,) = server.registry.catalogue.models
+        async with self.working(server, tmp_path, "a", models=["m", "n"], fetches=False) as worker:
+            while model.id not in server.roster.workers[0].at_hand:
+                await asyncio.sleep(0)
+            worker.agent.loaded("engine", [worker.ids["m"]])
+            while not server.roster.workers[0].engines[0].loaded:
+                await asyncio.sleep(0)
+            assert {*server.roster.workers[0].engines[0].loaded} == {model.id, worker.ids["m"]}
+            job = await server.add(model_id=model.id)
+            assert (await self.done(worker)).id == job.id
 
     async def test_what_nobody_may_get_waits_for_a_worker_that_has_it(self, server: Server, tmp_path: Path) -> None:
         job = await server.add(model_id="rare", model_name="Rare")
