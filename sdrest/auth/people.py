@@ -12,8 +12,9 @@ from sdrest.core.errors import FieldProblem, Forbidden, InvalidInput, Unsupporte
 from sdrest.core.principal import Role
 from sdrest.settings import Settings
 
+#: What people are called whose accounts are elsewhere.
 #: Names of guests and of keys without an owner hold a colon, so nobody can be taken for one of them.
-_NAME: Final = re.compile(r"\w[\w.@+|-]{0,127}")
+NAME: Final = re.compile(r"\w[\w.@+|-]{0,127}")
 #: In a list of groups: everybody whom the provider signs in.
 _EVERYBODY: Final = "*"
 
@@ -79,7 +80,7 @@ class People:
             Forbidden: somebody who may not use this server, or whose name cannot be used here.
         """
         name = _found(claims, self.name_claim)
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise Forbidden(
                 f"what the provider says in {self.name_claim!r} cannot be a user name here: 1 to 128 letters, digits or "
                 "_ . @ + | - (an administrator may choose another claim by oidc_name_claim)"

@@ -10,6 +10,7 @@ from aiohttp import web
 from typing_extensions import TypedDict
 
 from sdrest.auth.accounts import ApiKey
+from sdrest.auth.people import NAME
 from sdrest.core.errors import NotFound, did_you_mean
 from sdrest.core.principal import Permission, Principal, Role
 from sdrest.core.use import MEGA, UNLIMITED, Limits, Use
@@ -127,7 +128,7 @@ async def set_limits(request: web.Request, subject: str, limits: Limits) -> None
         NotFound: nobody is called so. Where accounts are those of the system, or of another server, any name may be one.
     """
     known = [row["subject"] for row in await used_by_all(request)]
-    is_kept_here = request.app[SETTINGS].auth in {AuthMode.JWT, AuthMode.API_KEY, AuthMode.OPTIONAL}
-    if subject not in known and (is_kept_here or ":" in subject):
+    is_kept_elsewhere = request.app[SETTINGS].auth in {AuthMode.UNIX, AuthMode.PAM, AuthMode.OIDC}
+    if subject not in known and not (is_kept_elsewhere and NAME.fullmatch(subject)):
         raise NotFound(f"there is no user and no key {subject!r}{did_you_mean(subject, known)}; a key is key:NAME")
     await request.app[QUOTA_STORE].set_limits(subject, limits)
