@@ -23,8 +23,14 @@ class Attempt:
     """One attempt at a job: its executor tells here what becomes of it, and hears that the job is to be cancelled."""
 
     def __init__(self, job: Job, store: JobStore, broadcast: Broadcast, files: JobFiles, server: str = "") -> None:
-        self.job = job
+        self._set_out(job, files)
         self._server = server
+        self._store = store
+        self._broadcast = broadcast
+
+    def _set_out(self, job: Job, files: JobFiles) -> None:
+        """What every attempt begins with, wherever it is made."""
+        self.job = job
         #: All files of the job, those of earlier attempts included.
         self.outputs = job.outputs
         self.progress = Progress()
@@ -35,8 +41,6 @@ class Attempt:
         #: Whether the job is somebody else's by now: nothing more is written for it.
         self.is_lost = False
         self._files = files
-        self._store = store
-        self._broadcast = broadcast
         self._cancel: Callable[[], object] | None = None
         self._show: Callable[[], object] | None = None
         self._skip: Callable[[int], object] | None = None

@@ -64,18 +64,9 @@ class RemoteAttempt(Attempt):
     """An attempt at a job of a server elsewhere: what becomes of it is told there."""
 
     def __init__(self, job: Job, files: JobFiles, front: Front, tell: Callable[[frames.FromWorker], None]) -> None:
-        self.job = job
-        self.outputs = job.outputs
-        self.progress = Progress()
-        self.preview = None
-        self.is_cancelled = False
-        self.is_lost = False
-        self._files = files
+        self._set_out(job, files)
         self._front = front
         self._tell = tell
-        self._cancel = None
-        self._show = None
-        self._skip = None
         #: What is to be said again until it is confirmed.
         self.unconfirmed: dict[str, frames.Made | frames.Done | frames.Failed] = {}
 

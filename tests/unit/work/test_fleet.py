@@ -207,6 +207,7 @@ class ToldExecutor:
         attempt.on_skipped(self.skipped.put_nowait)
         self.attempts.put_nowait(attempt)
         ending = await self.endings.get()
+        attempt.free_worker()
         if ending is not None:
             raise ending
         return Result(seconds=1.5, warnings=("well",))
