@@ -6,8 +6,14 @@ from datetime import UTC, datetime
 
 
 def as_text(when: datetime | None) -> str | None:
-    """A time for a column, in UTC."""
-    return when.astimezone(UTC).isoformat(timespec="microseconds") if when else None
+    """A time for a column, in UTC; at the ends of time, where there is no such time in UTC, as if it were in UTC already."""
+    if when is None:
+        return None
+    try:
+        when = when.astimezone(UTC)
+    except OverflowError:
+        when = when.replace(tzinfo=UTC)
+    return when.isoformat(timespec="microseconds")
 
 
 def as_time(text: str | None) -> datetime | None:

@@ -156,7 +156,6 @@ class _Sought:
 
     def filter(self, **how: Any) -> JobFilter:
         """The jobs sought."""
-        last = _day(self.before)
         return JobFilter(
             states=TERMINAL_STATES,
             with_outputs=True,
@@ -165,7 +164,7 @@ class _Sought:
             marks=self.marks,
             order=self.order,
             created_after=_day(self.after),
-            created_before=last + timedelta(days=1) if last else None,
+            created_before=_day(self.before, after=1),
             **how,
         )
 
@@ -288,13 +287,13 @@ def address(path: str, query: Mapping[str, str]) -> str:
 
 def _time(text: str) -> datetime | None:
     """The time that :meth:`datetime.isoformat` wrote; None when it is none."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OverflowError):
         return datetime.fromisoformat(text).astimezone(UTC)
     return None
 
 
-def _day(text: str) -> datetime | None:
-    """Midnight of an ISO date in UTC; None when it is none."""
-    with contextlib.suppress(ValueError):
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+def _day(text: str, *, after: int = 0) -> datetime | None:
+    """Midnight of an ISO date in UTC, or so many days after it; None when it is none."""
+    with contextlib.suppress(ValueError, OverflowError):
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=after)
     return None

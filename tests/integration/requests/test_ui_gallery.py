@@ -211,6 +211,13 @@ async def test_a_job_that_ends_after_newer_ones_is_told_with_its_place(client: C
     assert [*places] == [second, first]
     assert places[second] > places[first]
     assert 'id="newer"' in since
+    for odd in (
+        "before=9999-12-31&after=0001-01-01",
+        "ended=0001-01-01T00:00:00%2B07:00",
+        "ended=x",
+        "beyond=7/x&sort=size",
+    ):
+        assert len(_shown(await (await client.get(f"/ui/gallery?{odd}")).text())) == 2, odd
     none = await (await client.get("/ui/gallery?ended=2999-01-01T00:00:00%2B00:00", headers=HTMX)).text()
     assert _shown(none) == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -265,3 +265,11 @@ async def test_orders_go_page_by_page_in_both_directions(
     if order is JobOrder.SIZE:  # what lies in the bin is no file of the job
         await store.change_bin("c", moved("image_0.png"))
         assert await ids(store, order=order, limit=1) == [wanted[2]]
+
+
+async def test_bounds_at_the_ends_of_time_hold_everything_or_nothing(store: JobStore) -> None:
+    await added(store, "a")
+    first = datetime.min.replace(tzinfo=timezone(timedelta(hours=7)))
+    last = datetime.max.replace(tzinfo=timezone(timedelta(hours=-7)))
+    assert await ids(store, created_after=first, created_before=last) == ["a"]
+    assert await ids(store, created_before=first) == await ids(store, created_after=last) == []
