@@ -84,11 +84,14 @@ class Guard(AbstractResolver):
         """The public addresses of ``host``.
 
         Raises:
-            Refused: it has none.
+            Refused: it has none, or is no name.
             OSError: it cannot be resolved.
         """
         resolver = self._resolver or ThreadedResolver()
-        found = await resolver.resolve(host, port, family)
+        try:
+            found = await resolver.resolve(host, port, family)
+        except UnicodeError:  # a part that is empty, or longer than 63 letters
+            raise Refused(f"{host[:100]} is no name of a host") from None
         if self.is_allowed(host, port):
             return found
         public = [item for item in found if is_public_address(item["host"])]

@@ -107,7 +107,7 @@ async def rename_saved(request: web.Request) -> web.Response:
 
 
 @requires(Permission.MANAGE_MODELS)
-@operation("models", reply=Removed, errors=(403, 507))
+@operation("models", reply=Removed, errors=(400, 403, 507))
 async def remove_saved(request: web.Request) -> web.Response:
     """Delete a preset or a prompt template."""
     await forget_saved(request.app[MODELS], request.match_info["model_id"])

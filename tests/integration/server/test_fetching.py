@@ -109,6 +109,12 @@ async def test_private_places_are_refused(url: str) -> None:
     assert caught.value.problems[0].field == "init_image"
 
 
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example"])
+async def test_what_is_no_name_is_refused(host: str) -> None:
+    with pytest.raises(InvalidInput):
+        await Fetcher(Guard(), max_bytes=1000, timeout_seconds=5).fetch(f"http://{host}/x.png", field="init_image")
+
+
 async def test_a_redirect_to_a_private_place_is_refused(elsewhere: TestServer) -> None:
     port = elsewhere.port
     fetcher = Fetcher(Guard([f"127.0.0.1:{port}"]), max_bytes=10_000, timeout_seconds=5)
