@@ -30,6 +30,7 @@ from sdrest.web.http.operations import operation
 from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.engine_views import backend_name
+from sdrest.work.fleet import WORKER_TYPES
 
 _PLAIN_TYPES: Final = (str, int, float, bool)
 
@@ -119,7 +120,7 @@ async def system(request: web.Request) -> web.Response:
     info = app[ENGINES].library
     devices = [device_view(device) for device in info.devices] if info else []
     cpu, memory, disk = await asyncio.to_thread(_hardware, app[SETTINGS].output_dir)
-    job_types = sorted({kind for worker in app[WORKERS] for kind in worker.types})
+    job_types = sorted({*WORKER_TYPES, *(kind for worker in app[WORKERS] for kind in worker.types)})
     return json_reply(
         {
             "os": platform.platform(terse=True),

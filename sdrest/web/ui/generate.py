@@ -25,7 +25,7 @@ from sdrest.registry.defaults import defaults_of
 from sdrest.registry.loading import missing_components
 from sdrest.web.http.bodies import read_bytes, read_parts
 from sdrest.web.http.errors import status_of
-from sdrest.web.http.keys import DEFAULT_MODEL, EXPANDER, JOBS, MODELS, PRINCIPAL, SETTINGS, WORKERS
+from sdrest.web.http.keys import DEFAULT_MODEL, EXPANDER, JOBS, MODELS, PRINCIPAL, SETTINGS
 from sdrest.web.requests.engine_views import engine_problem
 from sdrest.web.requests.gallery import BIN, file_ids
 from sdrest.web.requests.infotexts import FormTexts, form_texts_of_infotext
@@ -125,15 +125,9 @@ async def read_picture_parameters(request: web.Request) -> web.Response:
     return web.Response(body=msgspec.json.encode(await asyncio.to_thread(read)), content_type="application/json")
 
 
-def available_tabs(app: web.Application) -> tuple[Tab, ...]:
-    """The tabs whose jobs this server carries out."""
-    types = {job_type for worker in app[WORKERS] for job_type in worker.types}
-    return tuple(tab for tab in TABS.values() if tab.job_type in types)
-
-
 def _tab(request: web.Request) -> Tab:
     slug = request.match_info.get("mode", "txt2img")
-    tab = next((tab for tab in available_tabs(request.app) if tab.slug == slug), None)
+    tab = TABS.get(slug)
     if tab is None:
         raise NotFound(f"there is no way to generate called {slug!r}")
     return tab
@@ -223,7 +217,7 @@ async def _page(
     principal = request[PRINCIPAL]
     return GeneratePage(
         tab=tab,
-        tabs=available_tabs(request.app),
+        tabs=tuple(TABS.values()),
         fields=fields,
         groups=tuple(_group(group, fields) for group in tab.groups),
         note=note,
@@ -276,7 +270,7 @@ def _lack(request: web.Request, tab: Tab, offers: Offers, mains: Sequence[Model]
 async def _latest_card(request: web.Request) -> JobCard | None:
     """The job that the page shows on arrival: the running one, else the newest that came to something."""
     jobs, principal = request.app[JOBS], request[PRINCIPAL]
-    types = {tab.job_type for tab in available_tabs(request.app)}
+    types = {tab.job_type for tab in TABS.values()}
     counts = await jobs.store.counts(principal.name)
     for state in (JobState.RUNNING, JobState.PENDING, JobState.COMPLETED):
         if not counts[state]:

@@ -19,11 +19,11 @@ from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.keys import INTAKE, JOBS, PRINCIPAL
 from sdrest.web.requests.gallery import BIN
 from sdrest.web.ui.fields import Option, field_text, leaf_fields
-from sdrest.web.ui.generate import available_tabs
 from sdrest.web.ui.job_cards import card_of, cards_of, parameter_rows
 from sdrest.web.ui.job_contexts import JobPage, QueuePage
 from sdrest.web.ui.labels import JOB_LABELS, STATE_LABELS
 from sdrest.web.ui.rendering import is_htmx, page, page_number, part, see
+from sdrest.web.ui.tabs import TABS
 from sdrest.web.ui.turns import PRIORITY_BOUND, moved
 
 QUEUE_PAGE: Final = "/ui/queue"
@@ -45,7 +45,7 @@ async def show_job(request: web.Request) -> web.Response:
     card = await card_of(request, job)
     if is_htmx(request):
         return part(request, "parts/job_card.html", card=card)
-    table = next((tab.table for tab in available_tabs(request.app) if tab.job_type is job.type), None)
+    table = next((tab.table for tab in TABS.values() if tab.job_type is job.type), None)
     defaults = {name: field_text(item.default) for name, item, _ in leaf_fields(table)} if table else {}
     rows = parameter_rows(job.parameters, model_name=job.model_name, defaults=defaults)
     return page(request, "job.html", JobPage(card=card, parameters=rows))

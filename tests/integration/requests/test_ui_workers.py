@@ -49,6 +49,7 @@ async def test_workers_are_shown_and_drained(client_factory: ClientFactory) -> N
 
 async def test_a_job_that_nobody_can_carry_out_says_why_until_a_worker_comes(client_factory: ClientFactory) -> None:
     client = await client_factory(work=False)
+    assert 'name="prompt"' in await (await client.get("/ui/")).text()
     submitted = await (await client.post("/api/generate/text2img", json=SMALL)).json()
     why = "no worker is connected that could make the pictures: the job waits until one comes"
     assert submitted["warnings"] == [why]
