@@ -13,7 +13,7 @@
       history.scrollRestoration = "manual";
       tiles.innerHTML = kept.html;
       const newer = document.getElementById("newer");
-      if (newer && kept.ended) { newer.dataset.ended = kept.ended; follow(); }
+      if (newer && kept.ended) { newer.dataset.url = kept.ended; follow(); }
       htmx.process(tiles);
       scrollTo(0, kept.top);
       // Deleted meanwhile.
@@ -21,7 +21,7 @@
     }
     addEventListener("pagehide", () => {
       const html = tiles.innerHTML;
-      if (html.length < most) write({ address: location.href, html, top: scrollY, ended: document.getElementById("newer")?.dataset.ended });
+      if (html.length < most) write({ address: location.href, html, top: scrollY, ended: document.getElementById("newer")?.dataset.url });
     });
   }
   document.querySelector("[data-to-gallery]")?.addEventListener("click", (event) => {
@@ -42,7 +42,7 @@
   async function follow() {
     const newer = document.getElementById("newer"), list = document.getElementById("tiles");
     if (!newer) return;
-    const reply = await fetch(newer.dataset.ended, { headers: { "HX-Request": "true" } });
+    const reply = await fetch(newer.dataset.url, { headers: { "HX-Request": "true" } });
     if (!reply.ok || !newer.isConnected) return;
     const found = new DOMParser().parseFromString(await reply.text(), "text/html"), told = found.getElementById("newer");
     const items = [...found.querySelectorAll(".gallery-item")];
@@ -50,7 +50,7 @@
       htmx.ajax("GET", location.pathname + location.search, { target: "#gallery", swap: "outerHTML" });
       return;
     }
-    newer.dataset.ended = told.dataset.ended;
+    newer.dataset.url = told.dataset.url;
     for (const item of items) put(list, item, newer.dataset.oldest !== undefined);
   }
   document.body.addEventListener("sdrest-finished", () => {

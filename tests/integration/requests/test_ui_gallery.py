@@ -38,7 +38,7 @@ async def test_pages_do_not_overlap_when_pictures_are_made_meanwhile(client: Cli
     await _make(client, "a fox", 50)
     first = await (await client.get("/ui/gallery")).text()
     more = re.search(r'class="more" hx-get="([^"]+)"', first)
-    newer = re.search(r'id="newer" data-ended="([^"]+)"', first)
+    newer = re.search(r'id="newer" data-url="([^"]+)"', first)
     assert more
     assert newer
     await _make(client, "a fox", 3)
@@ -198,7 +198,7 @@ async def test_a_job_that_ends_after_newer_ones_is_told_with_its_place(client: C
     first, second = waiting
     await client.post(f"/ui/jobs/{second}/move", data={"to": "first"})
     page = await (await client.get("/ui/gallery")).text()
-    ended = re.search(r'data-ended="([^"]+)"', page)
+    ended = re.search(r'id="newer" data-url="([^"]+)"', page)
     assert ended
     assert client.app is not None
     jobs = client.app[JOBS]
