@@ -71,7 +71,7 @@ class Fleet:
         self._workers: dict[str, RemoteWorker] = {}
         self._slots: dict[str, dict[str, Worker]] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
-        #: Attempts that another server has begun.
+        #: Attempts that another server has begun, and readings of model files.
         self._going_on: set[asyncio.Task[None]] = set()
 
     @property
@@ -108,9 +108,12 @@ class Fleet:
         await worker.heard(frame)
         if isinstance(frame, frames.Inventory | frames.Loaded):
             worker.know(self._contents.ids_of)
-            task = asyncio.create_task(self._read_contents(), name="model-contents")
-            self._going_on.add(task)
-            task.add_done_callback(self._going_on.discard)
+            self._keep(asyncio.create_task(self._read_contents(), name="model-contents"))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """Let a task go on until it ends, or the server stops."""
+        self._going_on.add(task)
+        task.add_done_callback(self._going_on.discard)
 
     async def _read_contents(self) -> None:
         if await self._contents.refresh():
@@ -127,8 +130,7 @@ class Fleet:
         elif not worker.knows(lease) and held.slot in self._slots[worker.hello.session]:
             log.info("an attempt goes on here", worker=worker.name, job_id=job.id)
             task = asyncio.create_task(self._go_on(worker, held.slot, job), name=f"going-on-{job.id}")
-            self._going_on.add(task)
-            task.add_done_callback(self._going_on.discard)
+            self._keep(task)
             await worker.take_over(lease, task)
 
     async def _go_on(self, worker: RemoteWorker, slot: str, job: Job) -> None:
