@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 import structlog
 from aiohttp import web
 
+from sdrest.app_limits import allowances_from, check_exposure, limits_from
+from sdrest.app_workers import add_transfers, add_workers
 from sdrest.auth.setup import Access, build_access
 from sdrest.auth.shared_ring import SharedRing
 from sdrest.core import bounds
 from sdrest.core.background import Backgrounds
-from sdrest.core.errors import InvalidInput
-from sdrest.core.events import ServerStopping, ValuesChanged
-from sdrest.core.job import JobType
+from sdrest.core.events import ServerStopping
 from sdrest.core.principal import ANYONE
 from sdrest.core.space import FreeSpace
-from sdrest.core.use import MEGA, Limits
 from sdrest.engine import messages
 from sdrest.engine.client import Engine
 from sdrest.engine.cores import share_of, usable_cores
 from sdrest.engine.engines import Engines, engines_from
-from sdrest.jobs.allowance import Allowance, Allowances
 from sdrest.jobs.bin import Bin
 from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
@@ -38,17 +34,13 @@ from sdrest.jobs.quota_store import QuotaStore
 from sdrest.jobs.quotas import Quotas
 from sdrest.jobs.retention import Keep, Retention
 from sdrest.jobs.service import JobService
-from sdrest.jobs.store import Reach
 from sdrest.jobs.timings import TimingRecorder
 from sdrest.jobs.webhooks import Webhooks
-from sdrest.jobs.worker import Executor, Worker
 from sdrest.net.fetching import Fetcher, Guard, WebhookGuard
-from sdrest.net.streaming import Streams
 from sdrest.outputs.data_dir import open_data_dir
 from sdrest.outputs.encoding import Encoding
 from sdrest.outputs.picture_files import PictureFiles
 from sdrest.outputs.sent_files import SentFiles
-from sdrest.outputs.thumbnails import Thumbnails
 from sdrest.planning.clip_tokens import ClipTokens
 from sdrest.planning.context_specs import ContextBuilder
 from sdrest.planning.default_model import DefaultModel
@@ -60,14 +52,11 @@ from sdrest.planning.preparation import ModelPreparer
 from sdrest.planning.result_keys import ResultKeys
 from sdrest.planning.size_memory import SizePlanner
 from sdrest.registry.builtin import EMBEDDED_NAME
-from sdrest.registry.contents import Contents
-from sdrest.registry.incoming import IncomingFiles
 from sdrest.registry.opening import registry_of
-from sdrest.registry.refreshing import Refresher
 from sdrest.registry.registry import Watcher
 from sdrest.registry.wildcards import Wildcards
-from sdrest.settings import AuthMode, Settings
-from sdrest.storage.opening import board_of, database_of
+from sdrest.settings import Settings
+from sdrest.storage.opening import database_of
 from sdrest.storage.sql.accounts import SqlAccountStore
 from sdrest.storage.sql.database import Database
 from sdrest.storage.sql.groups import SqlGroupStore
@@ -77,7 +66,6 @@ from sdrest.storage.sql.quotas import SqlQuotaStore
 from sdrest.storage.sql.timings import SqlTimings
 from sdrest.storage.sql.webhooks import SqlOutbox
 from sdrest.web.api.register import add_api
-from sdrest.web.api.validation import WORKSHOP
 from sdrest.web.dialects.a1111.request import ALLOWANCES
 from sdrest.web.dialects.openai.files import SENT_FILES
 from sdrest.web.dialects.register import add_dialects
@@ -96,29 +84,13 @@ from sdrest.web.requests.gallery import BIN, GALLERY
 from sdrest.web.requests.job_views import webhook_body
 from sdrest.web.requests.pictures import FETCHER
 from sdrest.web.requests.submission import WEBHOOK_GUARD
-from sdrest.web.requests.uploads import INCOMING, UPLOADS
+from sdrest.web.requests.uploads import UPLOADS
 from sdrest.web.ui.docs_page import add_documentation
 from sdrest.web.ui.languages import in_readers_language
 from sdrest.web.ui.offers import ADAPTERS
 from sdrest.web.ui.setup import add_ui
-from sdrest.work.downloads.executor import DownloadExecutor
-from sdrest.work.downloads.first_seen import first_seen_in
-from sdrest.work.downloads.hubs import Hubs
-from sdrest.work.downloads.model_sets import ModelSets, catalogue_hosts
-from sdrest.work.downloads.parts import Parts
-from sdrest.work.downloads.requests import Downloads
-from sdrest.work.engine_jobs import engine_executors
-from sdrest.work.fleet import Fleet
-from sdrest.work.hubs.browsing import HubBrowser
-from sdrest.work.hubs.previews import Previews
-from sdrest.work.hubs.values import Rating
-from sdrest.work.load_tests import LoadTestExecutor
 from sdrest.work.loaded_models import Residency
-from sdrest.work.model_contents import ModelContents
-from sdrest.work.model_files import FileExecutor, converting, hashing
-from sdrest.work.needed_models import NeededModels
 from sdrest.work.prompt_expansion import expander_of
-from sdrest.work.roster import EngineCard, Roster
 from sdrest.work.sharing import Sharing
 from sdrest.work.workshop import Workshop
 
@@ -207,8 +179,8 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     residency = app[keys.RESIDENCY] = Residency(
         engines, registry, jobs.broadcast.publish, idle_unload_seconds=settings.idle_unload_seconds
     )
-    downloads, transfers = _transfers(app, guard, planner.budget)
-    workers = app[keys.WORKERS] = _workers(app, database, workshops, downloads, threads=threads)
+    downloads, transfers = add_transfers(app, guard, planner.budget)
+    workers = app[keys.WORKERS] = add_workers(app, database, workshops, downloads, threads=threads)
 
     async def folders_and_database(_app: web.Application) -> AsyncIterator[None]:
         async with open_data_dir(settings), sharing.open(settings):
@@ -247,6 +219,10 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
     return app
 
 
+def _library_of(engine: Engine) -> list[messages.Ready | None]:
+    return [engine.library]
+
+
 async def _look_at_workers(app: web.Application) -> None:
     await app[keys.ROSTER].look()
 
@@ -282,19 +258,6 @@ def _add_bounds(app: web.Application) -> None:
     app[keys.STREAMS] = AtOnce(settings.max_streams_per_user, "event streams")
     app[UPLOADS] = AtOnce(bounds.MODEL_UPLOADS, "uploads of model files")
     app[ALLOWANCES] = allowances_from(settings)
-
-
-def _add_file_work(app: web.Application) -> ThreadPoolExecutor:
-    """Threads for work on files that takes minutes: it must not hold up what asks for a thread for a moment."""
-    threads = ThreadPoolExecutor(bounds.FILE_THREADS, "files")
-    app[keys.REFRESHER] = Refresher(app[keys.MODELS], threads)
-    app[keys.THUMBNAILS] = Thumbnails()
-
-    async def end(_app: web.Application) -> None:
-        threads.shutdown(wait=False, cancel_futures=True)
-
-    app.on_cleanup.append(end)
-    return threads
 
 
 async def _models(app: web.Application) -> AsyncIterator[None]:
@@ -348,163 +311,8 @@ def _operation(
     return run
 
 
-def _transfers(
-    app: web.Application, guard: Guard, memory_bytes: Callable[[], int]
-) -> tuple[DownloadExecutor, Callable[[web.Application], AsyncIterator[None]]]:
-    """Who carries out downloads, and what cleans up after transfers of all kinds."""
-    settings, jobs, registry = app[keys.SETTINGS], app[keys.JOBS], app[keys.MODELS]
-    hubs = Hubs.of(settings)
-    hosts = (*settings.download_hosts, *hubs.hosts, *catalogue_hosts(settings.model_sets))
-    streams = Streams(guard, hosts, silence_seconds=settings.download_timeout_seconds)
-    files = app[INCOMING] = IncomingFiles(
-        settings.data_dir / "incoming", max_bytes=settings.max_model_bytes, min_free_bytes=settings.min_free_bytes
-    )
-    downloads = app[keys.DOWNLOADS] = Downloads(app[keys.INTAKE], jobs.store, registry.folders, hubs, streams)
-    seen = first_seen_in(settings.models_dir)
-    app[keys.MODEL_SETS] = ModelSets(
-        downloads, registry, seen, streams.open, catalogues=settings.model_sets, memory_bytes=memory_bytes
-    )
-    app[keys.HUBS] = HubBrowser(
-        hubs,
-        streams.open,
-        Previews(streams.open, settings.data_dir / "hub-previews"),
-        memory_bytes=memory_bytes,
-        rating=Rating[settings.hub_rating.upper()],
-    )
-    parts = Parts(files, jobs.store, jobs.broadcast)
-
-    async def run(_app: web.Application) -> AsyncIterator[None]:
-        await parts.sweep(uploads=True)
-        async with app[keys.BACKGROUNDS].running(parts.listener.loop):
-            yield
-
-    executor = DownloadExecutor(
-        registry, files, hubs, streams.open, seen, retry_seconds=settings.download_retry_seconds
-    )
-    return executor, run
-
-
-def _library_of(engine: Engine) -> list[messages.Ready | None]:
-    return [engine.library]
-
-
-def _add_fleet(app: web.Application, database: Database, workshops: Sequence[Workshop]) -> Roster:
-    """The workers on other machines, and what this server and the others on the database know of all engines."""
-    jobs, registry, settings = app[keys.JOBS], app[keys.MODELS], app[keys.SETTINGS]
-    app[WORKSHOP] = workshops[0]
-    contents = Contents()
-    fleet = app[keys.FLEET] = Fleet(
-        jobs,
-        NeededModels(workshops[0], contents).of,
-        ModelContents(registry, contents),
-        max_attempts=settings.max_attempts,
-        grace_seconds=settings.worker_grace_seconds,
-    )
-
-    def own() -> tuple[EngineCard, ...]:
-        working = workshops if settings.work else ()
-        return tuple(EngineCard(shop.engine.name, budget_bytes=shop.memory.budget()) for shop in working)
-
-    roster = app[keys.ROSTER] = Roster(
-        fleet,
-        socket.gethostname() + (f":{settings.port}" if settings.port else ""),
-        own,
-        board_of(database, lambda: jobs.server),
-        lambda: jobs.broadcast.publish(ValuesChanged()),
-    )
-    fleet.is_elsewhere = roster.is_elsewhere
-    return roster
-
-
-def _reach(roster: Roster, workshop: Workshop) -> Reach:
-    """Which jobs an engine of this server can carry out: it has all models."""
-    return Reach(memory_bytes=roster.room(workshop.memory.budget()))
-
-
-def _workers(
-    app: web.Application,
-    database: Database,
-    workshops: Sequence[Workshop],
-    downloads: DownloadExecutor,
-    *,
-    threads: int,
-) -> list[Worker]:
-    """Who carries out jobs: one worker for each engine, and those that need none."""
-    jobs, registry, residency, settings = (
-        app[keys.JOBS],
-        app[keys.MODELS],
-        app[keys.RESIDENCY],
-        app[keys.SETTINGS],
-    )
-    roster = _add_fleet(app, database, workshops)
-    file_threads = _add_file_work(app)
-    trials = LoadTestExecutor(workshops[0], timeout_seconds=settings.load_test_seconds)
-    files: dict[JobType, Executor] = {
-        JobType.HASH: FileExecutor(hashing(registry), file_threads),
-        JobType.CONVERT: FileExecutor(converting(registry), file_threads),
-        JobType.LOAD_TEST: trials,
-    }
-    own = workshops if settings.work else ()
-    for workshop in own:  # a job may wait for the engine that has just gone
-        workshop.engine.follow(lambda _changed: None, jobs.running.wake_workers)
-    return [
-        *(
-            Worker(
-                workshop.engine.name,
-                jobs,
-                engine_executors(workshop, threads),
-                max_attempts=settings.max_attempts,
-                ready=workshop.engine.until_ready,
-                preferred_models=partial(residency.models_in, workshop.engine),
-                reach=partial(_reach, roster, workshop),
-                is_elsewhere=roster.is_elsewhere,
-            )
-            for workshop in own
-        ),
-        Worker("downloads", jobs, {JobType.DOWNLOAD: downloads}, max_attempts=settings.max_attempts),
-        Worker("files", jobs, files, max_attempts=settings.max_attempts),
-    ]
-
-
 async def _open_access(access: Access, settings: Settings) -> None:
     """Read the secrets and say what keeps people from logging in."""
     await asyncio.to_thread(access.ring.open)
     for warning in await access.warnings_at_start(settings):
         log.warning(warning)
-
-
-def allowances_from(settings: Settings) -> Allowances:
-    """How much users and guests may ask for."""
-    return Allowances(
-        user=Allowance(max_pending=settings.max_pending_jobs_per_user or None),
-        guest=Allowance(
-            max_pending=settings.guest_max_pending,
-            max_pixels=settings.guest_max_pixels,
-            max_steps=settings.guest_max_steps,
-            max_images=settings.guest_max_images,
-        ),
-    )
-
-
-def limits_from(settings: Settings) -> Limits:
-    """How much everybody may have made in a day who has no limits of their own."""
-    return Limits(
-        images=settings.max_images_per_day,
-        pixel_steps=settings.max_megapixel_steps_per_day * MEGA,
-        bytes=settings.max_output_bytes_per_day,
-    )
-
-
-def check_exposure(settings: Settings) -> None:
-    """Refuse to offer a server without authentication to the network by accident.
-
-    Raises:
-        InvalidInput: a non-local address with ``auth none``.
-    """
-    local = settings.host in {"localhost", "::1"} or settings.host.startswith("127.")
-    if not local and settings.auth is AuthMode.NONE and not settings.allow_anonymous:
-        raise InvalidInput(
-            f"{settings.host} can be reached from other machines and auth is none: choose another --auth, "
-            "or say --allow-anonymous if everybody may use this server",
-            field="host",
-        )

@@ -11,9 +11,9 @@ from typing import Final
 from sdrest.core.errors import Conflict, NotFound
 from sdrest.core.job import Binned, Job, with_output
 from sdrest.core.principal import ANYONE, Principal
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.marks import FileId
 from sdrest.jobs.service import JobService
-from sdrest.jobs.store import JobFilter
 
 _BATCH: Final = 100
 _OLDEST: Final = JobFilter(in_bin=True, newest_first=False, limit=_BATCH)

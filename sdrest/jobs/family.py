@@ -10,8 +10,8 @@ from typing import Final
 from sdrest.core.errors import NotFound
 from sdrest.core.job import Job, Output, number_of, numbered
 from sdrest.core.principal import Principal
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.service import JobService
-from sdrest.jobs.store import JobFilter
 
 #: What a job has of an output whose parameters it was made with; of one that it was given, this is the parameter's name.
 PARAMETERS: Final = "parameters"

@@ -11,8 +11,8 @@ from sdrest.core.job import Job, JobState
 from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.group_store import GroupStore
 from sdrest.jobs.intake import Intake
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.service import JobService
-from sdrest.jobs.store import JobFilter
 
 #: More than a group has, each tried again many times.
 _MAX_JOBS: Final = 100_000

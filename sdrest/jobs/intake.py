@@ -6,9 +6,9 @@ import asyncio
 import dataclasses
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -34,6 +34,7 @@ from sdrest.jobs.submission import (
 )
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 #: Work on the models themselves: for who may manage them.
 _MANAGING: Final = frozenset({JobType.CONVERT, JobType.DOWNLOAD, JobType.LOAD, JobType.LOAD_TEST})
@@ -106,24 +107,30 @@ class Intake:
                     job = await self._job_of(submission, inputs_of=made[0] if made else None)
                 made.append(dataclasses.replace(job, group_id=group.id, place=place))
             made[:] = [await self._with_earlier_result(job) for job in sorted(made, key=_what_is_loaded)]
-            async with self._quotas.budgets(principal) as budgets:
-                stored = await self._groups.add(
-                    group,
-                    made,
-                    max_pending=self._max_pending,
-                    max_pending_of_principal=self._allowances.of(principal).max_pending,
-                    budgets=budgets,
-                )
+            stored = await _to_the_end(self._add_group(group, made, principal))
         if stored.id != group.id:
             for job in made:
                 await asyncio.to_thread(self._jobs.files.remove, job.id)
-            return stored
-        for job in made:
-            if job.reused_from:
-                await asyncio.to_thread(self._jobs.files.keep, job.id)
-            self._jobs.running.changed(job, None)
-        log.info("group accepted", group_id=group.id, jobs=len(made))
-        await self._jobs.follow()
+        else:
+            for job in made:
+                if job.reused_from:
+                    await asyncio.to_thread(self._jobs.files.keep, job.id)
+        return stored
+
+    async def _add_group(self, group: Group, jobs: Sequence[Job], principal: Principal) -> Group:
+        async with self._quotas.budgets(principal) as budgets:
+            stored = await self._groups.add(
+                group,
+                jobs,
+                max_pending=self._max_pending,
+                max_pending_of_principal=self._allowances.of(principal).max_pending,
+                budgets=budgets,
+            )
+        if stored.id == group.id:
+            for job in jobs:
+                self._jobs.running.changed(job, None)
+            log.info("group accepted", group_id=group.id, jobs=len(jobs))
+            await self._jobs.follow()
         return stored
 
     async def _job_of(self, submission: Submission, *, inputs_of: Job | None = None) -> Job:
@@ -305,20 +312,31 @@ class Intake:
 
     async def _add(self, job: Job, principal: Principal) -> Job:
         """Store a job within what the principal may ask for; the job that its idempotency key was used for before, where it was."""
-        allowance = self._allowances.of(principal)
-        async with self._quotas.budgets(principal) as budgets:
-            stored = await self._jobs.store.add(
-                job,
-                max_pending=self._max_pending,
-                max_pending_of_principal=allowance.max_pending,
-                budgets=budgets,
-            )
-        if stored.id == job.id:
-            log.info("job accepted", job_id=job.id, type=job.type, model=job.model_name)
-            self._jobs.running.changed(stored, None)
-            if stored.waits_for:  # what it waits for may have ended meanwhile
-                await self._jobs.follow()
-        return stored
+
+        async def add() -> Job:
+            allowance = self._allowances.of(principal)
+            async with self._quotas.budgets(principal) as budgets:
+                stored = await self._jobs.store.add(
+                    job,
+                    max_pending=self._max_pending,
+                    max_pending_of_principal=allowance.max_pending,
+                    budgets=budgets,
+                )
+            if stored.id == job.id:
+                log.info("job accepted", job_id=job.id, type=job.type, model=job.model_name)
+                self._jobs.running.changed(stored, None)
+                if stored.waits_for:  # what it waits for may have ended meanwhile
+                    await self._jobs.follow()
+            return stored
+
+        return await _to_the_end(add())
+
+
+async def _to_the_end(storing: Coroutine[Any, Any, T]) -> T:
+    """Store something and tell of it, even when the caller is cancelled meanwhile: no worker looks for what nobody was told of."""
+    task = asyncio.create_task(storing)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to hear of it
+    return await asyncio.shield(task)
 
 
 def _is_whole(job: Job) -> bool:

@@ -33,8 +33,8 @@ from sdrest.core.events import (
     ValuesChanged,
 )
 from sdrest.core.job import TERMINAL_STATES, Job, JobState, Progress
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.service import JobService
-from sdrest.jobs.store import JobFilter
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,8 @@ from sdrest.core.errors import NotFound, SdrestError
 from sdrest.core.job import TERMINAL_STATES, Job
 from sdrest.core.principal import ANYONE
 from sdrest.jobs.bin import Bin
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.service import JobService
-from sdrest.jobs.store import JobFilter
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,9 @@ from sdrest.core.job import Job, JobState, Progress
 from sdrest.core.principal import Permission, Principal
 from sdrest.jobs.events import Broadcast, Listener
 from sdrest.jobs.files import JobFiles
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.running import RunningJobs
-from sdrest.jobs.store import PAUSED_KEY, JobFilter, JobStore
+from sdrest.jobs.store import PAUSED_KEY, JobStore
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import aiohttp
 
 from sdrest.core.errors import UpstreamFailed
-from sdrest.net.fetching import Guard, Refused, guarded_session, parse_url, reason_of
+from sdrest.net.fetching import Guard, NotFetched, guarded_session, parse_url, reason_of
 
 #: Of an answer, of which a few sentences are wanted.
 _MOST_BYTES: Final = 256 * 1024
@@ -57,7 +57,7 @@ class Chat:
                     return self._content(response.status, await _read(response))
         except TimeoutError:
             message = f"no answer within {self._timeout_seconds:g} s"
-        except (Refused, aiohttp.ClientError, OSError) as error:
+        except (NotFetched, aiohttp.ClientError, OSError) as error:
             message = f"cannot be reached: {reason_of(error)}"
         raise UpstreamFailed(self._told(message))
 
@@ -88,7 +88,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_chunked(16 * 1024):
         data += chunk
         if len(data) > _MOST_BYTES:
-            raise Refused(f"the answer is larger than {_MOST_BYTES} bytes")
+            raise NotFetched(f"the answer is larger than {_MOST_BYTES} bytes")
     return bytes(data)
 
 

@@ -30,7 +30,7 @@ _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _6TO4: Final = ipaddress.ip_network("2002::/16")
 
 
-class Refused(Exception):
+class NotFetched(Exception):
     """The URL is not fetched; the text says why."""
 
 
@@ -70,7 +70,7 @@ class Guard(AbstractResolver):
         """
         try:
             parsed = parse_url(url)
-        except Refused as refusal:
+        except NotFetched as refusal:
             raise InvalidInput(str(refusal), field=field) from None
         return Guard((*self._allowed, f"{parsed.host}:{parsed.port}"), self._resolver)
 
@@ -84,19 +84,19 @@ class Guard(AbstractResolver):
         """The public addresses of ``host``.
 
         Raises:
-            Refused: it has none, or is no name.
+            NotFetched: it has none, or is no name.
             OSError: it cannot be resolved.
         """
         resolver = self._resolver or ThreadedResolver()
         try:
             found = await resolver.resolve(host, port, family)
         except UnicodeError:  # a part that is empty, or longer than 63 letters
-            raise Refused(f"{host[:100]} is no name of a host") from None
+            raise NotFetched(f"{host[:100]} is no name of a host") from None
         if self.is_allowed(host, port):
             return found
         public = [item for item in found if is_public_address(item["host"])]
         if not public:
-            raise Refused(f"{host} lies in a private network; see the setting fetch_allowed_hosts")
+            raise NotFetched(f"{host} lies in a private network; see the setting fetch_allowed_hosts")
         return public
 
     async def close(self) -> None:
@@ -106,13 +106,13 @@ class Guard(AbstractResolver):
         """Refuse what no resolver sees: other schemes, and addresses written as numbers.
 
         Raises:
-            Refused: with the reason.
+            NotFetched: with the reason.
         """
         host, port = url.host, url.port
         if url.scheme not in {"http", "https"} or not host or port is None:
-            raise Refused("only http and https addresses are fetched")
+            raise NotFetched("only http and https addresses are fetched")
         if url.user is not None or url.password is not None:
-            raise Refused("a URL with a user name is not fetched")
+            raise NotFetched("a URL with a user name is not fetched")
         if self.is_allowed(host, port):
             return
         try:
@@ -120,7 +120,7 @@ class Guard(AbstractResolver):
         except ValueError:
             return
         if not is_public_address(host):
-            raise Refused(f"{host} lies in a private network; see the setting fetch_allowed_hosts")
+            raise NotFetched(f"{host} lies in a private network; see the setting fetch_allowed_hosts")
 
 
 class WebhookGuard:
@@ -140,8 +140,8 @@ class WebhookGuard:
             url = parse_url(text)
             self._guard.check(url)
             if self._hosts and (url.host or "").lower() not in self._hosts:
-                raise Refused(f"{url.host} is not among the hosts of the setting webhook_hosts")
-        except Refused as refusal:
+                raise NotFetched(f"{url.host} is not among the hosts of the setting webhook_hosts")
+        except NotFetched as refusal:
             raise InvalidInput(str(refusal), field="webhook_url") from None
 
 
@@ -187,7 +187,7 @@ class Fetcher:
                 return await self._follow(session, parse_url(text))
         except TimeoutError:
             message = f"no answer within {self._timeout_seconds:g} s"
-        except Refused as refusal:
+        except NotFetched as refusal:
             message = str(refusal)
         except aiohttp.ClientError as error:
             message = f"cannot be fetched: {reason_of(error)}"
@@ -205,7 +205,7 @@ class Fetcher:
                 self._guard.check(url)
                 async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                     return response.status
-        except (Refused, aiohttp.ClientError) as error:
+        except (NotFetched, aiohttp.ClientError) as error:
             raise OSError(reason_of(error)) from error
 
     async def _follow(self, session: aiohttp.ClientSession, url: URL) -> Fetched:
@@ -216,9 +216,9 @@ class Fetcher:
                     url = url.join(parse_url(response.headers["Location"]))
                     continue
                 if response.status != 200:
-                    raise Refused(f"the answer was {response.status} {response.reason or ''}".strip())
+                    raise NotFetched(f"the answer was {response.status} {response.reason or ''}".strip())
                 return Fetched(await self._read(response), response.content_type)
-        raise Refused(f"more than {MAX_REDIRECTS} redirects")
+        raise NotFetched(f"more than {MAX_REDIRECTS} redirects")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         data = bytearray()
@@ -230,11 +230,11 @@ class Fetcher:
 
 
 def parse_url(text: str) -> URL:
-    """A URL. Raises :class:`Refused` when it is none."""
+    """A URL. Raises :class:`NotFetched` when it is none."""
     try:
         return URL(text)
     except ValueError as error:
-        raise Refused(f"not a URL: {error}") from None
+        raise NotFetched(f"not a URL: {error}") from None
 
 
 def reason_of(error: Exception) -> str:

@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from sdrest.core.errors import InvalidInput, Unavailable
-from sdrest.net.fetching import MAX_REDIRECTS, REDIRECTS, Guard, Refused, guarded_session, parse_url, reason_of
+from sdrest.net.fetching import MAX_REDIRECTS, REDIRECTS, Guard, NotFetched, guarded_session, parse_url, reason_of
 
 _CHUNK_BYTES: Final = 256 * 1024
 
@@ -38,7 +38,7 @@ class Streams:
         """
         try:
             self._check(parse_url(text))
-        except Refused as refusal:
+        except NotFetched as refusal:
             raise InvalidInput(str(refusal), field="source") from None
 
     @asynccontextmanager
@@ -56,8 +56,8 @@ class Streams:
                             continue
                         yield Answer(found.status, found.headers, str(url), _chunks(found))
                         return
-                raise Refused(f"more than {MAX_REDIRECTS} redirects")
-        except Refused as refusal:
+                raise NotFetched(f"more than {MAX_REDIRECTS} redirects")
+        except NotFetched as refusal:
             raise InvalidInput(str(refusal), field="source") from None
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             raise Unavailable(f"no connection: {reason_of(error)}") from None
@@ -69,7 +69,7 @@ class Streams:
         parts = host.split(".")
         names |= {"*." + ".".join(parts[i:]) for i in range(1, len(parts))}
         if not names & self._hosts:
-            raise Refused(f"{host} is not among the hosts that models may come from (setting download_hosts)")
+            raise NotFetched(f"{host} is not among the hosts that models may come from (setting download_hosts)")
 
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

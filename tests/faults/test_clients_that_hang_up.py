@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sdrest.core.principal import ANYONE
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.web.http.keys import JOBS
 from sdrest.web.requests.audience import AUDIENCES
 from tests.faults.jobs import Client, ended, until_running, works

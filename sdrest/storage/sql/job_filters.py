@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sdrest.core.job import TERMINAL_STATES, JobState
+from sdrest.jobs.listing import JobFilter, JobOrder, Place
 from sdrest.jobs.search import SearchField, Term, terms_of
-from sdrest.jobs.store import JobFilter, JobOrder, Place
 from sdrest.storage.sql.times import as_text
 
 #: A condition and its values.

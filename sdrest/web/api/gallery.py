@@ -14,8 +14,8 @@ from sdrest.core import bounds
 from sdrest.core.errors import InvalidInput
 from sdrest.core.job import TERMINAL_STATES, Job, JobType, Output
 from sdrest.core.principal import Permission
+from sdrest.jobs.listing import JobFilter, JobOrder, place_of
 from sdrest.jobs.marks import FAVOURITE, FileId, Mark, MarkKind
-from sdrest.jobs.store import JobFilter, JobOrder, place_of
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query, read_body, read_json, validate
 from sdrest.web.http.keys import JOBS, PRINCIPAL

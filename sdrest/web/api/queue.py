@@ -13,7 +13,7 @@ from sdrest.core import bounds
 from sdrest.core.errors import Conflict, InvalidInput, NotFound
 from sdrest.core.job import JobState, JobType
 from sdrest.core.principal import Permission
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.web.api.generate import SUBMIT_ERRORS, Accepted, accepted
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import Body, parse_query, read_body

@@ -13,8 +13,8 @@ from sdrest.core.errors import InvalidInput
 from sdrest.core.files import existing
 from sdrest.jobs.bin import Bin
 from sdrest.jobs.gallery import Gallery
+from sdrest.jobs.listing import JobOrder, Place
 from sdrest.jobs.marks import FileId, Mark, MarkKind
-from sdrest.jobs.store import JobOrder, Place
 from sdrest.outputs.zipping import Entry, zip_pieces
 from sdrest.web.http.keys import PRINCIPAL, SETTINGS
 

@@ -14,7 +14,7 @@ from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.job import Job, JobType, Output
 from sdrest.core.model import MAIN_TYPES, TEXT_TYPES, Component, Model, ModelType
 from sdrest.core.parameters import Lora
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.timings import Timing
 from sdrest.planning.context_specs import COMPONENT_FIELDS
 from sdrest.planning.loras_and_embeddings import extract_loras

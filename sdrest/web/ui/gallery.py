@@ -16,8 +16,8 @@ from sdrest.core.errors import InvalidInput
 from sdrest.core.job import TERMINAL_STATES, Job, Output
 from sdrest.core.model import MAIN_TYPES
 from sdrest.core.principal import Permission
+from sdrest.jobs.listing import JobFilter, JobOrder, Place, place_of
 from sdrest.jobs.marks import FAVOURITE, FileId, Mark
-from sdrest.jobs.store import JobFilter, JobOrder, Place, place_of
 from sdrest.web.http.keys import JOBS, MODELS, PRINCIPAL
 from sdrest.web.requests.gallery import BIN, GALLERY, read_place, write_place
 from sdrest.web.requests.model_care import output_of

@@ -14,8 +14,8 @@ from sdrest.core.files import existing
 from sdrest.core.job import Job
 from sdrest.core.principal import Permission
 from sdrest.jobs.bin import Bin
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.marks import FAVOURITE, FileId, Mark
-from sdrest.jobs.store import JobFilter
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS, THUMBNAILS

@@ -17,7 +17,7 @@ from sdrest.core.job import Job, JobState
 from sdrest.core.model import MAIN_TYPES, UPSCALER_TYPES, Model
 from sdrest.core.names import PreviewMode
 from sdrest.core.principal import Permission
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.submission import Submission
 from sdrest.outputs.infotext import parse_infotext
 from sdrest.outputs.written.reading import read_written

@@ -11,7 +11,7 @@ from aiohttp import web
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.names import Sampler, Scheduler
 from sdrest.core.principal import Permission
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.submission import Promised
 from sdrest.web.http.keys import JOBS, PRINCIPAL, ROSTER
 from sdrest.web.requests.job_views import preview_view

@@ -17,7 +17,7 @@ from sdrest.core.errors import InvalidInput, ModelNotFound, SdrestError
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.model import MAIN_TYPES, Model
 from sdrest.core.principal import Permission
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.registry.defaults import defaults_of
 from sdrest.registry.variants import variants_of
 from sdrest.web.http.access import requires

@@ -13,7 +13,7 @@ from aiohttp import web
 from sdrest.core.errors import Conflict, InvalidInput, NotFound
 from sdrest.core.job import TERMINAL_STATES, Job, JobState, JobType
 from sdrest.core.principal import Permission
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts
 from sdrest.web.http.keys import INTAKE, JOBS, PRINCIPAL

@@ -19,7 +19,7 @@ from sdrest import __version__
 from sdrest.core.errors import InvalidInput
 from sdrest.core.job import JobState, JobType
 from sdrest.core.principal import Permission
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.settings import AuthMode
 from sdrest.web.http.access import requires
 from sdrest.web.http.bodies import read_parts

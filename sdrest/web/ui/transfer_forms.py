@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sdrest.core.errors import InvalidInput, SdrestError
 from sdrest.core.job import JobState, JobType
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.registry.folders import FOLDER_KINDS
 from sdrest.web.http.keys import JOBS, MODEL_SETS, PRINCIPAL
 from sdrest.web.ui.fields import Field, Kind, Option

@@ -8,7 +8,8 @@ from typing import Final
 from sdrest.core.events import Event, JobChanged, JobRemoved
 from sdrest.core.job import JobState, JobType
 from sdrest.jobs.events import Broadcast, Listener
-from sdrest.jobs.store import JobFilter, JobStore
+from sdrest.jobs.listing import JobFilter
+from sdrest.jobs.store import JobStore
 from sdrest.registry.incoming import IncomingFiles
 from sdrest.work.downloads.sources import part_key
 

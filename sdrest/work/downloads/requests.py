@@ -10,7 +10,8 @@ from sdrest.core.errors import Conflict
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.principal import Principal
 from sdrest.jobs.intake import Intake
-from sdrest.jobs.store import JobFilter, JobStore
+from sdrest.jobs.listing import JobFilter
+from sdrest.jobs.store import JobStore
 from sdrest.net.streaming import Streams
 from sdrest.registry.folders import Folders
 from sdrest.registry.placing import kind_of, place

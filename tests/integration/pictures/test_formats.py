@@ -12,7 +12,7 @@ from aiohttp import FormData
 from PIL import Image
 
 from sdrest.core.principal import ANYONE
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.outputs.marks import DigitalSource, told_source
 from sdrest.outputs.written.reading import read_written
 from sdrest.outputs.written.texts import xmp_of

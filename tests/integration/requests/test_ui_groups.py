@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from sdrest.core.principal import ANYONE
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.web.http.keys import JOBS
 from tests.integration.conftest import SMALL
 

@@ -16,8 +16,8 @@ from sdrest.jobs.intake import Intake
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
-from sdrest.storage.memory import MemoryJobStore
-from sdrest.storage.memory_groups import MemoryGroupStore
+from tests.memory.groups import MemoryGroupStore
+from tests.memory.jobs import MemoryJobStore
 from tests.unit.jobs.queue_server import Clock, RecordingBroadcast, unchecked
 
 ANN, BOB = (principal_of(name, Role.USER, "jwt") for name in ("ann", "bob"))

@@ -22,9 +22,9 @@ from sdrest.jobs.events import Broadcast
 from sdrest.jobs.files import JobFiles
 from sdrest.jobs.intake import Intake
 from sdrest.jobs.leases import Leases
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.service import JobService
-from sdrest.jobs.store import JobFilter
 from sdrest.jobs.submission import Prepared, Submission
 from sdrest.jobs.webhooks import URL_KEY
 from sdrest.jobs.worker import Result, Worker

@@ -11,9 +11,10 @@ from sdrest.core.errors import Conflict, NotFound
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.principal import ANYONE
 from sdrest.jobs.bin import Bin
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.marks import FileId
 from sdrest.jobs.retention import Keep, Retention
-from sdrest.jobs.store import Ending, JobFilter
+from sdrest.jobs.store import Ending
 from tests.unit.jobs.conftest import ANN, BOB, Queue
 
 ZERO, ONE = "image_0.png", "image_1.png"

@@ -13,9 +13,9 @@ from sdrest.core.group import Axis, Group
 from sdrest.core.job import JobType
 from sdrest.core.parameters import GenerationParameters
 from sdrest.jobs.intake import Intake
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.submission import Prepared, Submission
-from sdrest.storage.memory_groups import MemoryGroupStore
+from tests.memory.groups import MemoryGroupStore
 from tests.unit.jobs.conftest import ANN, Queue
 from tests.unit.jobs.queue_server import unchecked
 

@@ -23,8 +23,8 @@ from sdrest.core.use import UNLIMITED, Charge, Limits, Use
 from sdrest.jobs.intake import Intake
 from sdrest.jobs.quotas import Budget, Quotas, charge_of, check_budget, day_after, settled, today
 from sdrest.jobs.submission import Submission
-from sdrest.storage.memory import MemoryJobStore
-from sdrest.storage.memory_groups import MemoryGroupStore
+from tests.memory.groups import MemoryGroupStore
+from tests.memory.jobs import MemoryJobStore
 from tests.unit.jobs.conftest import ANN, BOB, Queue
 from tests.unit.jobs.queue_server import unchecked
 

@@ -9,8 +9,9 @@ import pytest
 from sdrest.core.errors import NotFound, Unavailable
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.jobs.bin import Bin
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.retention import Keep, Retention
-from sdrest.jobs.store import Ending, JobFilter
+from sdrest.jobs.store import Ending
 from tests.unit.jobs.conftest import Queue
 
 

@@ -12,8 +12,9 @@ from sdrest.core.events import JobPreviewed, JobRemoved
 from sdrest.core.job import Job, JobState, JobType, Output, Progress
 from sdrest.core.parameters import GenerationParameters
 from sdrest.core.principal import ANYONE
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.running import Attempt
-from sdrest.jobs.store import Ending, JobFilter
+from sdrest.jobs.store import Ending
 from sdrest.jobs.submission import Submission
 from tests.unit.jobs.conftest import ANN, BOB, Queue
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 from PIL import Image
 
@@ -9,7 +12,8 @@ from sdrest.core.errors import Forbidden, QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.core.principal import ANYONE, NOBODY, Permission, Principal, Role
-from sdrest.jobs.store import Ending, JobFilter
+from sdrest.jobs.listing import JobFilter
+from sdrest.jobs.store import Ending
 from sdrest.jobs.submission import Picture, Promised, Submission, mark_source
 from tests.unit.jobs.conftest import ANN, Queue
 
@@ -171,3 +175,25 @@ async def test_a_retry_keeps_no_priority_that_its_caller_could_not_give(queue: Q
     await queue.service.cancel(job.id, ANN)
     assert (await queue.intake.retry(job.id, ANN)).priority == 0
     assert (await queue.intake.retry(job.id, ANYONE)).priority == 9
+
+
+async def test_whoever_is_cancelled_while_a_job_is_stored_leaves_it_to_be_told(queue: Queue) -> None:
+    held, told = asyncio.Event(), []
+    add = queue.store.add
+
+    async def slow(job: Job, **bounds: Any) -> Job:
+        await held.wait()
+        return await add(job, **bounds)
+
+    queue.store.add = slow  # type: ignore[method-assign]
+    queue.service.running.changed = lambda job, _before: told.append(job.id)  # type: ignore[method-assign]
+    caller = asyncio.create_task(queue.intake.submit(img2img()))
+    await asyncio.sleep(0.05)
+    caller.cancel()
+    await asyncio.wait({caller})
+    assert caller.cancelled()
+    assert not told
+    held.set()
+    while not told:
+        await asyncio.sleep(0.01)
+    assert [job.id for job in await queue.store.find(JobFilter())] == told

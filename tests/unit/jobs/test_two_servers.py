@@ -64,6 +64,8 @@ class TwoServers(RuleBasedStateMachine):
                     self._work(name, self.servers[name].finish)
                     self.look(name)
                 self.clock.now += timedelta(seconds=LEASE_SECONDS / 2)
+            for name in NAMES:  # an attempt that has lost its job learns of it here, and takes its files away
+                self.look(name)
             self.each_job_ends_once_and_its_files_are_there()
             assert not list(self.folder.glob("spool/*"))
             assert not list(self.folder.glob("output/*/.*"))
@@ -249,10 +251,10 @@ class TestTwoServersOnPostgres(TwoServersOnPostgres.TestCase):  # type: ignore[m
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 class TestTwoServersOnPostgresForLong(TwoServersOnPostgres.TestCase):  # type: ignore[misc,valid-type]
-    settings = settings(COMMON, max_examples=100, stateful_step_count=50)
+    settings = settings(COMMON, max_examples=100, stateful_step_count=50, derandomize=False)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
 class TestTwoServersForLong(TwoServers.TestCase):  # type: ignore[misc,valid-type]
-    settings = settings(COMMON, max_examples=200, stateful_step_count=50)
+    settings = settings(COMMON, max_examples=200, stateful_step_count=50, derandomize=False)

@@ -12,14 +12,14 @@ from sdrest.jobs.group_store import GroupStore
 from sdrest.jobs.marks import MarkStore
 from sdrest.jobs.quota_store import QuotaStore
 from sdrest.jobs.store import JobStore
-from sdrest.storage.memory import MemoryJobStore
-from sdrest.storage.memory_groups import MemoryGroupStore
-from sdrest.storage.memory_marks import MemoryMarkStore
 from sdrest.storage.sql.groups import SqlGroupStore
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sql.marks import SqlMarkStore
 from sdrest.storage.sql.quotas import SqlQuotaStore
 from sdrest.storage.sqlite.database import Database
+from tests.memory.groups import MemoryGroupStore
+from tests.memory.jobs import MemoryJobStore
+from tests.memory.marks import MemoryMarkStore
 from tests.postgres import open_database
 
 Stores = tuple[JobStore, MarkStore, GroupStore, QuotaStore]

@@ -17,7 +17,8 @@ from sdrest.core.errors import Conflict
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.principal import Permission, Role
 from sdrest.core.use import Charge, Limits, Use
-from sdrest.jobs.store import Ending, JobFilter
+from sdrest.jobs.listing import JobFilter
+from sdrest.jobs.store import Ending
 from sdrest.jobs.timings import Timing
 from sdrest.jobs.webhooks import URL_KEY
 from sdrest.storage.opening import database_at

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from sdrest.core.job import Binned, Job, JobState
+from sdrest.jobs.listing import JobFilter, JobOrder, Place, place_of
 from sdrest.jobs.marks import FAVOURITE, FileId, Mark, MarkStore
-from sdrest.jobs.store import Ending, JobFilter, JobOrder, JobStore, Place, place_of
+from sdrest.jobs.store import Ending, JobStore
 from tests.unit.storage.test_job_store import COMPLETED, LATER, NOW, PICTURE, added, ended
 
 SECOND = replace(PICTURE, file="image_1.png", seed=8)

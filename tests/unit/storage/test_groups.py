@@ -11,7 +11,8 @@ from sdrest.core.errors import QueueFull
 from sdrest.core.group import Axis, Group
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.jobs.group_store import GroupStore
-from sdrest.jobs.store import JobFilter, JobStore
+from sdrest.jobs.listing import JobFilter
+from sdrest.jobs.store import JobStore
 from tests.unit.storage.test_job_store import NOW, added
 
 STEPS = Axis(label="steps", values=("4", "8"))

@@ -11,7 +11,8 @@ import pytest
 
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import Failure, Job, JobState, JobType, Output
-from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, JobStore
+from sdrest.jobs.listing import JobFilter
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobStore
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sdrest.core.job import JobState
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database
 

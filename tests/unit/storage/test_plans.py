@@ -13,8 +13,8 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from sdrest.core.job import TERMINAL_STATES, Job, JobState, JobType
+from sdrest.jobs.listing import JobFilter, JobOrder, Place
 from sdrest.jobs.marks import FAVOURITE
-from sdrest.jobs.store import JobFilter, JobOrder, Place
 from sdrest.storage.sql.database import EVERYTHING
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sqlite.database import Database

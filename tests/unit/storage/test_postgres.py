@@ -13,7 +13,8 @@ import pytest
 from sdrest.core.errors import InvalidInput, QueueFull, Unavailable
 from sdrest.core.group import Axis, Group
 from sdrest.core.job import Job, JobState, JobType
-from sdrest.jobs.store import Ending, JobFilter
+from sdrest.jobs.listing import JobFilter
+from sdrest.jobs.store import Ending
 from sdrest.storage.sql.accounts import SqlAccountStore
 from sdrest.storage.sql.database import Database
 from sdrest.storage.sql.groups import SqlGroupStore

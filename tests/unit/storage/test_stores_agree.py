@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from sdrest.core.errors import QueueFull
 from sdrest.core.job import TERMINAL_STATES, Failure, Job, JobState, JobType, Output
 from sdrest.core.use import Charge, Limits, Use
+from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.quotas import Budget
-from sdrest.jobs.store import PAUSED_KEY, Ending, JobFilter, JobStore, Reach, Refusal
-from sdrest.storage.memory import MemoryJobStore
+from sdrest.jobs.store import PAUSED_KEY, Ending, JobStore, Reach, Refusal
 from sdrest.storage.sql.jobs import SqlJobStore
 from sdrest.storage.sql.quotas import SqlQuotaStore
 from sdrest.storage.sqlite.database import Database
+from tests.memory.jobs import MemoryJobStore
 from tests.needs import needs
 from tests.postgres import open_database
 
@@ -279,7 +280,7 @@ def test_sqlite_answers_the_same(todo: list[Step]) -> None:
 
 
 @pytest.mark.nightly
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=False)
 @given(st.lists(steps, min_size=20, max_size=100))
 def test_sqlite_answers_the_same_for_long(todo: list[Step]) -> None:
     check(todo)

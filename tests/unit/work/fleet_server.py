@@ -30,14 +30,14 @@ from sdrest.jobs.worker import Result
 from sdrest.registry.contents import Contents
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
-from sdrest.storage.memory import MemoryJobStore
-from sdrest.storage.memory_groups import MemoryGroupStore
 from sdrest.work import worker_frames as frames
 from sdrest.work.agent import Agent
 from sdrest.work.fetched_models import FetchedModels
 from sdrest.work.fleet import Fleet
 from sdrest.work.model_contents import ModelContents
 from sdrest.work.roster import Board, Roster
+from tests.memory.groups import MemoryGroupStore
+from tests.memory.jobs import MemoryJobStore
 from tests.unit.jobs.queue_server import unchecked
 
 

@@ -27,8 +27,8 @@ from sdrest.jobs.service import JobService
 from sdrest.jobs.worker import Result, Worker
 from sdrest.registry.folders import Folders
 from sdrest.registry.registry import Registry
-from sdrest.storage.memory import MemoryJobStore
 from sdrest.work.loaded_models import Residency
+from tests.memory.jobs import MemoryJobStore
 from tests.stub_child import Behaviour
 from tests.stub_engine import StubEngine
 

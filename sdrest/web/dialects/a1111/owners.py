@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from sdrest.core.job import Job, JobState, JobType
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.web.http.keys import JOBS, PRINCIPAL
 
 DIALECT: Final = "a1111"

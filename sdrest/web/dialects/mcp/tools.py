@@ -24,7 +24,7 @@ from sdrest.core.job import Job, JobState, Output
 from sdrest.core.model import MAIN_TYPES, parse_model_types
 from sdrest.core.parameters import GenerationParameters, UpscaleParameters
 from sdrest.core.principal import Permission
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.registry.catalogue import Query
 from sdrest.web.http.keys import DEFAULT_MODEL, JOBS, MODELS, PRINCIPAL
 from sdrest.web.http.replies import json_text

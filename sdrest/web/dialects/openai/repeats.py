@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from sdrest.core.job import Job, JobState
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.web.http.keys import JOBS, PRINCIPAL
 from sdrest.web.requests.submission import Mode, Pictures, submitted
 

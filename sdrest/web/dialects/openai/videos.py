@@ -13,7 +13,7 @@ from sdrest.core.errors import Conflict, InvalidInput, NotFound
 from sdrest.core.files import existing
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import VideoParameters
-from sdrest.jobs.store import JobFilter
+from sdrest.jobs.listing import JobFilter
 from sdrest.web.dialects.openai.bodies import VideoBody, whole_number
 from sdrest.web.dialects.openai.inputs import plain_values, read_request
 from sdrest.web.dialects.openai.removal import remove

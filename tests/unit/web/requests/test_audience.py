@@ -18,9 +18,9 @@ from sdrest.jobs.files import JobFiles
 from sdrest.jobs.intake import Intake
 from sdrest.jobs.service import JobService
 from sdrest.jobs.submission import Submission
-from sdrest.storage.memory import MemoryJobStore
-from sdrest.storage.memory_groups import MemoryGroupStore
 from sdrest.web.requests.audience import Audiences
+from tests.memory.groups import MemoryGroupStore
+from tests.memory.jobs import MemoryJobStore
 from tests.unit.jobs.queue_server import unchecked
 
 #: A grace that does not end within a test.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from sdrest.jobs.marks import FileId, Mark, MarkKind
-from sdrest.storage.memory import Entry, MemoryJobStore
+from tests.memory.jobs import MemoryJobStore
+from tests.memory.reading import Entry
 
 
 class MemoryMarkStore:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sdrest.core.group import Group
 from sdrest.core.job import Job
 from sdrest.jobs.quotas import Budget
-from sdrest.storage.memory import MemoryJobStore
+from tests.memory.jobs import MemoryJobStore
 
 
 class MemoryGroupStore:
