@@ -9,8 +9,8 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from sdrest.app_limits import allowances_from, check_exposure, limits_from
-from sdrest.app_workers import add_transfers, add_workers
+from sdrest.app.limits import allowances_from, check_exposure, limits_from
+from sdrest.app.workers import add_transfers, add_workers
 from sdrest.auth.setup import Access, build_access
 from sdrest.auth.shared_ring import SharedRing
 from sdrest.core import bounds
