@@ -178,15 +178,14 @@ async def test_a_retry_keeps_no_priority_that_its_caller_could_not_give(queue: Q
 
 
 async def test_whoever_is_cancelled_while_a_job_is_stored_leaves_it_to_be_told(queue: Queue) -> None:
-    held, told = asyncio.Event(), []
-    add = queue.store.add
+    held, add = asyncio.Event(), queue.store.add
+    told = queue.broadcast.changes
 
     async def slow(job: Job, **bounds: Any) -> Job:
         await held.wait()
         return await add(job, **bounds)
 
     queue.store.add = slow  # type: ignore[method-assign]
-    queue.service.running.changed = lambda job, _before: told.append(job.id)  # type: ignore[method-assign]
     caller = asyncio.create_task(queue.intake.submit(img2img()))
     await asyncio.sleep(0.05)
     caller.cancel()
@@ -196,4 +195,4 @@ async def test_whoever_is_cancelled_while_a_job_is_stored_leaves_it_to_be_told(q
     held.set()
     while not told:
         await asyncio.sleep(0.01)
-    assert [job.id for job in await queue.store.find(JobFilter())] == told
+    assert [(job.id, None, JobState.PENDING) for job in await queue.store.find(JobFilter())] == told
