@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from sdrest.app.limits import allowances_from, check_exposure, limits_from
-from sdrest.app.workers import add_transfers, add_workers
+from sdrest.app.workers import add_transfers, add_workers, read_ahead
 from sdrest.auth.setup import Access, build_access
 from sdrest.auth.shared_ring import SharedRing
 from sdrest.core import bounds
@@ -197,6 +197,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
             backgrounds.add(engine.supervisor.loop)
         loops = (
             recorder.listener.loop,
+            read_ahead(app, workshops[0]).listener.loop,
             jobs.followers.loop,
             Leases(jobs).loop,
             *(worker.loop for worker in workers),

@@ -39,7 +39,8 @@ from sdrest.work.hubs.values import Rating
 from sdrest.work.load_tests import LoadTestExecutor
 from sdrest.work.model_contents import ModelContents
 from sdrest.work.model_files import FileExecutor, converting, hashing
-from sdrest.work.needed_models import NeededModels
+from sdrest.work.needed_models import NeededModels, files_of
+from sdrest.work.read_ahead import ReadAhead
 from sdrest.work.roster import EngineCard, Roster
 from sdrest.work.workshop import Workshop
 
@@ -115,6 +116,16 @@ def _add_fleet(app: web.Application, database: Database, workshops: Sequence[Wor
     )
     fleet.is_elsewhere = roster.is_elsewhere
     return roster
+
+
+def read_ahead(app: web.Application, workshop: Workshop) -> ReadAhead:
+    """What has the models read that the engines of this server need next."""
+    jobs = app[keys.JOBS]
+    types = app[keys.WORKERS][0].types if app[keys.SETTINGS].work else ()
+    residency = app[keys.RESIDENCY]
+    return ReadAhead(
+        jobs.store, jobs.broadcast, types, lambda: residency.model_ids, partial(files_of, workshop=workshop)
+    )
 
 
 def _reach(roster: Roster, workshop: Workshop) -> Reach:

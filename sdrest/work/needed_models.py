@@ -33,7 +33,7 @@ class NeededModels:
         """
         registry = self._workshop.registry
         by_path = {model.path.resolve(): model for model in registry.catalogue.models}
-        models = {by_path[path].id: by_path[path] for path in self._paths(job) if path in by_path}
+        models = {by_path[path].id: by_path[path] for path in files_of(job, self._workshop) if path in by_path}
         return tuple(self.needed(model) for model in models.values())
 
     def needed(self, model: Model) -> Needed:
@@ -51,19 +51,25 @@ class NeededModels:
         path = f"{kind}/{inner}" if ":" in model.relative_path else model.relative_path
         return Needed(model.id, content, kind, path, model.size)
 
-    def _paths(self, job: Job) -> Iterator[Path]:
-        table = TABLES.get(job.type)
-        parameters = msgspec.convert(job.parameters, table) if table else GenerationParameters()
-        if isinstance(parameters, UpscaleParameters):
-            yield find_upscaler(self._workshop.registry, parameters.upscale_model).path.resolve()
-            return
-        model = self._workshop.model(job)
-        yield model.path.resolve()
-        planned = self._workshop.plan(model, parameters)
-        for _, path in (*planned.context.spec.files, *planned.adapters.embeddings):
-            yield Path(path).resolve()
-        for lora in planned.adapters.loras:
-            yield Path(lora.path).resolve()
-        hires = parameters.hires.upscale_model if parameters.hires.enabled else ""
-        for name in filter(None, (hires, parameters.upscale_model)):
-            yield find_upscaler(self._workshop.registry, name).path.resolve()
+
+def files_of(job: Job, workshop: Workshop) -> Iterator[Path]:
+    """All files of models that a job needs; reads them where they are new, so not for the event loop.
+
+    Raises:
+        ModelNotFound, ModelUnusable, InvalidInput: something has gone or changed since the job was submitted.
+    """
+    table = TABLES.get(job.type)
+    parameters = msgspec.convert(job.parameters, table) if table else GenerationParameters()
+    if isinstance(parameters, UpscaleParameters):
+        yield find_upscaler(workshop.registry, parameters.upscale_model).path.resolve()
+        return
+    model = workshop.model(job)
+    yield model.path.resolve()
+    planned = workshop.plan(model, parameters)
+    for _, path in (*planned.context.spec.files, *planned.adapters.embeddings):
+        yield Path(path).resolve()
+    for lora in planned.adapters.loras:
+        yield Path(lora.path).resolve()
+    hires = parameters.hires.upscale_model if parameters.hires.enabled else ""
+    for name in filter(None, (hires, parameters.upscale_model)):
+        yield find_upscaler(workshop.registry, name).path.resolve()
