@@ -9,9 +9,9 @@ from PIL import Image
 
 from sdrest.core.errors import Conflict, Forbidden, NotFound, Unavailable
 from sdrest.core.events import JobPreviewed, JobRemoved
-from sdrest.core.job import Job, JobState, JobType, Output, Progress
+from sdrest.core.job import Binned, Failure, Job, JobState, JobType, Output, Progress
 from sdrest.core.parameters import GenerationParameters
-from sdrest.core.principal import ANYONE
+from sdrest.core.principal import ANYONE, NOBODY
 from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.store import Ending
@@ -96,9 +96,19 @@ async def test_order_and_pause_are_for_who_manages_the_queue(queue: Queue) -> No
     with pytest.raises(Forbidden):
         await queue.service.set_paused(True, ANN)
     assert (await queue.service.prioritise(job.id, 1, ANYONE)).priority == 1
+    assert queue.broadcast.changes[-1] == (job.id, JobState.PENDING, JobState.PENDING)
     await queue.claimed()
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="the job is running, not pending") as caught:
         await queue.service.prioritise(job.id, 2, ANYONE)
+    assert caught.value.details == {"state": "running"}
+
+
+async def test_who_may_not_look_counts_nothing(queue: Queue) -> None:
+    await queue.submit(principal=ANN)
+    await queue.submit(principal=BOB)
+    counted = [(await queue.service.counts(whom))[JobState.PENDING] for whom in (ANYONE, ANN, BOB, NOBODY)]
+    assert counted == [2, 1, 1, 0]
+    assert (await queue.service.counts(NOBODY)).keys() == {*JobState}
 
 
 async def test_a_pause_survives_a_restart(queue: Queue) -> None:
@@ -194,8 +204,9 @@ async def test_a_retry_is_a_new_job_with_the_same_parameters_and_pictures(queue:
             idempotency_key="key",
         )
     )
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="only a job that has ended can be tried again") as caught:
         await queue.intake.retry(job.id, ANN)
+    assert caught.value.details == {"state": "pending"}
     await queue.service.cancel(job.id, ANN)
     again = await queue.intake.retry(job.id, ANN)
     assert (again.state, again.parameters, again.principal) == (JobState.PENDING, job.parameters, "ann")
@@ -203,6 +214,28 @@ async def test_a_retry_is_a_new_job_with_the_same_parameters_and_pictures(queue:
     assert queue.spool() == sorted(f"{item.id}/input/init_image_0.png" for item in (job, again))
     await queue.service.remove(job.id, ANN)
     assert queue.spool() == [f"{again.id}/input/init_image_0.png"]
+
+
+async def test_a_retry_has_nothing_of_what_became_of_the_job(queue: Queue) -> None:
+    await queue.submit()
+    job = await queue.claimed()
+    ending = Ending(
+        state=JobState.FAILED,
+        finished_at=queue.clock(),
+        outputs=(PICTURE,),
+        failure=Failure(slug="engine_died", message="it died"),
+        seconds=3.0,
+    )
+    await queue.store.finish(job.id, job.lease_id, ending)
+    entry = queue.store.entries[job.id]
+    entry.change(interruptions=2, reused_from="x", bin=(Binned(output=PICTURE, at=queue.clock()),))
+    again = await queue.intake.retry(job.id, ANYONE)
+    assert again.id != job.id
+    assert again.created_at > job.created_at
+    fresh = (again.attempt, again.lease_id, again.interruptions, again.reused_from, again.outputs, again.bin)
+    assert fresh == (0, "", 0, "", (), ())
+    assert (again.failure, again.seconds, again.started_at, again.finished_at) == (None, None, None, None)
+    assert (again.sources, again.waits_for) == ({}, ())
 
 
 async def test_a_start_removes_what_belongs_to_no_job_and_what_a_dead_attempt_left(queue: Queue) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from sdrest.core.events import JobChanged, JobProgressed
 from sdrest.core.job import Job, JobState, JobType, Phase, Progress
 from sdrest.jobs.events import Broadcast
-from sdrest.jobs.timings import Timing, TimingRecorder
+from sdrest.jobs.timings import Timing, TimingRecorder, measured
 
 
 class Timings:
@@ -73,3 +74,29 @@ async def test_a_job_that_was_too_quick_to_be_watched_is_measured_as_a_whole(is_
     )  # it was put into the bin
     (timing,) = timings.recorded
     assert (timing.seconds_per_step, timing.seconds_per_picture) == (0.05, 0.0)
+
+
+@pytest.mark.parametrize(("cfg_scale", "guided"), [(7.0, True), (1.0, False)])
+def test_a_timing_tells_of_one_step_and_of_the_rest_of_one_picture(cfg_scale: float, guided: bool) -> None:
+    parameters = {"width": 512, "height": 256, "steps": 4, "batch_count": 2, "cfg_scale": cfg_scale}
+    done = dataclasses.replace(job(JobState.COMPLETED, seconds=20.0), parameters=parameters)
+    timing = measured(done, (100.0, 1), (104.0, 3))
+    assert timing == Timing(
+        model_id="m", width=512, height=256, guided=guided, seconds_per_step=2.0, seconds_per_picture=2.0
+    )
+
+
+def test_one_step_is_measured_as_a_whole() -> None:
+    done = dataclasses.replace(job(JobState.COMPLETED, seconds=6.0), parameters={"width": 8, "height": 8, "steps": 1})
+    timing = measured(done, (0.0, 0), (0.0, 0))
+    assert timing is not None
+    assert (timing.seconds_per_step, timing.seconds_per_picture, timing.guided) == (6.0, 0.0, False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"state": JobState.FAILED}, {"model_id": ""}, {"seconds": None}, {"parameters": {"width": 8, "height": 8}}],
+)
+def test_what_tells_nothing_is_not_kept(changes: dict[str, Any]) -> None:
+    done = job(JobState.COMPLETED, seconds=1.0)
+    assert measured(dataclasses.replace(done, **changes), (0.0, 0), (0.0, 0)) is None
