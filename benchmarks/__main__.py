@@ -1,6 +1,7 @@
 """``python -m benchmarks [NAME …]``: run benchmarks (all that are made for it when none is named) and write the documents anew.
 
-With ``--quick``, fewer rounds are taken and nothing is written: to see that all works, and whether something is far off.
+With ``--quick``, fewer rounds are taken, nothing is written, and each figure is shown beside the last one that was kept: to see whether
+something is far off. ``quick`` does so with the benchmarks that tell the most for their time.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import time
 import traceback
 
 from benchmarks.report import write_documents
-from benchmarks.results import say
+from benchmarks.results import load, markdown_table, say
 from benchmarks.rounds import FRACTION_VARIABLE, QUICK_FRACTION
+from benchmarks.since import changes
 
 #: Name → whether a plain ``make bench`` runs it; the others are ``make soak``'s.
 BENCHMARKS = {
@@ -40,15 +42,21 @@ BENCHMARKS = {
     "cluster_faults": False,
     "lifecycle": False,
 }
+QUICK = ("overhead", "comparison")
+"""What ``quick`` runs: some three minutes."""
 
 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument(
+        "names", nargs="*", choices=[*BENCHMARKS, "quick", []], metavar="NAME", help=", ".join((*BENCHMARKS, "quick"))
+    )
     parser.add_argument("--soak", action="store_true", help="run what takes long, and none of the others")
     parser.add_argument("--quick", action="store_true", help="fewer rounds; show the figures, keep none")
     arguments = parser.parse_args()
+    if "quick" in arguments.names:
+        arguments.names, arguments.quick = [*QUICK], True
     if arguments.quick:
         os.environ.setdefault(FRACTION_VARIABLE, str(QUICK_FRACTION))
     failed = []
@@ -64,6 +72,8 @@ def main() -> None:
         say(f"{name}: {time.monotonic() - started_at:.0f} s")
         if not arguments.quick:
             result.save()
+        elif (last := load(name)) is not None and (rows := [*changes(result, last)]):
+            say(markdown_table(("figure", f"last ({last.machine.taken_at[:10]})", "now", "now / last"), rows))
     if not arguments.quick:
         write_documents()
     if failed:
