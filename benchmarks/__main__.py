@@ -37,6 +37,7 @@ BENCHMARKS = {
     "random_faults": False,
     "soak": False,
     "mixed": False,
+    "depth": True,
     "linearity": True,
     "detour": True,
     "cluster_faults": False,

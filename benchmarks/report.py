@@ -23,6 +23,7 @@ DOCUMENTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "dialects",
             "comparison",
             "scale",
+            "depth",
             "http",
             "switching",
             "speeds",
