@@ -54,9 +54,13 @@ class Again:
 
 
 class Refused(SdrestError):
-    """This engine cannot carry out the job, another one may."""
+    """This engine cannot carry out the job, another one may; where there is none, the job waits, or fails of ``alone``."""
 
     slug = "refused"
+
+    def __init__(self, message: str, *, alone: SdrestError | None = None) -> None:
+        super().__init__(message)
+        self.alone = alone
 
 
 class Executor(Protocol):
@@ -272,6 +276,8 @@ class Worker:
     def _refused(self, job: Job, error: Refused | InsufficientMemory) -> Ending | Again:
         """What becomes of a job that this engine cannot carry out: for want of memory, only one that has more may get it."""
         if isinstance(error, Refused):
+            if error.alone is not None and not self._is_elsewhere(job, -1):
+                return self._failed(job, error.alone)
             refusal = Refusal(reason=error.message)
         else:
             room = self._reach().memory_bytes

@@ -19,8 +19,9 @@ import structlog
 
 from sdrest import __version__
 from sdrest.core.backoff import Backoff
-from sdrest.core.errors import Cancelled, Gone, SdrestError, Unavailable
+from sdrest.core.errors import Cancelled, Gone, InsufficientStorage, SdrestError, Unavailable
 from sdrest.core.events import Event, JobPreviewed
+from sdrest.core.files import disk_is_full
 from sdrest.core.job import Job, JobType, Output, Progress, with_output
 from sdrest.jobs.files import JobFiles
 from sdrest.jobs.running import Attempt
@@ -302,8 +303,12 @@ class Agent:
         except SdrestError as error:
             ending = frames.Failed(lease, error.slug, error.message, tuple(error.log_tail))
         except Exception as error:
-            log.exception("a job failed unexpectedly")
-            ending = frames.Failed(lease, SdrestError.slug, f"internal error at the worker: {type(error).__name__}")
+            if isinstance(error, OSError) and disk_is_full(error):
+                full = "the worker's disk is full: there is no room for the job's files"
+                ending = frames.Failed(lease, InsufficientStorage.slug, full)
+            else:
+                log.exception("a job failed unexpectedly")
+                ending = frames.Failed(lease, SdrestError.slug, f"internal error at the worker: {type(error).__name__}")
         log.info("a job is done here", job_id=attempt.job.id, ending=type(ending).__name__)
         attempt.say("", ending)
 

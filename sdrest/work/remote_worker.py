@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from sdrest.core.errors import Cancelled, EngineDied, SdrestError, error_of
+from sdrest.core.errors import Cancelled, EngineDied, InsufficientStorage, SdrestError, error_of
 from sdrest.core.events import JobPreviewed
 from sdrest.core.job import Job
 from sdrest.jobs.running import Attempt
@@ -318,4 +318,8 @@ class RemoteExecutor:
         inputs = await asyncio.to_thread(self.inputs, job)
         # What is nobody else's business stays here.
         sent = dataclasses.replace(job, idempotency_key="", webhook_url="", origin={})
-        return await self.worker.carry_out(attempt, self.slot, frames.Run(self.slot, sent, inputs, models))
+        try:
+            return await self.worker.carry_out(attempt, self.slot, frames.Run(self.slot, sent, inputs, models))
+        except InsufficientStorage as error:  # its disk, not this server's
+            self.worker.refuse(job.id)
+            raise Refused(f"{self.worker.name}: {error.message}", alone=error) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -125,3 +126,23 @@ class TestWhoCanCarryOut:
         assert len(tried) == len({*tried})
         assert tried[-1] == "large"
         assert [warning.partition(" has")[0] for warning in found.warnings] == [f"{name}/engine" for name in tried[:-1]]
+
+    async def test_a_full_disk_of_a_worker_is_tried_elsewhere_and_told_where_there_is_nobody_else(
+        self, server: Server, tmp_path: Path
+    ) -> None:
+        full = OSError(errno.ENOSPC, "no space left on device")
+        async with self.working(server, tmp_path, "a") as first:
+            job = await server.add()
+            await first.executor.attempts.get()
+            async with self.working(server, tmp_path, "b") as second:
+                first.executor.endings.put_nowait(full)
+                assert (await self.done(second)).id == job.id
+                ended = await server.ended(job)
+            assert ended.state is JobState.COMPLETED
+            assert ended.warnings[0] == "a: the worker's disk is full: there is no room for the job's files"
+            other = await server.add()
+            await first.executor.attempts.get()
+            first.executor.endings.put_nowait(full)
+            ended = await server.ended(other)
+        assert ended.failure is not None
+        assert ended.failure.slug == "insufficient_storage"
