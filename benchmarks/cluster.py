@@ -161,11 +161,21 @@ class PacedWorker:
             await wire.open()
         self.start()
 
+    @property
+    def urls(self) -> list[str]:
+        """The ways to the servers."""
+        return [f"http://127.0.0.1:{wire.port}" for wire in self.wires]
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        return [
+            *(sys.executable, "-m", "tests.paced_worker", *self.urls, "--name", self.folder.name),
+            *("--folder", str(self.folder), "--seconds", str(self._seconds)),
+        ]
+
     def start(self) -> None:
         """Start the process."""
-        urls = [f"http://127.0.0.1:{wire.port}" for wire in self.wires]
-        command = [sys.executable, "-m", "tests.paced_worker", *urls, "--name", self.folder.name]
-        command += ["--folder", str(self.folder), "--seconds", str(self._seconds)]
+        command = self.command()
         with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -187,6 +197,19 @@ class PacedWorker:
             await wire.close()
 
 
+class LibraryWorker(PacedWorker):
+    """One with an engine: a job takes as long as it takes."""
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        return [
+            *(sys.executable, "-m", "sdrest", "worker", "--name", self.folder.name),
+            *(word for url in self.urls for word in ("--connect", url)),
+            *("--data-dir", str(self.folder / "data"), "--models-dir", str(self.folder / "models")),
+            *("--threads", "1", "--min-free-bytes", "0"),
+        ]
+
+
 class Cluster:
     """All of it. ``shared`` are the folders that the servers share."""
 
@@ -201,7 +224,7 @@ class Cluster:
         self.fronts: list[Front] = []
         self.workers: list[PacedWorker] = []
 
-    async def begin(self, *, workers: int, seconds: float, shift_seconds: int = 0) -> None:
+    async def begin(self, *, workers: Sequence[type[PacedWorker]], seconds: float, shift_seconds: int = 0) -> None:
         """Start everything; the clock of the last server may be wrong."""
         for number, address in enumerate(self._addresses):
             is_shifted = shift_seconds and number == len(self._addresses) - 1
@@ -210,8 +233,8 @@ class Cluster:
         for front in self.fronts:
             await front.ready()
         ports = [front.port for front in self.fronts]
-        for number in range(workers):
-            worker = PacedWorker(self.folder / f"worker-{number}", seconds)
+        for number, kind in enumerate(workers):
+            worker = kind(self.folder / f"worker-{number}", seconds)
             self.workers.append(worker)
             turn = number % len(ports)
             await worker.open(ports[turn:] + ports[:turn])

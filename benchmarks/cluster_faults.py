@@ -22,16 +22,17 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+from PIL import Image
 
 from benchmarks.calls import picture
-from benchmarks.cluster import Cluster, PacedWorker, Wire, cluster, postgres_server
+from benchmarks.cluster import Cluster, LibraryWorker, PacedWorker, Wire, cluster, postgres_server
 from benchmarks.results import Result, say
 from sdrest.jobs.store import LEASE_SECONDS
 from tests.faults.conftest import fill
 from tests.paced_worker import is_picture_of
 
 FAULTS: Final = int(os.environ.get("SDREST_CLUSTER_FAULTS", "100"))
-_WORKERS: Final = 6
+_WORKERS: Final = (*[PacedWorker] * 8, *[LibraryWorker] * 2)
 _JOB_SECONDS: Final = 1.5
 _LONG_SECONDS: Final = LEASE_SECONDS + 6
 _SHIFT_SECONDS: Final = 3600
@@ -181,8 +182,8 @@ async def measure(faults: int = FAULTS) -> Result:
     result = Result(
         "cluster_faults",
         "Faults in a cluster",
-        f"Two servers on one PostgreSQL, the clock of one of them an hour ahead, and {_WORKERS} workers without engines (a job takes "
-        f"{_JOB_SECONDS} s; its pictures are made of job and lease), all processes, each worker with a way to both servers that can be cut. "
+        f"Two servers on one PostgreSQL, the clock of one of them an hour ahead, and 8 workers without engines (a job takes "
+        f"{_JOB_SECONDS} s; its pictures are made of job and lease) and 2 with the library, all processes, each worker with a way to both servers that can be cut. "
         "Killed and started again (SIGKILL), stopped, cut off and out of disk in random order, half a second to two seconds apart, while "
         "jobs are submitted all the time (every tenth is cancelled, every third has two pictures). Then the queue is left to drain. The "
         "database itself notes endings and leases.",
@@ -248,7 +249,7 @@ async def _load(found: Cluster, chance: random.Random) -> AsyncIterator[list[str
                     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
                         url = f"{chance.choice(found.fronts).url}/api/queue/cancel"
                         await session.post(url, json={"job_id": job_id})
-                await asyncio.sleep(_JOB_SECONDS / _WORKERS)
+                await asyncio.sleep(_JOB_SECONDS / len(_WORKERS))
 
     task = asyncio.create_task(submit())
     try:
@@ -318,7 +319,17 @@ def _is_right(
     there = sorted(file.name for file in folder.iterdir()) if folder.exists() else []
     if names != there or len(names) != parameters.get("batch_count", 1):
         return False
-    return all(is_picture_of(folder / name, job_id, lease_id) for name in names)
+    return all(
+        is_picture_of(folder / name, job_id, lease_id) or _is_librarys(folder / name, parameters) for name in names
+    )
+
+
+def _is_librarys(file: Path, parameters: dict[str, object]) -> bool:
+    """Whether a picture is what a worker with an engine makes of a job's parameters."""
+    with Image.open(file) as image:
+        number = int(file.stem.removeprefix("image_"))
+        written = image.info.get("parameters", "")
+        return image.size == (64, 64) and f"Seed: {int(str(parameters['seed'])) + number}," in written
 
 
 if __name__ == "__main__":
