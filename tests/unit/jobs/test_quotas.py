@@ -12,6 +12,7 @@ from sdrest.core.errors import QueueFull, QuotaReached
 from sdrest.core.job import Failure, Job, JobState, JobType, Output
 from sdrest.core.parameters import (
     GenerationParameters,
+    HighNoise,
     Hires,
     Inpaint,
     UpscaleParameters,
@@ -58,7 +59,15 @@ FILE = Output(file="image_0.png", media_type="image/png", size_bytes=100)
             (5, 5 * 4096, 5 * 12_288),
             5,
         ),
+        (
+            VideoParameters(width=64, height=64, steps=1, video_frames=5, high_noise=HighNoise(steps=2)),
+            None,
+            (5, 5 * 3 * 4096, 5 * 12_288),
+            1,
+        ),
+        (GenerationParameters(width=64, height=64, steps=1), (512, 256), (1, 4096, 12_288), 1),
         (UpscaleParameters(upscale_factor=2), (10, 20), (1, 800, 2400), 1),
+        (UpscaleParameters(upscale_factor=2), None, (1, 0, 0), 1),
     ],
 )
 def test_a_job_counts_for_its_pictures_their_steps_and_their_unpacked_size(
@@ -124,6 +133,9 @@ def test_a_refusal_names_the_quota_what_is_used_and_when_it_is_free_again() -> N
     ):
         check_budget(replace(budget, subject="key:ci"), used=Use(), asked=Use(pixel_steps=3_000_000), now=NOON)
     assert isinstance(caught.value, QueueFull)
+    with pytest.raises(QuotaReached, match="all are free again") as caught:  # a whole day's is not more than that
+        check_budget(budget, used=Use(pixel_steps=500_000), asked=Use(pixel_steps=2_500_000), now=NOON)
+    assert [caught.value.details[name] for name in ("used", "limit", "needed")] == [0.5, 2.5, 2.5]
 
 
 def test_a_day_is_one_of_utc() -> None:

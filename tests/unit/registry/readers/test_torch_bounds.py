@@ -19,7 +19,7 @@ NAMES = {f"layer.{number}.weight": (2, 2) for number in range(3)}
 
 
 def bounded(content: bytes, budget: int) -> _Bounded:
-    return _Bounded(io.BufferedReader(io.BytesIO(content)), budget)  # type: ignore[arg-type]
+    return _Bounded(io.BufferedReader(io.BytesIO(content)), budget)
 
 
 @pytest.mark.parametrize("sizes", [(6, 4), (10,), (0, 10), (4, 0, 6)])
