@@ -16,6 +16,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+import classifier
 import numpy as np
 import tae
 import torch
@@ -129,7 +130,7 @@ def main() -> None:
     other = arguments.edition
     _, decoder = tae.load((other or arguments.run) / "tae.pt")
     model = load(other / "start.pt" if other else arguments.run / "model.pt")
-    judge = Judge(load_icons(arguments.run))
+    judge = Judge(load_icons(arguments.run), classifier.load(arguments.run))
     tried = scenes(arguments.prompts)
     rng = random.Random(12)
     prompts = [scene.caption(rng) for scene in tried]
