@@ -41,6 +41,7 @@ BENCHMARKS = {
     "linearity": True,
     "detour": True,
     "cluster_faults": False,
+    "crowd": False,
     "lifecycle": False,
 }
 QUICK = ("overhead", "comparison")

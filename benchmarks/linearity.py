@@ -59,9 +59,9 @@ async def measure(workers: tuple[int, ...] = WORKERS, rounds: int = _ROUNDS) -> 
         async with sdrest(Path(name), *flags) as server:
             first = 0.0
             for number in workers:
-                before = _processor_seconds(server)
-                rate, gaps = await _round(server, Path(name) / str(number), number, number * rounds)
-                spent = (_processor_seconds(server) - before) * 1000 / (number * rounds)
+                before = processor_seconds(server)
+                rate, gaps = await drain(server, Path(name) / str(number), number, number * rounds, _JOB_SECONDS)
+                spent = (processor_seconds(server) - before) * 1000 / (number * rounds)
                 first = first or rate / number
                 share, load = rate / (number * first), os.getloadavg()[0]
                 p50, p99 = (percentile(gaps, percent) * 1000 for percent in (50, 99))
@@ -84,13 +84,15 @@ async def measure(workers: tuple[int, ...] = WORKERS, rounds: int = _ROUNDS) -> 
     return result
 
 
-def _processor_seconds(server: ServerProcess) -> float:
+def processor_seconds(server: ServerProcess) -> float:
     """What the server has used, submitting included; PostgreSQL's is not in it."""
     return sum(item.cpu_times().user + item.cpu_times().system for item in server.tree())
 
 
-async def _round(server: ServerProcess, folder: Path, workers: int, jobs: int) -> tuple[float, list[float]]:
-    """Jobs a second, and the gaps in seconds."""
+async def drain(
+    server: ServerProcess, folder: Path, workers: int, jobs: int, seconds: float
+) -> tuple[float, list[float]]:
+    """Have workers carry out jobs that take so many seconds, all submitted before; jobs a second, and the gaps in seconds."""
     agents: list[Agent] = []
     executors: list[PacedExecutor] = []
     async with AsyncExitStack() as stack:
@@ -100,7 +102,7 @@ async def _round(server: ServerProcess, folder: Path, workers: int, jobs: int) -
         tasks = []
         for number in range(workers):
             front = await stack.enter_async_context(Front([checked_address(server.url, has_token=False)], ""))
-            agent, executor = paced_agent(front, f"paced-{number}", folder / str(number), _JOB_SECONDS)
+            agent, executor = paced_agent(front, f"paced-{number}", folder / str(number), seconds)
             executors.append(executor)
             agents.append(agent)
             tasks.append(asyncio.create_task(agent.run()))

@@ -39,7 +39,7 @@ DOCUMENTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "Reliability",
         "Measured by `make soak` (and `python -m benchmarks NAME` for one of them), which writes this page. The faults are "
         "tests too: `make test` runs them, `make slow` and `make nightly` those that take longer.",
-        ("cancel", "durability", "random_faults", "faults", "cluster_faults", "soak", "mixed", "lifecycle"),
+        ("cancel", "durability", "random_faults", "faults", "cluster_faults", "crowd", "soak", "mixed", "lifecycle"),
     ),
 }
 

@@ -32,3 +32,13 @@ async def test_workers_beside_each_other_do_as_much_as_each_alone() -> None:
     assert float(table.rows[1][1]) > 2 * float(
         table.rows[0][1]
     )  # that they work at the same time, not how quick the machine is
+
+
+@needs("postgres")
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+async def test_a_thousand_workers_are_served_and_each_job_is_begun_once() -> None:
+    from benchmarks.crowd import measure
+
+    result = await measure(jobs=3000)
+    assert not [figure for figure in result.figures if figure.met is False]
