@@ -206,7 +206,7 @@ class LibraryWorker(PacedWorker):
             *(sys.executable, "-m", "sdrest", "worker", "--name", self.folder.name),
             *(word for url in self.urls for word in ("--connect", url)),
             *("--data-dir", str(self.folder / "data"), "--models-dir", str(self.folder / "models")),
-            *("--threads", "1", "--min-free-bytes", "0"),
+            *("--threads", "1"),
         ]
 
 

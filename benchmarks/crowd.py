@@ -47,7 +47,9 @@ async def measure(workers: int = WORKERS, jobs: int | None = None) -> Result:
             spent = (processor_seconds(server) - before) * 1000 / jobs
             memory = sum(item.memory_info().rss for item in server.tree()) / 2**20
             with psycopg.connect(url) as connection:
-                states: dict[str, int] = dict(connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
+                states: dict[str, int] = dict(
+                    connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
+                )
                 leases = connection.execute("SELECT count(DISTINCT lease_id), sum(attempt) FROM jobs").fetchone()
     assert leases is not None
     result.add("completed", f"{states.get('completed', 0):,} of {jobs:,}", "all", met=states == {"completed": jobs})
