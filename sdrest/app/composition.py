@@ -197,7 +197,7 @@ def build_app(settings: Settings, engines: Engines | None = None) -> web.Applica
             backgrounds.add(engine.supervisor.loop)
         loops = (
             recorder.listener.loop,
-            read_ahead(app, workshops[0]).listener.loop,
+            *([read_ahead(app, workshops[0]).listener.loop] if settings.work else []),
             jobs.followers.loop,
             Leases(jobs).loop,
             *(worker.loop for worker in workers),

@@ -121,8 +121,7 @@ def _add_fleet(app: web.Application, database: Database, workshops: Sequence[Wor
 def read_ahead(app: web.Application, workshop: Workshop) -> ReadAhead:
     """What has the models read that the engines of this server need next."""
     jobs = app[keys.JOBS]
-    types = app[keys.WORKERS][0].types if app[keys.SETTINGS].work else ()
-    residency = app[keys.RESIDENCY]
+    types, residency = app[keys.WORKERS][0].types, app[keys.RESIDENCY]
     return ReadAhead(
         jobs.store, jobs.broadcast, types, lambda: residency.model_ids, partial(files_of, workshop=workshop)
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Callable, Collection, Iterable
 from operator import attrgetter
 from pathlib import Path
+from typing import Final
 
 import psutil
 import structlog
@@ -22,8 +24,12 @@ from sdrest.jobs.store import JobStore
 log = structlog.get_logger(__name__)
 
 
+#: A job that computes for less than that leaves nothing to win.
+_LEAST_SECONDS: Final = 1.0
+
+
 class ReadAhead:
-    """Looks for the next model when the steps of a job begin, and when a job for another one comes meanwhile.
+    """Looks for the next model when the steps of a job take a while, and when jobs come meanwhile.
 
     Args:
         store: Where jobs wait.
@@ -32,6 +38,7 @@ class ReadAhead:
         loaded: Ids of the models that are in the engines' memory.
         files_of: The files that a job needs; blocks.
         read: Has a file read.
+        clock: Seconds from any origin.
     """
 
     def __init__(
@@ -42,14 +49,19 @@ class ReadAhead:
         loaded: Callable[[], Collection[str]],
         files_of: Callable[[Job], Iterable[Path]],
         read: Callable[[Path], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._types = types
         self._loaded = loaded
         self._files_of = files_of
         self._read = read or into_page_cache
-        #: The job whose steps began last, and the model that was read last.
-        self._job_id = self._model_id = ""
+        self._clock = clock
+        #: When the steps of the running jobs began.
+        self._begun: dict[str, float] = {}
+        self._has_looked = False
+        #: The model that was read last.
+        self._model_id = ""
         self.listener = Listener(
             "read-ahead",
             broadcast,
@@ -60,13 +72,17 @@ class ReadAhead:
 
     async def _heard(self, event: Event) -> None:
         match event:
-            case JobProgressed(job_id=job_id, progress=Progress(phase=Phase.SAMPLE)) if job_id != self._job_id:
-                self._job_id = job_id
-                await self._look()
-            case JobChanged(job=job) if job.id == self._job_id and job.state is not JobState.RUNNING:
-                self._job_id = ""
-            case JobChanged(job=job, previous=None) if self._job_id and job.model_id != self._model_id:
-                await self._look()
+            case JobProgressed(job_id=job_id, progress=Progress(phase=Phase.SAMPLE)):
+                now = self._clock()
+                if job_id not in self._begun:
+                    self._begun[job_id], self._has_looked = now, False
+                elif not self._has_looked and now - self._begun[job_id] >= _LEAST_SECONDS:
+                    self._has_looked = True
+                    await self._look()
+            case JobChanged(job=job, previous=None):
+                self._has_looked = self._has_looked and job.model_id == self._model_id
+            case JobChanged(job=job) if job.state is not JobState.RUNNING:
+                self._begun.pop(job.id, None)
             case _:
                 pass
 

@@ -19,9 +19,10 @@ async def test_the_next_jobs_files_are_read_while_the_one_before_it_computes(
     place(tmp_path / "models", "ovis", "tae16")
     asked: list[Path] = []
     monkeypatch.setattr(read_ahead, "into_page_cache", asked.append)
+    monkeypatch.setattr(read_ahead, "_LEAST_SECONDS", 0)
     client = await client_factory()
     await client.post("/api/queue/pause")
-    first = await (await client.post("/api/generate/text2img", json=SMALL)).json()
+    first = await (await client.post("/api/generate/text2img", json={**SMALL, "steps": 8})).json()
     await client.post("/api/generate/text2img", json=OVIS)
     await client.post("/api/queue/resume")
     assert (await submit(client, "text2img", {**OVIS, "seed": 8}))["status"] == "completed"

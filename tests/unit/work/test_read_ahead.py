@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,16 +24,19 @@ class Queue:
     def __init__(self, folder: Path, loaded: set[str]) -> None:
         self.store = MemoryJobStore()
         self.read: list[str] = []
+        self.now = 0.0
         self._folder = folder
         types = (JobType.TXT2IMG, JobType.UPSCALE)
-        self.ahead = ReadAhead(self.store, Broadcast(), types, lambda: loaded, self._files_of, self._note)
+        self.ahead = ReadAhead(
+            self.store, Broadcast(), types, lambda: loaded, self._files_of, self._note, lambda: self.now
+        )
 
     def _files_of(self, job: Job) -> Iterable[Path]:
         if job.model_id == "gone":
             raise ModelNotFound("it has gone")
         file = self._folder / job.model_id
         file.write_bytes(b"weights")
-        return [file]
+        return [file, file]
 
     def _note(self, file: Path) -> None:
         assert file.read_bytes() == b"weights"
@@ -44,9 +48,12 @@ class Queue:
         await self.ahead._heard(JobChanged(job, None))
         return job
 
-    async def sample(self, job_id: str, step: int = 1) -> None:
-        progress = Progress(phase=Phase.SAMPLE, step=step, steps=2, image=1, images=1)
-        await self.ahead._heard(JobProgressed(job_id, "", progress))
+    async def sample(self, job_id: str, *, seconds: float = 2.0) -> None:
+        """Two more steps of a job."""
+        for step in (1, 2):
+            progress = Progress(phase=Phase.SAMPLE, step=step, steps=2, image=1, images=1)
+            await self.ahead._heard(JobProgressed(job_id, "", progress))
+            self.now += seconds
 
 
 @pytest.fixture
@@ -58,33 +65,41 @@ async def test_the_oldest_model_that_is_not_there_is_read_once(queue: Queue) -> 
     for model in ("loaded", "second", "third", "second"):
         await queue.wait(model)
     assert queue.read == []  # nothing computes: what comes next reads its model itself
-    for job_id in ("a", "b"):
+    await queue.sample("a", seconds=0.1)
+    assert queue.read == []  # nor is it worth its while
+    for job_id in ("b", "c"):
         await queue.sample(job_id)
-        await queue.sample(job_id, 2)
     assert queue.read == ["second"]
 
 
 async def test_a_job_that_comes_while_another_one_computes_is_seen(queue: Queue) -> None:
     await queue.sample("a")
+    await queue.wait("second")
+    assert queue.read == []
+    await queue.sample("a")
+    assert queue.read == ["second"]
+
+
+async def test_a_job_that_begins_anew_computes_from_then_on(queue: Queue) -> None:
+    await queue.sample("a", seconds=0.9)
     job = await queue.wait("second")
-    assert queue.read == ["second"]
-    ended = Job(id="a", type=JobType.TXT2IMG, state=JobState.COMPLETED, created_at=job.created_at)
-    await queue.ahead._heard(JobChanged(ended, JobState.RUNNING))
-    await queue.wait("third")
-    assert queue.read == ["second"]
+    again = replace(job, id="a", state=JobState.PENDING)
+    await queue.ahead._heard(JobChanged(again, JobState.RUNNING))
+    await queue.sample("a", seconds=0.9)
+    assert queue.read == []
 
 
 async def test_other_work_and_what_cannot_be_read_are_passed_over(queue: Queue) -> None:
-    await queue.sample("a")
     await queue.wait("converted", JobType.CONVERT)
     await queue.wait("gone")
+    await queue.sample("a")
     assert queue.read == []
 
 
 async def test_what_would_push_out_what_is_at_work_is_not_read(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psutil.virtual_memory", type("Memory", (), {"available": 10}))
-    await queue.sample("a")
     await queue.wait("second")
+    await queue.sample("a")
     assert queue.read == []
 
 
