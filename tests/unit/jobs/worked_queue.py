@@ -23,9 +23,6 @@ from sdrest.storage.sqlite.database import Database
 Work = Callable[[Attempt], Awaitable[Result]]
 
 
-Work = Callable[[Attempt], Awaitable[Result]]
-
-
 class Doing:
     """An executor that does with its n-th attempt what the n-th function says; the last one is for all others."""
 
