@@ -33,7 +33,7 @@ async def measure(workers: int = WORKERS, jobs: int | None = None) -> Result:
         "A thousand workers",
         f"One server on PostgreSQL that makes no pictures itself, and {workers:,} workers without engines in one process, each with a connection "
         f"of its own; {jobs:,} jobs that take {_JOB_SECONDS:.0f} s wait before the first begins. They could do {workers / _JOB_SECONDS:.0f} a "
-        "second; what is measured is what the server can. Both share two cores.",
+        "second; what is measured is what the server can.",
     )
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

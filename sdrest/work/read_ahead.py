@@ -37,7 +37,6 @@ class ReadAhead:
         types: Of jobs that an engine carries out.
         loaded: Ids of the models that are in the engines' memory.
         files_of: The files that a job needs; blocks.
-        read: Has a file read.
         clock: Seconds from any origin.
     """
 
@@ -48,14 +47,12 @@ class ReadAhead:
         types: Collection[JobType],
         loaded: Callable[[], Collection[str]],
         files_of: Callable[[Job], Iterable[Path]],
-        read: Callable[[Path], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._types = types
         self._loaded = loaded
         self._files_of = files_of
-        self._read = read or into_page_cache
         self._clock = clock
         #: When the steps of the running jobs began.
         self._begun: dict[str, float] = {}
@@ -107,7 +104,7 @@ class ReadAhead:
         if size < psutil.virtual_memory().available // 2:  # else it would push out what is at work
             log.debug("the next model is read ahead", model=job.model_name, size=size)
             for file in sorted(files):
-                self._read(file)
+                into_page_cache(file)
 
 
 def into_page_cache(file: Path) -> None:

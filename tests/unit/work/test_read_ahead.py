@@ -14,6 +14,7 @@ from sdrest.core.errors import ModelNotFound
 from sdrest.core.events import JobChanged, JobProgressed
 from sdrest.core.job import Job, JobState, JobType, Phase, Progress
 from sdrest.jobs.events import Broadcast
+from sdrest.work import read_ahead
 from sdrest.work.read_ahead import ReadAhead, into_page_cache
 from tests.memory.jobs import MemoryJobStore
 
@@ -27,9 +28,7 @@ class Queue:
         self.now = 0.0
         self._folder = folder
         types = (JobType.TXT2IMG, JobType.UPSCALE)
-        self.ahead = ReadAhead(
-            self.store, Broadcast(), types, lambda: loaded, self._files_of, self._note, lambda: self.now
-        )
+        self.ahead = ReadAhead(self.store, Broadcast(), types, lambda: loaded, self._files_of, lambda: self.now)
 
     def _files_of(self, job: Job) -> Iterable[Path]:
         if job.model_id == "gone":
@@ -38,7 +37,7 @@ class Queue:
         file.write_bytes(b"weights")
         return [file, file]
 
-    def _note(self, file: Path) -> None:
+    def note(self, file: Path) -> None:
         assert file.read_bytes() == b"weights"
         self.read.append(file.name)
 
@@ -57,8 +56,10 @@ class Queue:
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Queue:
-    return Queue(tmp_path, {"loaded"})
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    queue = Queue(tmp_path, {"loaded"})
+    monkeypatch.setattr(read_ahead, "into_page_cache", queue.note)
+    return queue
 
 
 async def test_the_oldest_model_that_is_not_there_is_read_once(queue: Queue) -> None:
