@@ -45,7 +45,7 @@ BENCHMARKS = {
     "lifecycle": False,
 }
 QUICK = ("overhead", "comparison")
-"""What ``quick`` runs: some three minutes."""
+"""What ``quick`` runs; the peers of the second are built from source the first time."""
 
 
 def main() -> None:
