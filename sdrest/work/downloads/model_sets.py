@@ -168,9 +168,12 @@ class ModelSets:
         try:
             job = await self._downloads.submit(wanted, principal)
         except Conflict as error:
-            if "job_id" not in error.details:
-                raise
-            return PulledFile(file, str(error.details["job_id"]), compared=bool(sha256))
+            if "job_id" in error.details:
+                return PulledFile(file, str(error.details["job_id"]), compared=bool(sha256))
+            # It may have come since it was found missing.
+            if await asyncio.to_thread(self._is_here, file):
+                return PulledFile(file, None, compared=False)
+            raise
         return PulledFile(file, job.id, compared=bool(sha256))
 
     async def _sets_at(self, origin: str, *, fetch: bool) -> tuple[ModelSet, ...]:

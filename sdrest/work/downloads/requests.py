@@ -13,7 +13,7 @@ from sdrest.jobs.intake import Intake
 from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.store import JobStore
 from sdrest.net.streaming import Streams
-from sdrest.registry.folders import Folders
+from sdrest.registry.folders import FolderKind, Folders
 from sdrest.registry.placing import kind_of, place
 from sdrest.work.downloads.hubs import Hubs, name_of
 from sdrest.work.downloads.sources import CivitaiSource, Source, checked_sha256, part_key
@@ -54,29 +54,29 @@ class Downloads:
         """
         source = self._hubs.parse(request.source)
         self._streams.check(self._hubs.address(source))
+        kind = None if not request.type.strip() and isinstance(source, CivitaiSource) else kind_of(request.type)
         parameters: dict[str, Any] = {
             "source": request.source.strip(),
-            "type": self._type(request, source),
+            # Empty where only the source knows.
+            "type": kind.key if kind else "",
             "path": request.path.strip(),
             "sha256": checked_sha256(request.sha256),
             **({"note_hash": True} if request.note_hash else {}),
             **({"defaults": dict(request.defaults)} if request.defaults else {}),
         }
+        # A download's file is there before its job ends: looked for in this order, one that is just coming is not missed.
         await self._refuse_a_second(part_key(parameters))
+        if kind:
+            self._check_place(request.path.strip(), source, kind)
         return await self._intake.submit_task(JobType.DOWNLOAD, parameters, principal, model_name=name_of(source))
 
-    def _type(self, request: DownloadRequest, source: Source) -> str:
-        """The kind of folder; empty where only the source knows. A name that is known already is checked as well."""
-        if not request.type.strip() and isinstance(source, CivitaiSource):
-            return ""
-        kind = kind_of(request.type)
+    def _check_place(self, path: str, source: Source, kind: FolderKind) -> None:
+        """Refuse a place that no file may have; a name that is known already is checked as well."""
         name = "" if isinstance(source, CivitaiSource) else name_of(source)
-        named = request.path.strip().lower().endswith(kind.extensions)
-        if named or name.lower().endswith(kind.extensions):
-            place(self._folders, kind, request.path.strip(), name)
-        elif request.path.strip():
-            place(self._folders, kind, request.path.strip().rstrip("/") + "/", f"any{kind.extensions[0]}")
-        return kind.key
+        if path.lower().endswith(kind.extensions) or name.lower().endswith(kind.extensions):
+            place(self._folders, kind, path, name)
+        elif path:
+            place(self._folders, kind, path.rstrip("/") + "/", f"any{kind.extensions[0]}")
 
     async def _refuse_a_second(self, key: str) -> None:
         wanted = JobFilter(types=(JobType.DOWNLOAD,), states=(JobState.PENDING, JobState.RUNNING), limit=_MAX_JOBS)

@@ -7,9 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from sdrest.cli.sdrest import main
+from sdrest.registry.model_sets import Choice, SetFile
+from sdrest.work.downloads.model_sets import ModelSets
 from tests.commands import SDREST, environment
 from tests.integration.model_downloads.conftest import Client, Downloader, folder
 from tests.integration.pictures.test_generate import finished
@@ -88,6 +91,23 @@ async def test_a_shared_part_on_its_way_is_waited_for(start: Downloader, elsewhe
     elsewhere.gate.set()
     await ended(client, first)
     assert len(elsewhere.seen) == 1
+
+
+async def test_a_file_that_comes_while_its_set_is_pulled_is_here(
+    start: Downloader, elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await start(model_sets=[catalogue(elsewhere, tmp_path)])
+    before = ModelSets.missing
+
+    def missing(sets: ModelSets, choice: Choice) -> tuple[SetFile, ...]:
+        found = before(sets, choice)
+        (folder(tmp_path) / "shared.gguf").write_bytes(elsewhere.body)
+        return found
+
+    monkeypatch.setattr(ModelSets, "missing", missing)
+    status, body = await pull(client, "nut")
+    assert (status, [file["job_id"] for file in body["files"]]) == (202, [None]), body
+    assert elsewhere.seen == []
 
 
 async def test_a_file_of_another_digest_is_refused_and_one_of_another_size_is_no_part_of_the_set(
