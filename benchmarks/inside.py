@@ -39,6 +39,7 @@ class Inside:
     def __init__(self, client: TestClient[Any, Any]) -> None:
         app = client.app
         assert app is not None
+        self.client = client
         self.jobs: JobService = app[keys.JOBS]
         self.intake: Intake = app[keys.INTAKE]
         self.engine: Engine = app[keys.ENGINES].first

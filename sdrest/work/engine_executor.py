@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from sdrest.core.errors import InsufficientMemory
-from sdrest.core.job import Output, Phase
+from sdrest.core.job import Job, Output, Phase
 from sdrest.engine import messages
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.worker import Result
@@ -50,17 +50,19 @@ class EngineExecutor:
         attempt.on_cancel(partial(self._workshop.engine.cancel, job_id))
         attempt.on_watched(partial(self._workshop.engine.preview, job_id))
         attempt.on_skipped(partial(self._workshop.engine.skip, job_id))
+        end = partial(self._workshop.files.end_attempt, attempt.job)
         try:
             order = await asyncio.to_thread(self._begin, attempt)
             follower = Follower(attempt, order.images, order.write)
             done = await self._run(order, follower)
+            end = partial(self._end, attempt.job, order, done)
             attempt.free_worker()
             if order.join is not None:
                 follower.enter(Phase.SAVE)
                 follower.write(partial(order.join, follower.collected))
             await follower.finish()
         finally:
-            await asyncio.to_thread(self._workshop.files.end_attempt, attempt.job)
+            await asyncio.to_thread(end)
         return Result(done.seconds, _told(done))
 
     def _begin(self, attempt: Attempt) -> Order:
@@ -70,14 +72,17 @@ class EngineExecutor:
     async def _run(self, order: Order, follower: Follower) -> messages.Done:
         """Run the task; when it fails, nothing more of it appears after this."""
         try:
-            done = await self._workshop.engine.run(order.task, follower.heard)
+            return await self._workshop.engine.run(order.task, follower.heard)
         except BaseException as error:
             await follower.abandon()
             if isinstance(error, InsufficientMemory):
-                await _learn(order, error.details)
+                await asyncio.to_thread(_learn, order, error.details)
             raise
-        await _learn(order, done.result)
-        return done
+
+    def _end(self, job: Job, order: Order, done: messages.Done) -> None:
+        """What is left to do of an attempt that the engine has done its part of."""
+        _learn(order, done.result)
+        self._workshop.files.end_attempt(job)
 
 
 def _told(done: messages.Done) -> tuple[str, ...]:
@@ -86,7 +91,6 @@ def _told(done: messages.Done) -> tuple[str, ...]:
     return (f"skipped while they were made: {skipped} of the pictures",) if skipped else ()
 
 
-async def _learn(order: Order, told: Mapping[str, object]) -> None:
+def _learn(order: Order, told: Mapping[str, object]) -> None:
     if order.learn is not None:
-        numbers = {name: value for name, value in told.items() if isinstance(value, int)}
-        await asyncio.to_thread(order.learn, numbers)
+        order.learn({name: value for name, value in told.items() if isinstance(value, int)})

@@ -25,6 +25,7 @@ _PR_SET_PDEATHSIG: Final = 1
 #: Among all processes, the kernel takes the engine first when memory runs out: it can be replaced, the server cannot.
 _OOM_SCORE_ADJUSTMENT: Final = "500"
 _NATIVE_THREAD_FAILED: Final = 70
+_MOST_HELD_BYTES: Final = 4096
 
 
 class Connection:
@@ -33,13 +34,22 @@ class Connection:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._lock = threading.Lock()
+        self._held = bytearray()
         self._decoder: wire.Decoder[messages.Command] = wire.Decoder(messages.Command)
 
     def send(self, report: messages.Report) -> None:
-        """Send one frame. A parent that is gone needs no more frames: the process ends."""
+        """Send one frame; what the library logs of its normal work goes with the next one that is more than that.
+
+        A small picture has more lines than all else that is told of it, and each would wake the parent while the processors are
+        needed here. A parent that is gone needs no more frames: the process ends.
+        """
+        can_wait = isinstance(report, messages.LogLine) and report.level == "info"
         try:
             with self._lock:
-                self._socket.sendall(wire.encode(report))
+                self._held += wire.encode(report)
+                if not can_wait or len(self._held) > _MOST_HELD_BYTES:
+                    self._socket.sendall(self._held)
+                    self._held.clear()
         except OSError:
             os._exit(0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final, NotRequired
 
 from aiohttp import web
@@ -15,7 +15,7 @@ from sdrest.core.job import Job, JobState
 from sdrest.web.http.bodies import read_json
 from sdrest.web.http.keys import JOBS, PRINCIPAL, SETTINGS
 from sdrest.web.http.operations import operation
-from sdrest.web.http.replies import big_reply, json_reply
+from sdrest.web.http.replies import json_reply
 from sdrest.web.http.routing import Route
 from sdrest.web.requests.job_views import Links, ProgressView, links, progress_view, timestamp
 from sdrest.web.requests.native_modes import CONTROLNET, GENERATE, IMG2IMG, INPAINTING, TEXT2IMG, UPSCALE, VIDEO
@@ -97,7 +97,7 @@ async def generate(request: web.Request) -> web.Response:
     """
     job = await submitted(request, GENERATE, await read_json(request))
     job = await wait_until_completed(request, job)
-    return await big_reply(await generation_view(request, job), headers={"X-Job-Id": job.id})
+    return await asyncio.to_thread(_view_reply, request, job, headers={"X-Job-Id": job.id})
 
 
 @operation("generate", reply=GenerationView)
@@ -105,11 +105,11 @@ async def generate_status(request: web.Request) -> web.Response:
     """The job in the shape of the synchronous reply, with its pictures once it is complete."""
     jobs = request.app[JOBS]
     job = await jobs.get(request.match_info["job_id"], request[PRINCIPAL])
-    return await big_reply(await generation_view(request, job))
+    return await asyncio.to_thread(_view_reply, request, job)
 
 
-async def generation_view(request: web.Request, job: Job) -> GenerationView:
-    """``{job_id, status, images: [{data, seed, parameters}], generation_time}``; data is base64 of the file."""
+def _view_reply(request: web.Request, job: Job, headers: Mapping[str, str] | None = None) -> web.Response:
+    """``{job_id, status, images: [{data, seed, parameters}], generation_time}``; data is base64 of the file. Blocks."""
     view: GenerationView = {
         "job_id": job.id,
         "status": job.state,
@@ -120,17 +120,13 @@ async def generation_view(request: web.Request, job: Job) -> GenerationView:
     if job.state is JobState.COMPLETED:
         folder = request.app[SETTINGS].output_dir
         for output in job.outputs:
-            data = await asyncio.to_thread(_base64_of, folder, job.id, output.file)
+            data = base64.b64encode(existing(folder, job.id, output.file).read_bytes()).decode()
             view["images"].append({"data": data, "seed": output.seed, "parameters": _used(job, output.seed)})
         view["warnings"] = list(job.warnings)
     else:
         view["progress"] = progress_view(request.app[JOBS].progress(job))
         view["error"] = job.failure.message if job.failure else None
-    return view
-
-
-def _base64_of(folder: Path, job_id: str, file: str) -> str:
-    return base64.b64encode(existing(folder, job_id, file).read_bytes()).decode()
+    return json_reply(view, headers=headers)
 
 
 def _used(job: Job, seed: int | None) -> dict[str, Any]:
