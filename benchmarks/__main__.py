@@ -24,6 +24,7 @@ BENCHMARKS = {
     "overhead": True,
     "dialects": True,
     "comparison": True,
+    "contention": True,
     "scale": True,
     "http": True,
     "switching": True,

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,8 @@ class Bare:
 
 
 @contextlib.contextmanager
-def bare_library(model: Path) -> Iterator[Bare]:
-    """The library in a process of its own with ``model`` loaded, for the length of the block."""
+def bare_library(model: Path, environment: Mapping[str, str] | None = None) -> Iterator[Bare]:
+    """The library in a process of its own with ``model`` loaded, for the length of the block; ``environment``: more variables."""
     read, write = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.bare", str(model), str(write)],
@@ -52,7 +52,7 @@ def bare_library(model: Path) -> Iterator[Bare]:
         pass_fds=(write,),
         text=True,
         cwd=ROOT,
-        env=native_environment({**os.environ, "PYTHONPATH": str(ROOT)}),
+        env=native_environment({**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}),
     )
     os.close(write)
     with os.fdopen(read, encoding="utf-8") as replies:

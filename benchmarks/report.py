@@ -22,6 +22,7 @@ DOCUMENTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "overhead",
             "dialects",
             "comparison",
+            "contention",
             "scale",
             "depth",
             "http",

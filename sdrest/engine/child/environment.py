@@ -15,9 +15,10 @@ from typing import Final
 NATIVE_STACK_BYTES: Final = 64 << 20
 
 #: Bound of libgomp's busy waiting. Its default never gives the processor back in practice: with other busy processes
-#: beside it, small graphs became three times slower and single steps took seconds. At ten thousand turns the threads still
-#: hinder each other there: two to six times as long as at a thousand, below which nothing more is won.
-_SPIN_COUNT: Final = 1_000
+#: beside it, small graphs became many times slower and single steps took seconds. At a thousand turns the threads still hinder each
+#: other there (half as slow again as at 300); at a hundred they sleep where nothing disturbs them and lose a third. Measured by
+#: ``python -m benchmarks contention``.
+_SPIN_COUNT: Final = 300
 
 
 def native_environment(current: Mapping[str, str]) -> dict[str, str]:
