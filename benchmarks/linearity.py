@@ -30,7 +30,7 @@ from tests.paced_worker import PacedExecutor, paced_agent
 WORKERS: Final = (1, 2, 4, 8, 16, 32, 64)
 _JOB_SECONDS: Final = 2.0
 #: Jobs for each worker.
-_ROUNDS: Final = 6
+_ROUNDS: Final = 20
 _AIM: Final = 0.95
 
 
