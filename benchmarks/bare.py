@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.machine import ROOT
 from sdrest.engine.child.environment import NATIVE_STACK_BYTES, native_environment
+from sdrest.engine.child.patience import Patience
 
 
 class Bare:
@@ -79,10 +80,13 @@ def _serve(model: str, descriptor: int) -> None:
     context.free_params_immediately = False
     context.vae_decode_only = True
     handle = sd.new_sd_ctx(context)
+    patience, threads = Patience.of_this_process(), sd.sd_get_num_physical_cores()
     with os.fdopen(descriptor, "w", encoding="utf-8") as replies:
         print("loaded", file=replies, flush=True)
         for line in sys.stdin:
             wanted = json.loads(line)
+            if patience is not None:
+                patience.begin(threads)
             parameters = sd.sd_img_gen_params_t()
             sd._lib.sd_img_gen_params_init(ctypes.byref(parameters))
             parameters.prompt = wanted["prompt"].encode()
@@ -93,6 +97,8 @@ def _serve(model: str, descriptor: int) -> None:
             started_at = time.perf_counter()
             pictures = sd.generate_image(handle, parameters)
             milliseconds = (time.perf_counter() - started_at) * 1000
+            if patience is not None:
+                patience.end()
             data = pictures[0].data
             pixels = ctypes.string_at(data, pictures[0].width * pictures[0].height * pictures[0].channel)
             libc.free(data)

@@ -14,11 +14,9 @@ from typing import Final
 #: MB overflow at about 24,000 characters.
 NATIVE_STACK_BYTES: Final = 64 << 20
 
-#: Bound of libgomp's busy waiting. Its default never gives the processor back in practice: with other busy processes
-#: beside it, small graphs became many times slower and single steps took seconds. At a thousand turns the threads still hinder each
-#: other there (half as slow again as at 300); at a hundred they sleep where nothing disturbs them and lose a third. Measured by
-#: ``python -m benchmarks contention``.
-_SPIN_COUNT: Final = 300
+#: Bound of libgomp's busy waiting, in turns: long enough that its threads stay awake from one operation to the next.
+#: :mod:`sdrest.engine.child.patience` shortens it while others want the processors.
+SPIN_COUNT: Final = 100_000
 
 
 def native_environment(current: Mapping[str, str]) -> dict[str, str]:
@@ -28,7 +26,7 @@ def native_environment(current: Mapping[str, str]) -> dict[str, str]:
     """
     chosen = {
         # With OMP_WAIT_POLICY set, the user has decided how threads wait; a spin count would override that.
-        **({} if "OMP_WAIT_POLICY" in current else {"GOMP_SPINCOUNT": str(_SPIN_COUNT)}),
+        **({} if "OMP_WAIT_POLICY" in current else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}),
         # ggml would start a debugger to print a backtrace when an assertion fails.
         "GGML_NO_BACKTRACE": "1",
         # The child's own text must survive a container without a locale.

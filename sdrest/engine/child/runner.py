@@ -14,11 +14,13 @@ from sdrest.engine import messages
 from sdrest.engine.child import binding
 from sdrest.engine.child.contexts import Contexts, OutOfBudget, memory_bytes, trim
 from sdrest.engine.child.painting import Painter, Send
+from sdrest.engine.child.patience import Patience
 from sdrest.engine.child.phases import Phases
 from sdrest.engine.child.turns import Turns
 from sdrest.engine.child.upscaling import Upscalers
 
 _LAST_WORDS_LINES: Final = 30
+_LEAST_REPORT_SECONDS: Final = 0.05
 #: The native library reports debug lines with the prompt in them: they stay in the child.
 _FORWARDED_LEVELS: Final = frozenset({"info", "warning", "error"})
 
@@ -36,8 +38,12 @@ class Runner:
         self._contexts = Contexts(library, self._phases, send)
         self._upscalers = Upscalers(library)
         self._painter = Painter(library, self._contexts, self._upscalers, self._phases, self.turns, send)
+        self._patience = Patience.of_this_process()
+        #: Phase and picture of the last report of progress, and when it was sent.
+        self._told = ("", 0)
+        self._told_at = 0.0
         library.on_log(self._log_line)
-        library.on_progress(lambda step, steps, _seconds: self._phases.progress(step, steps))
+        library.on_progress(self._progress)
 
     # ------------------------------------------------------------------ called by the main thread
 
@@ -57,6 +63,8 @@ class Runner:
         """Run one task and report its ending, whatever it is. What it raises all the same cannot be reported."""
         self._words.clear()
         self._phases.picture(0, 0)
+        if self._patience is not None:
+            self._patience.begin(_threads_of(task) or self._library.physical_cores)
         started_at = time.monotonic()
         try:
             self.turns.start(task.task)
@@ -85,6 +93,8 @@ class Runner:
             self._send(msgspec.structs.replace(done, seconds=time.monotonic() - started_at))
         finally:
             self.turns.finish(task.task)
+            if self._patience is not None:
+                self._patience.end()
 
     def _dispatch(self, task: messages.Task) -> messages.Done:
         match task:
@@ -125,7 +135,20 @@ class Runner:
             result={"unloaded": number, "memory_before_bytes": before, "memory_after_bytes": memory_bytes()},
         )
 
+    def _progress(self, step: int, steps: int, _seconds: float) -> None:
+        if self._patience is not None:
+            self._patience.go_on()
+        self._phases.progress(step, steps)
+
     def _progressed(self, phase: str, step: int, steps: int, image: int, images: int) -> None:
+        """Report a phase's begin and end, and what lies between so often that it moves before somebody's eyes.
+
+        Each report has the parent work, on a processor that the library may need for its next step.
+        """
+        now, where = time.monotonic(), (phase, image)
+        if where == self._told and 0 < step < steps and now - self._told_at < _LEAST_REPORT_SECONDS:
+            return
+        self._told, self._told_at = where, now
         self._send(
             messages.Progressed(
                 task=self.turns.current, phase=phase, step=step, steps=steps, image=image, images=images
@@ -143,6 +166,17 @@ class Runner:
             self._words.append(f"[{level}] {line}")
             self._send(messages.LogLine(level=level, text=line))
         self._phases.log_line(line)
+
+
+def _threads_of(task: messages.Task) -> int:
+    """How many threads of the library a task asks for; 0: as many as the library thinks best."""
+    match task:
+        case messages.Upscale(threads=threads):
+            return threads
+        case messages.Unload():
+            return 0
+        case _:
+            return int(dict(task.context.options).get("threads", 0))
 
 
 def _slug(phase: str) -> str:
