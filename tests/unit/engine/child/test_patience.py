@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 import time
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_what_others_do_between_two_tasks_tells_nothing() -> None:
 def test_short_tasks_tell_together_what_none_of_them_does() -> None:
     machine = Machine()
     for _ in range(3):
-        assert machine.neighbours.share == 0.0
+        assert machine.neighbours.share == math.inf
         machine.neighbours.begin()
         machine.passes(0.1, others=1.0, own=1.0)
         machine.neighbours.look()
@@ -65,7 +66,7 @@ def test_a_look_too_soon_is_none() -> None:
     machine.neighbours.begin()
     machine.passes(0.3, others=1.0)
     machine.neighbours.look(0.5)
-    assert machine.neighbours.share == 0.0
+    assert machine.neighbours.share == math.inf
     machine.passes(0.3, others=1.0)
     machine.neighbours.look(0.5)
     assert machine.neighbours.share == pytest.approx(1.0)
@@ -78,10 +79,12 @@ def test_threads_grow_impatient_while_others_need_their_processors(monkeypatch: 
     patience = Patience(ctypes.CDLL("libgomp.so.1"), machine.neighbours)
     before = threads()
     patience.begin(2)
+    assert patience.is_short, "nothing is known yet: the worse is taken to be true"
     machine.passes(1.0, others=1.5, own=2.0)
     patience.go_on()
     patience.end()
-    assert (patience.is_short, threads()) == (False, before), "two processors are free for two threads"
+    assert not patience.is_short, "two processors are free for two threads"
+    wait_for_threads(before)
     patience.begin(4)
     assert patience.is_short, "others are taken to go on"
     held = threads()
@@ -93,13 +96,18 @@ def test_threads_grow_impatient_while_others_need_their_processors(monkeypatch: 
     machine.passes(1.0, others=0.0, own=4.0)
     patience.go_on()
     assert not patience.is_short
-    while threads() >= held:  # they end one after another
-        time.sleep(0.01)
+    wait_for_threads(before)
 
 
 def threads() -> int:
     """How many threads this process has."""
     return len([*Path("/proc/self/task").iterdir()])
+
+
+def wait_for_threads(number: int) -> None:
+    """Until this process has no more than so many again: they end one after another."""
+    while threads() > number:
+        time.sleep(0.01)
 
 
 @linux
