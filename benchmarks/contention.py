@@ -36,7 +36,7 @@ WAITING: Final[Mapping[str, Mapping[str, str]]] = {
     "spin count 100": {"GOMP_SPINCOUNT": "100"},
     "spin count 1,000": {"GOMP_SPINCOUNT": "1000"},
     "spin count 10,000": {"GOMP_SPINCOUNT": "10000"},
-    "spin count 100,000": {"GOMP_SPINCOUNT": "100000"},
+    "spin count 300,000, libgomp's own": {"GOMP_SPINCOUNT": "300000"},
     "one thread": {"OMP_THREAD_LIMIT": "1"},
 }
 
