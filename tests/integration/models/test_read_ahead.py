@@ -22,7 +22,8 @@ async def test_the_next_jobs_files_are_read_while_the_one_before_it_computes(
     monkeypatch.setattr(read_ahead, "_LEAST_SECONDS", 0)
     client = await client_factory()
     await client.post("/api/queue/pause")
-    first = await (await client.post("/api/generate/text2img", json={**SMALL, "steps": 8})).json()
+    # So many that it is reported on more than once.
+    first = await (await client.post("/api/generate/text2img", json={**SMALL, "steps": 150})).json()
     await client.post("/api/generate/text2img", json=OVIS)
     await client.post("/api/queue/resume")
     assert (await submit(client, "text2img", {**OVIS, "seed": 8}))["status"] == "completed"
