@@ -47,7 +47,8 @@ def in_child(function: Callable[..., dict[str, Any]], *arguments: object, timeou
         try:
             process = subprocess.run(
                 [*command, str(write), json.dumps(arguments, default=str)],
-                env=native_environment({**os.environ, "PYTHONPATH": str(ROOT)}),
+                # Other tests compute beside these, and no runner is here that fits the waiting of threads to that.
+                env=native_environment({"GOMP_SPINCOUNT": "100", **os.environ, "PYTHONPATH": str(ROOT)}),
                 pass_fds=[write],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
