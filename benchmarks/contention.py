@@ -1,7 +1,7 @@
 """sdrest and sd-server on a machine that others keep busy: small and larger pictures beside 0, 1, 2 and 4 busy processes.
 
 ``python -m benchmarks contention``. Then the bare library, whose threads wait for each other in various ways: where the choice of
-``sdrest.engine.child.environment`` comes from.
+``sdrest.engine.child.patience`` comes from.
 """
 
 from __future__ import annotations

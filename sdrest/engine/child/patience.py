@@ -12,7 +12,6 @@ of sleeping threads makes all others impatient for as long as it lives.
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import re
 import threading
@@ -45,8 +44,9 @@ class Neighbours:
         self._before = (clock(), *used())
         #: What has been seen since :attr:`share` was told.
         self._seconds = self._others = 0.0
-        #: The number of processors that others used when this was told last, the best guess for what comes next; at first, all.
-        self.share = math.inf
+        #: The number of processors that others used when this was told last, the best guess for what comes next; at first one, so
+        #: that only a machine with processors to spare is trusted.
+        self.share = 1.0
 
     def begin(self) -> None:
         """The own work begins: what was before tells nothing of it."""

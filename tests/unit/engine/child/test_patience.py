@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
 import time
 from pathlib import Path
@@ -53,23 +52,23 @@ def test_what_others_do_between_two_tasks_tells_nothing() -> None:
 def test_short_tasks_tell_together_what_none_of_them_does() -> None:
     machine = Machine()
     for _ in range(3):
-        assert machine.neighbours.share == math.inf
+        assert machine.neighbours.share == 1.0, "nothing is known yet: one is taken to be there"
         machine.neighbours.begin()
-        machine.passes(0.1, others=1.0, own=1.0)
+        machine.passes(0.1, others=0.7, own=1.0)
         machine.neighbours.look()
         machine.passes(1.0, others=0.0)
-    assert machine.neighbours.share == pytest.approx(1.0)
+    assert machine.neighbours.share == pytest.approx(0.7)
 
 
 def test_a_look_too_soon_is_none() -> None:
     machine = Machine()
     machine.neighbours.begin()
-    machine.passes(0.3, others=1.0)
+    machine.passes(0.3, others=2.0)
     machine.neighbours.look(0.5)
-    assert machine.neighbours.share == math.inf
-    machine.passes(0.3, others=1.0)
+    assert machine.neighbours.share == 1.0
+    machine.passes(0.3, others=2.0)
     machine.neighbours.look(0.5)
-    assert machine.neighbours.share == pytest.approx(1.0)
+    assert machine.neighbours.share == pytest.approx(2.0)
 
 
 @linux
@@ -78,8 +77,10 @@ def test_threads_grow_impatient_while_others_need_their_processors(monkeypatch: 
     machine = Machine()
     patience = Patience(ctypes.CDLL("libgomp.so.1"), machine.neighbours)
     before = threads()
+    patience.begin(4)
+    assert patience.is_short, "nothing is known yet: somebody is taken to be there"
     patience.begin(2)
-    assert patience.is_short, "nothing is known yet: the worse is taken to be true"
+    assert not patience.is_short, "no neighbour of two threads on four processors is one too many"
     machine.passes(1.0, others=1.5, own=2.0)
     patience.go_on()
     patience.end()
