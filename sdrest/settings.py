@@ -328,6 +328,9 @@ class Settings(BaseSettings):
     max_graph_bytes: int = Field(
         0, ge=0, description="Device memory that one computation may take before the library cuts it in pieces; 0: any."
     )
+    load_last_model: bool = Field(
+        True, description="Load the model that was loaded last as soon as the server starts, while the rest comes up."
+    )
     idle_unload_seconds: float = Field(
         0.0, ge=0, description="Time without work after which loaded models are freed; 0: never."
     )

@@ -43,10 +43,19 @@ def _ready(backend: str) -> messages.Ready:
     )
 
 
+#: The contexts that a child has loaded.
+_loaded: list[messages.ContextSpec] = []
+
+
 def _make(task: messages.Task, send: Callable[[messages.Report], None], *, without: int = 0) -> None:
     """Carry a task out, without one of its pictures (from 1)."""
     if isinstance(task, messages.Load):
-        send(messages.ContextChanged(path=task.context.main, loaded=True, seconds=0, memory_bytes=1))
+        send(messages.ContextChanged(context=task.context, loaded=True, seconds=0, memory_bytes=1))
+        _loaded.append(task.context)
+    elif isinstance(task, messages.Unload):
+        for context in _loaded:
+            send(messages.ContextChanged(context=context, loaded=False, seconds=0, memory_bytes=1))
+        _loaded.clear()
     elif isinstance(task, messages.Generate):
         width, height, count = task.parameters.width, task.parameters.height, task.parameters.batch_count
         send(messages.Progressed(task=task.task, phase="sample", step=1, steps=1, image=1, images=count))

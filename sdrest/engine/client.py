@@ -85,6 +85,10 @@ class Engine:
         self.place = place
         self._grace_seconds = cancel_grace_seconds
         self._followers: list[tuple[Callable[[messages.ContextChanged], None], Callable[[], None]]] = []
+        #: What the child holds, each as it was told.
+        self._contexts: dict[messages.ContextSpec, messages.ContextChanged] = {}
+        #: The task of :meth:`run_early`, as long as it is not done.
+        self._early: messages.Load | None = None
         self._idle_since = time.monotonic()
         self._lock = asyncio.Lock()
         self._running: _Running | None = None
@@ -128,8 +132,12 @@ class Engine:
         await self.supervisor.until_ready()
 
     def follow(self, on_context: Callable[[messages.ContextChanged], None], on_death: Callable[[], None]) -> None:
-        """Call ``on_context`` with each context that is loaded or freed, and ``on_death`` when all are gone with the child."""
+        """Call ``on_context`` with each context that is loaded (at once with those that are) or freed, and ``on_death`` when all
+        are gone with the child.
+        """
         self._followers.append((on_context, on_death))
+        for report in self._contexts.values():
+            on_context(report)
 
     @property
     def library(self) -> messages.Ready | None:
@@ -176,6 +184,8 @@ class Engine:
             EngineUnavailable: no child can start, so nothing was done.
             SdrestError: ``listener`` raised something; the task was ended.
         """
+        if self._early is not None and getattr(task, "context", None) != self._early.context:
+            self.cancel(self._early.task)
         async with self._lock:
             running = self._running = _Running(task.task, listener)
             try:
@@ -204,6 +214,18 @@ class Engine:
                 self._running = None
                 self._idle_since = time.monotonic()
 
+    async def run_early(self, task: messages.Load) -> messages.Done:
+        """Load a model that nobody waits for. A task that has no use for it, or one that is cancelled while it waits, ends this.
+
+        Raises:
+            SdrestError: as :meth:`run`.
+        """
+        self._early = task
+        try:
+            return await self.run(task, lambda _report: None)
+        finally:
+            self._early = None
+
     async def _send(self, command: messages.Command) -> None:
         """Send to the child that takes tasks; dropped when there is none."""
         if self.supervisor.child is not None:
@@ -228,6 +250,8 @@ class Engine:
         """
         running = self._running
         if running is None or running.task_id != task_id:
+            if self._early is not None and self._early.task != task_id:
+                self.cancel(self._early.task)
             self._cancelled_early[task_id] = None
             if len(self._cancelled_early) > _EARLY_CANCELS_KEPT:
                 del self._cancelled_early[next(iter(self._cancelled_early))]
@@ -274,6 +298,9 @@ class Engine:
 
     def _report(self, report: messages.Report) -> None:
         if isinstance(report, messages.ContextChanged):
+            self._contexts.pop(report.context, None)
+            if report.loaded:
+                self._contexts[report.context] = report
             for on_context, _ in self._followers:
                 on_context(report)
         running = self._running
@@ -308,6 +335,7 @@ class Engine:
             self._end_soon(running)
 
     def _died(self, error: errors.EngineDied) -> None:
+        self._contexts.clear()
         for _, on_death in self._followers:
             on_death()
         # A task that still waits for the next child has nothing to do with the end of the last one.

@@ -208,10 +208,15 @@ class Previewed(Message):
 class ContextChanged(Message):
     """A model was loaded or freed; ``memory_bytes`` is the child's resident memory after it."""
 
-    path: str
+    context: ContextSpec
     loaded: bool
     seconds: float
     memory_bytes: int
+
+    @property
+    def path(self) -> str:
+        """The main model file."""
+        return self.context.main
 
 
 class LogLine(Message):

@@ -73,7 +73,7 @@ class Residency:
 
     def models_in(self, engine: Engine) -> frozenset[str]:
         """Ids of the models that one engine has loaded; it takes their jobs first, within the queue's bound."""
-        return frozenset(self._ids[path] for path in self._contexts[engine.name] if path in self._ids)
+        return frozenset(model_id for path in self._contexts[engine.name] if (model_id := self._id(path)))
 
     def _is_loaded(self, path: str) -> bool:
         return any(path in contexts for contexts in self._contexts.values())
@@ -123,6 +123,12 @@ class Residency:
 
     def _model(self, path: str) -> Model | None:
         return next((model for model in self._registry.catalogue.models if str(model.path) == path), None)
+
+    def _id(self, path: str) -> str:
+        """The id of a file; empty as long as it is not registered: the first model may be loaded before any is."""
+        if path not in self._ids and (model := self._model(path)) is not None:
+            self._ids[path] = model.id
+        return self._ids.get(path, "")
 
     def _tell(self, path: str, state: str, message: str = "") -> None:
         model = self._model(path)

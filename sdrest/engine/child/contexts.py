@@ -131,7 +131,7 @@ class Contexts:
 
     def _tell(self, spec: messages.ContextSpec, *, loaded: bool, seconds: float = 0.0) -> None:
         self._changed(
-            messages.ContextChanged(path=spec.main, loaded=loaded, seconds=seconds, memory_bytes=memory_bytes())
+            messages.ContextChanged(context=spec, loaded=loaded, seconds=seconds, memory_bytes=memory_bytes())
         )
 
 

@@ -12,6 +12,8 @@ from sdrest.cli.sdrest import main
 
 #: Takes long to import, and is of no use to somebody who asks what commands there are.
 HEAVY = {"aiohttp", "huggingface_hub", "jinja2", "numpy", "PIL", "pydantic", "stable_diffusion_cpp", "structlog"}
+#: Modules that may be imported when the engine's process is started, those of the interpreter included; the server has twice as many.
+_MOST_MODULES = 560
 _ASK = """
 import sys
 from sdrest.cli.sdrest import main
@@ -38,3 +40,10 @@ def test_who_asks_what_commands_there_are_waits_for_none_of_them() -> None:
     loaded = asked.stderr.split()
     assert not HEAVY & set(loaded)
     assert {name for name in loaded if name.startswith("sdrest.cli.")} == {"sdrest.cli.interrupts", "sdrest.cli.sdrest"}
+
+
+def test_the_engine_is_started_before_most_of_the_server_is_imported() -> None:
+    ask = "import sys, sdrest.cli.serve; print(*sys.modules)"
+    loaded = set(subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.split())
+    assert not {"aiohttp", "huggingface_hub", "jinja2", "numpy", "PIL", "sqlite3", "stable_diffusion_cpp"} & loaded
+    assert len(loaded) <= _MOST_MODULES

@@ -163,7 +163,8 @@ async def test_a_death_is_one_engine_s_alone(engines: Engines) -> None:
 
 
 def changed(path: str, *, loaded: bool) -> messages.ContextChanged:
-    return messages.ContextChanged(path=path, loaded=loaded, seconds=0, memory_bytes=0)
+    context = messages.ContextSpec(files=(("model", path),))
+    return messages.ContextChanged(context=context, loaded=loaded, seconds=0, memory_bytes=0)
 
 
 async def test_a_model_is_loaded_until_no_engine_has_it(engines: Engines, tmp_path: Path) -> None:
