@@ -64,6 +64,13 @@ def _can_mount() -> bool:
         return mounted.returncode == 0
 
 
+def _can_unplug() -> bool:
+    return (
+        shutil.which("ip") is not None
+        and subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0
+    )
+
+
 NEEDS: Final = {
     "accounts": Need(
         "throw-away accounts need root and useradd",
@@ -82,6 +89,7 @@ NEEDS: Final = {
     ),
     "mount": Need("mounting a small file system needs root", _can_mount, installable=False),
     "node": _program("node"),
+    "network namespaces": Need("a network of its own needs root and iproute2", _can_unplug, installable=False),
     "nginx": _program("nginx"),
     "pam": Need(
         "libpam is not installed",

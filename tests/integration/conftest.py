@@ -103,9 +103,13 @@ async def client(client_factory: ClientFactory) -> TestClient[Any, Any]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate for this machine's names, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
+    return certificate_for(tmp_path_factory.mktemp("tls"), "127.0.0.1", "0.0.0.0")
+
+
+def certificate_for(folder: Path, *addresses: str) -> tuple[Path, Path]:
+    """A self-signed certificate for ``localhost`` and these addresses, and its key."""
     cert, key = folder / "cert.pem", folder / "key.pem"
-    names = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:0.0.0.0"
+    names = ",".join(["subjectAltName=DNS:localhost", *(f"IP:{address}" for address in addresses)])
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
          "-subj", "/CN=localhost", "-addext", names, "-keyout", str(key), "-out", str(cert)],

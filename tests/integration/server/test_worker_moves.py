@@ -11,7 +11,7 @@ import pytest
 
 from tests.commands import serve_tiny
 from tests.integration.conftest import SMALL
-from tests.integration.server.test_worker_command import WorkerProcess
+from tests.integration.server.worker_processes import WorkerProcess
 from tests.needs import needs
 
 pytestmark = [needs("postgres"), pytest.mark.slow, pytest.mark.timeout(240)]  # three processes load the native library

@@ -12,7 +12,7 @@ from sdrest.cli.sdrest import main
 
 #: Takes long to import, and is of no use to somebody who asks what commands there are.
 HEAVY = {"aiohttp", "huggingface_hub", "jinja2", "numpy", "PIL", "pydantic", "stable_diffusion_cpp", "structlog"}
-#: Modules that may be imported when the engine's process is started, those of the interpreter included; the server has twice as many.
+#: Modules that may be imported when the engine's process is started, the interpreter's included; the server has twice as many.
 _MOST_MODULES = 560
 _ASK = """
 import sys
