@@ -291,8 +291,14 @@ def _report(result: Result, found: Cluster, accepted: list[str], stuck: int) -> 
     lost = {*accepted} - {row[0] for row in jobs}
     odd = [row for row in jobs if row[1] == "failed" and row[4]["slug"] not in _EXPECTED]
     wrong = [row for row in jobs if row[1] == "completed" and not _is_right(found, row[0], row[2], row[3], row[5])]
-    for row in (*odd, *wrong):
+    for row in odd:
         say(f"{row}")
+    for job_id, _, lease_id, outputs, _, parameters in wrong:
+        say(f"{job_id} under {lease_id}, batch {parameters.get('batch_count', 1)}: {outputs}")
+        known = [row[0] for row in found.query("SELECT lease_id FROM benchmark_leases WHERE job_id = '%s'" % job_id)]
+        for file in sorted((found.shared / "output" / job_id).rglob("*")):
+            whose = [lease for lease in known if file.is_file() and is_picture_of(file, job_id, lease)]
+            say(f"  {file}: {whose or 'under none'} of {known}")
     result.add("jobs accepted", str(len(accepted)))
     result.add("lost", str(len(lost)), "0", met=not lost)
     result.add("without an end", str(stuck), "0", met=stuck == 0)

@@ -98,8 +98,8 @@ class Attempt:
         self.progress = progress
         self._broadcast.publish(JobProgressed(self.job.id, self.job.principal, progress))
 
-    async def made(self, output: Output) -> None:
-        """Note and publish a file. From when it is whole it is the job's, however the attempt ends."""
+    async def made(self, output: Output) -> bool:
+        """Note and publish a file; whether it is stored by now. From when it is whole it is the job's, however the attempt ends."""
         self.outputs = with_output(self.outputs, output)
         try:
             place = partial(self._files.place, self.job, (output.file,))
@@ -109,6 +109,7 @@ class Attempt:
             is_noted = False
         if is_noted:
             self._broadcast.publish(OutputMade(self.job.id, self.job.principal, output))
+        return is_noted
 
     def publish(self, event: Event) -> None:
         """Publish any other event of the work; its newest preview is kept."""

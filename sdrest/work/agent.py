@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import msgspec
 import structlog
 
 from sdrest import __version__
@@ -75,16 +76,17 @@ class RemoteAttempt(Attempt):
         """Note how far the work is; it is told in time."""
         self.progress = progress
 
-    async def made(self, output: Output) -> None:
-        """Bring a file to the server. From when it is whole there, it is the job's."""
+    async def made(self, output: Output) -> bool:
+        """Bring a file to the server; whether it is there. From when it is whole there, it is the job's."""
         source = self._files.staging_folder(self.job) / output.file
         try:
             await self._front.upload(files_path(self.job, "outputs", output.file), source)
         except Gone:
             self.lose()
-            return
+            return False
         self.outputs = with_output(self.outputs, output)
         self.say(output.file, frames.Made(self.job.lease_id, output))
+        return True
 
     def say(self, key: str, frame: frames.Made | frames.Done | frames.Failed) -> None:
         """Say something until it is confirmed."""
@@ -310,7 +312,8 @@ class Agent:
                 log.exception("a job failed unexpectedly")
                 ending = frames.Failed(lease, SdrestError.slug, f"internal error at the worker: {type(error).__name__}")
         log.info("a job is done here", job_id=attempt.job.id, ending=type(ending).__name__)
-        attempt.say("", ending)
+        # What was said of each file may not have come, or have been forgotten by a database that has lost its last moment.
+        attempt.say("", msgspec.structs.replace(ending, outputs=attempt.outputs))
 
     async def _prepare(self, attempt: RemoteAttempt, run: frames.Run) -> Job:
         """Get the model files and input pictures of a job; the job, with the id that its model has here."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from sdrest.core.errors import Cancelled, EngineDied, InsufficientStorage, SdrestError, error_of
 from sdrest.core.events import JobPreviewed
-from sdrest.core.job import Job
+from sdrest.core.job import Job, Output
 from sdrest.jobs.running import Attempt
 from sdrest.jobs.store import Reach
 from sdrest.jobs.worker import Refused, Result
@@ -282,19 +282,32 @@ class RemoteWorker:
             case frames.Shown():
                 job = attempt.job
                 attempt.publish(JobPreviewed(job.id, job.principal, frame.step, frame.width, frame.height, frame.jpeg))
-            case frames.Made() if "/" in frame.output.file or frame.output.file.startswith("."):
-                assigned.fail(SdrestError("the worker has made a file whose name is none"))
             case frames.Made():
-                await attempt.made(frame.output)
-                self.pictures_made += 1
-                self.tell(frames.Noted(frame.lease, frame.output.file))
+                if await self._made(assigned, frame.output):
+                    self.tell(frames.Noted(frame.lease, frame.output.file))
             case frames.Done():
+                await self._all_made(assigned, frame.outputs)
                 if not assigned.ending.done():
                     assigned.ending.set_result(Result(frame.seconds, frame.warnings))
             case frames.Failed():
+                await self._all_made(assigned, frame.outputs)
                 error = error_of(frame.slug, frame.message)
                 error.log_tail = frame.log_tail
                 assigned.fail(error)
+
+    async def _made(self, assigned: _Assigned, output: Output) -> bool:
+        """A file of an attempt is whole here; whether that is stored."""
+        if "/" in output.file or output.file.startswith("."):
+            assigned.fail(SdrestError("the worker has made a file whose name is none"))
+            return False
+        self.pictures_made += 1
+        return await assigned.attempt.made(output)
+
+    async def _all_made(self, assigned: _Assigned, outputs: Sequence[Output]) -> None:
+        """Take in what was made and is not known here."""
+        for output in outputs:
+            if output not in assigned.attempt.outputs:
+                await self._made(assigned, output)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,20 +95,22 @@ class Made(msgspec.Struct, tag="made", frozen=True):
 
 
 class Done(msgspec.Struct, tag="done", frozen=True):
-    """The work is done. Said again until the attempt is over."""
+    """The work is done, and this is all that was made. Said again until the attempt is over."""
 
     lease: str
     seconds: float | None
     warnings: tuple[str, ...]
+    outputs: tuple[Output, ...] = ()
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True):
-    """The work has ended otherwise. Said again until the attempt is over."""
+    """The work has ended otherwise, after this was made. Said again until the attempt is over."""
 
     lease: str
     slug: str
     message: str
     log_tail: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
 
 class Leaving(msgspec.Struct, tag="leaving", frozen=True):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
+
+from sdrest.core.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -14,6 +17,8 @@ ADDING: Final = "adding"
 CLAIMING: Final = "claiming"
 #: A change of one row that it names: it may be made beside all others.
 ONE_ROW: Final = ""
+#: An answer that takes longer may be one of the past: the session may have ended meanwhile, and with it the lock of the row.
+LONGEST_ANSWER_SECONDS: Final = 5.0
 
 
 class Cursor(Protocol):
@@ -88,3 +93,17 @@ class Database(Protocol):
             Unavailable: the database cannot be read.
         """
         ...
+
+
+def check_prompt(asked_at: float) -> None:
+    """To be called before files are touched that go with a row which is locked: no transaction can put them back.
+
+    Args:
+        asked_at: ``time.monotonic()`` before the row was asked for.
+
+    Raises:
+        Unavailable: the answer has taken so long that somebody else may have the row by now.
+    """
+    took = time.monotonic() - asked_at
+    if took > LONGEST_ANSWER_SECONDS:
+        raise Unavailable(f"the database took {took:.0f} s to answer: what it said may not hold any more")

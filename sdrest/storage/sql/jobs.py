@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -23,7 +24,7 @@ from sdrest.jobs.store import (
     new_lease_id,
     server_died,
 )
-from sdrest.storage.sql.database import ADDING, ONE_ROW, Connection, Database
+from sdrest.storage.sql.database import ADDING, ONE_ROW, Connection, Database, check_prompt
 from sdrest.storage.sql.job_reading import SqlJobReading, job_from, jobs_from, value_of
 from sdrest.storage.sql.job_rows import as_json, binned_at, output_columns, outputs_of, row_of
 from sdrest.storage.sql.quotas import SqlQuotaStore
@@ -155,9 +156,11 @@ class SqlJobStore(SqlJobReading):
         whose = {"id": job_id, "lease_id": lease_id, "server": server}
 
         def change(db: Connection) -> bool:
+            asked_at = time.monotonic()
             row = db.execute(self._sql.outputs, whose).fetchone()
             if row is None:
                 return False
+            check_prompt(asked_at)
             place()
             outputs = with_output(outputs_of(row), output)
             db.execute(self._sql.set_outputs, {"id": job_id, **output_columns(outputs)})
@@ -223,8 +226,10 @@ class SqlJobStore(SqlJobReading):
         self, db: Connection, statement: str, values: Mapping[str, Any], place: Callable[[], None] = lambda: None
     ) -> Job | None:
         """The job after a change that may have ended it, whose files go to their place with it."""
+        asked_at = time.monotonic()
         job = self._quotas.settle(db, job_from(db, statement, values))
         if job is not None:
+            check_prompt(asked_at)
             place()
         return job
 
@@ -265,7 +270,9 @@ class SqlJobStore(SqlJobReading):
         def change(db: Connection) -> Sequence[Job]:
             # Files first: who is killed meanwhile finds the jobs running once more.
             db.execute(self._sql.sum_up)
+            asked_at = time.monotonic()
             lost = jobs_from(db, self._sql.lost, whose)
+            check_prompt(asked_at)
             for job in lost:
                 tidy(job)
             ids = json.dumps([job.id for job in lost])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from sdrest.core.errors import InvalidInput, QueueFull, Unavailable
 from sdrest.core.group import Axis, Group
-from sdrest.core.job import Job, JobState, JobType
+from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.jobs.listing import JobFilter
 from sdrest.jobs.store import Ending
 from sdrest.storage.sql.accounts import SqlAccountStore
@@ -51,6 +51,33 @@ def fronts(databases: list[Database]) -> list[SqlJobStore]:
 
 async def claim(store: SqlJobStore) -> Job | None:
     return await store.claim([JobType.TXT2IMG], now=NOW, lease_seconds=60, worker="w")
+
+
+async def test_an_answer_that_may_be_of_the_past_moves_no_files(
+    fronts: list[SqlJobStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it was on its way the database may have been killed, and somebody else have done the job."""
+
+    def must_not(*_: object) -> None:
+        raise AssertionError("files are touched")
+
+    store = fronts[0]
+    await store.add(job("late"), max_pending=10)
+    claimed = await claim(store)
+    assert claimed is not None
+    output = Output(file="image_0.png", media_type="image/png", size_bytes=1)
+    ending = Ending(state=JobState.COMPLETED, finished_at=NOW, outputs=(output,))
+    monkeypatch.setattr("sdrest.storage.sql.database.LONGEST_ANSWER_SECONDS", -1.0)
+    changes: tuple[Awaitable[object], ...] = (
+        store.note_output("late", claimed.lease_id, output, must_not),
+        store.release("late", claimed.lease_id, now=NOW, count_attempt=True, outputs=(), place=must_not),
+        store.finish("late", claimed.lease_id, ending, must_not),
+        store.recover(NOW + timedelta(hours=1), 10, tidy=must_not),
+    )
+    for change in changes:
+        with pytest.raises(Unavailable, match="may not hold any more"):
+            await change
+    assert await store.get("late") == claimed
 
 
 async def test_each_job_is_claimed_once_and_ends_once(fronts: list[SqlJobStore]) -> None:

@@ -138,6 +138,29 @@ class TestSeveralServers:
         assert (await west.ended(second)).state is JobState.COMPLETED
         assert worker.agent._held.keys() <= {(await west.service.get(second.id, ANYONE)).lease_id}
 
+    @pytest.mark.parametrize("is_told", [True, False])
+    async def test_a_file_that_a_server_has_noted_and_lost_comes_with_the_ending(
+        self, east: Server, west: Server, worker: Elsewhere, monkeypatch: pytest.MonkeyPatch, is_told: bool
+    ) -> None:
+        """A database that is killed forgets what it has not written yet, whether or not it has said that it was noted."""
+
+        async def forgets(*_: object, **_more: object) -> bool:
+            return is_told
+
+        job = await east.submit()
+        attempt = await worker.executor.attempts.get()
+        monkeypatch.setattr(east.store, "note_output", forgets)
+        await worker.executor.make(attempt)
+        (seen,), held = east.service.running.attempts, worker.agent._held[attempt.job.lease_id]
+        while not seen.outputs or bool(held.unconfirmed) is is_told:
+            await asyncio.sleep(0)
+        monkeypatch.undo()
+        self.go_to(west)
+        worker.executor.endings.put_nowait(None)
+        done = await west.ended(job)
+        assert [output.file for output in done.outputs] == ["image_0.png"]
+        assert (west.files.output_folder(job.id) / "image_0.png").read_bytes() == attempt.job.lease_id.encode()
+
     async def test_a_server_that_gives_its_worker_up_too_late_changes_nothing(
         self, east: Server, west: Server, worker: Elsewhere
     ) -> None:
