@@ -293,9 +293,10 @@ def _report(result: Result, found: Cluster, accepted: list[str], stuck: int) -> 
     wrong = [row for row in jobs if row[1] == "completed" and not _is_right(found, row[0], row[2], row[3], row[5])]
     for row in odd:
         say(f"{row}")
+    given = found.query("SELECT job_id, lease_id FROM benchmark_leases")
     for job_id, _, lease_id, outputs, _, parameters in wrong:
         say(f"{job_id} under {lease_id}, batch {parameters.get('batch_count', 1)}: {outputs}")
-        known = [row[0] for row in found.query("SELECT lease_id FROM benchmark_leases WHERE job_id = '%s'" % job_id)]
+        known = [lease for of, lease in given if of == job_id]
         for file in sorted((found.shared / "output" / job_id).rglob("*")):
             whose = [lease for lease in known if file.is_file() and is_picture_of(file, job_id, lease)]
             say(f"  {file}: {whose or 'under none'} of {known}")

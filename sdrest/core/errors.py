@@ -182,6 +182,10 @@ class Unavailable(SdrestError):
     slug = "unavailable"
 
 
+class OutcomeUnknown(Unavailable):
+    """The connection to the database broke while something was written: whether it was is not known."""
+
+
 class UpstreamFailed(SdrestError):
     """Another server, which this one asked, gave no answer that can be used."""
 

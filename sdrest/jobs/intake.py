@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from sdrest.core.errors import Conflict, Forbidden, InvalidInput
+from sdrest.core.errors import Conflict, Forbidden, InvalidInput, OutcomeUnknown
 from sdrest.core.group import Group
 from sdrest.core.job import Job, JobState, JobType
 from sdrest.core.parameters import RANDOM_SEED, SEED_BOUND, Components, GenerationParameters, to_json
@@ -301,10 +301,13 @@ class Intake:
     async def _files_until_stored(self, jobs: Sequence[str | Job]) -> AsyncIterator[None]:
         """While jobs (or those of these ids) are being stored whose files are there already: an error takes them away again.
 
-        Who is cancelled cannot tell whether they were stored, so then the files are left to the sweep of the next start.
+        Who is cancelled, or has lost the database while it wrote, cannot tell whether they were stored, and somebody else may be
+        at work on them: then the files are left to the sweep of the next start.
         """
         try:
             yield
+        except OutcomeUnknown:
+            raise
         except Exception:
             for job in jobs:
                 await asyncio.to_thread(self._jobs.files.remove, job if isinstance(job, str) else job.id)

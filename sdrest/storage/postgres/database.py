@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from sdrest.core.errors import Conflict, InsufficientStorage, InvalidInput, SdrestError, Unavailable
+from sdrest.core.errors import Conflict, InsufficientStorage, InvalidInput, OutcomeUnknown, SdrestError, Unavailable
 from sdrest.storage.postgres.clock import DatabaseClock
 from sdrest.storage.sql.database import EVERYTHING
 from sdrest.storage.sql.statements import statements
@@ -220,7 +220,9 @@ def _as_ours(error: Exception) -> SdrestError:
         return InsufficientStorage("the disk of the database is full: the change was not stored")
     if isinstance(error, psycopg.DataError):
         return InvalidInput(f"the database cannot hold this text: {str(error).strip()}")
-    return Unavailable(f"the database cannot be used at the moment: {str(error).strip()}")
+    is_broken = isinstance(error, psycopg.OperationalError) and not isinstance(error, PoolTimeout)
+    kind = OutcomeUnknown if is_broken else Unavailable
+    return kind(f"the database cannot be used at the moment: {str(error).strip()}")
 
 
 def migrate(connection: psycopg.Connection[Any]) -> None:

@@ -82,6 +82,7 @@ class Database(Protocol):
 
         Raises:
             InsufficientStorage: the disk is full; nothing was written.
+            OutcomeUnknown: the connection broke; if that was at the very end, everything was written.
             Unavailable: the database cannot be written for another reason; nothing was written.
         """
         ...

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sdrest.core.errors import Forbidden, QueueFull
+from sdrest.core.errors import Forbidden, OutcomeUnknown, QueueFull
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.core.parameters import GenerationParameters, to_json
 from sdrest.core.principal import ANYONE, NOBODY, Permission, Principal, Role
@@ -91,6 +91,23 @@ async def test_a_full_queue_leaves_no_pictures(queue: Queue) -> None:
     with pytest.raises(QueueFull):
         await queue.intake.submit(img2img())
     assert queue.spool() == before
+
+
+async def test_the_pictures_stay_where_nobody_knows_whether_the_job_was_stored(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is lost in the moment in which it has written: somebody may be at work on the job already."""
+    add = queue.store.add
+
+    async def adds_and_breaks(*what: Any, **more: Any) -> Job:
+        await add(*what, **more)
+        raise OutcomeUnknown("the connection is broken")
+
+    monkeypatch.setattr(queue.store, "add", adds_and_breaks)
+    with pytest.raises(OutcomeUnknown):
+        await queue.intake.submit(img2img())
+    (job,) = await queue.store.find(JobFilter())
+    assert queue.spool() == [f"{job.id}/input/init_image_0.png"]
 
 
 async def test_a_repeated_request_stores_no_second_job_and_no_second_pictures(queue: Queue) -> None:

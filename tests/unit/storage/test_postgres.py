@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sdrest.core.errors import InvalidInput, QueueFull, Unavailable
+from sdrest.core.errors import InvalidInput, OutcomeUnknown, QueueFull, Unavailable
 from sdrest.core.group import Axis, Group
 from sdrest.core.job import Job, JobState, JobType, Output
 from sdrest.jobs.listing import JobFilter
@@ -51,6 +51,11 @@ def fronts(databases: list[Database]) -> list[SqlJobStore]:
 
 async def claim(store: SqlJobStore) -> Job | None:
     return await store.claim([JobType.TXT2IMG], now=NOW, lease_seconds=60, worker="w")
+
+
+async def test_a_connection_that_breaks_leaves_open_what_was_written(databases: list[Database]) -> None:
+    with pytest.raises(OutcomeUnknown):
+        await databases[0].write(lambda db: db.execute("SELECT pg_terminate_backend(pg_backend_pid())"))
 
 
 async def test_an_answer_that_may_be_of_the_past_moves_no_files(
