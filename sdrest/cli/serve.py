@@ -16,10 +16,8 @@ from sdrest.cli.listening import Listening, listen, run_again
 from sdrest.cli.logging import configure_logging
 from sdrest.cli.options import settings_from, settings_options
 from sdrest.core.errors import BackendMissing, EngineUnavailable, SdrestError
-from sdrest.engine.cores import share_of, usable_cores
 from sdrest.engine.engines import Engines, engines_from
-from sdrest.engine.last_model import LastModel
-from sdrest.planning.holding import Holding
+from sdrest.planning.holding import load_last_models
 from sdrest.settings import Backend, Settings
 
 if TYPE_CHECKING:
@@ -106,8 +104,7 @@ async def serving(
     """
     engines = engines_from(settings)
     await engines.start()
-    if settings.load_last_model:
-        _load_last_models(engines, settings)
+    load_last_models(engines, settings)
     try:
         # The engine's process loads the native library, and a model, while this one loads the rest of itself.
         hosting = await asyncio.to_thread(_hosting)
@@ -116,17 +113,6 @@ async def serving(
             yield server
     finally:
         await engines.stop()
-
-
-def _load_last_models(engines: Engines, settings: Settings) -> None:
-    holding = Holding.of(settings, threads=settings.threads or share_of(usable_cores(), len(engines)))
-    for engine in engines:
-        LastModel(
-            engine,
-            settings.data_dir / "engines" / f"{engine.name}.json",
-            holding=repr(holding),
-            budget_bytes=settings.memory_budget_bytes,
-        ).begin()
 
 
 async def _check_engines(engines: Engines, settings: Settings, *, needs_engine: bool) -> None:

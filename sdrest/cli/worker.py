@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     "engines",
     "threads",
     "memory_budget_bytes",
+    "load_last_model",
     "idle_unload_seconds",
     "cancel_grace_seconds",
     "engine_hang_seconds",

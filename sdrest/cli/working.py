@@ -20,7 +20,7 @@ from sdrest.outputs.data_dir import open_data_dir
 from sdrest.outputs.picture_files import PictureFiles
 from sdrest.planning.context_specs import ContextBuilder
 from sdrest.planning.embedding_files import Embeddings
-from sdrest.planning.holding import Holding
+from sdrest.planning.holding import Holding, load_last_models
 from sdrest.planning.loras_and_embeddings import AdapterFinder
 from sdrest.planning.memory import ComputeSizes, MemoryPlanner
 from sdrest.registry.opening import registry_of
@@ -57,6 +57,7 @@ async def working(
     async with open_data_dir(settings):
         engines = engines_from(settings)
         await engines.start()
+        load_last_models(engines, settings)
         try:
             await engines.info()
             registry = registry_of(settings, settings.data_dir)

@@ -8,6 +8,9 @@ from typing import Any, Final, Self
 
 from sdrest.core.errors import ModelUnusable, did_you_mean
 from sdrest.core.model import Model
+from sdrest.engine.cores import share_of, usable_cores
+from sdrest.engine.engines import Engines
+from sdrest.engine.last_model import LastModel
 from sdrest.settings import Settings
 
 _GIB: Final = 1 << 30
@@ -68,3 +71,17 @@ class Holding:
             "max_vram": self.max_graph_bytes / _GIB,
         }
         return {name: value for name, value in given.items() if value}
+
+
+def load_last_models(engines: Engines, settings: Settings) -> None:
+    """Begin to load what each engine had loaded last, unless the settings say no."""
+    if not settings.load_last_model:
+        return
+    holding = Holding.of(settings, threads=settings.threads or share_of(usable_cores(), len(engines)))
+    for engine in engines:
+        LastModel(
+            engine,
+            settings.data_dir / "engines" / f"{engine.name}.json",
+            holding=repr(holding),
+            budget_bytes=settings.memory_budget_bytes,
+        ).begin()
