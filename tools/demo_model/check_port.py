@@ -52,7 +52,9 @@ def compare(
                 side = size // 8
                 noise = torch.from_numpy(philox_normal(seed, 16 * side * side)).view(1, 16, side, side)
                 with torch.no_grad():
-                    latent = generate(model, indices(model, [prompt]), noise, steps, cfg_scale, exact=True)
+                    latent = generate(
+                        model, indices(model.token_ids.tolist(), [prompt]), noise, steps, cfg_scale, exact=True
+                    )
                     ours = (decoder(latent).clamp(0, 1)[0].permute(1, 2, 0) * 255).round().numpy()
                 difference = np.abs(ours - theirs)
                 worst = max(worst, float(difference.mean()))

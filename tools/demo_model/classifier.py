@@ -26,8 +26,8 @@ MARGIN = 1.1
 
 
 def names() -> list[str]:
-    """The classes: every trained thing, and the shapes."""
-    return [*objects(trained=True), *SHAPES]
+    """The classes: every thing, and the shapes."""
+    return [*objects(), *SHAPES]
 
 
 def parts(picture: np.ndarray, scene: Scene, rng: random.Random | None = None) -> list[tuple[Thing, np.ndarray]]:
@@ -71,7 +71,7 @@ def _blurred(part: np.ndarray, side: int) -> np.ndarray:
 def _batch(rng: random.Random, icons: dict[str, np.ndarray], count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """``count`` parts of renderings of random scenes, a little blurred or noisy, and their classes."""
     classes = {name: i for i, name in enumerate(names())}
-    every = list(objects(trained=True))
+    every = list(objects())
     shown: list[np.ndarray] = []
     which: list[int] = []
     while len(shown) < count:

@@ -10,7 +10,6 @@ import io
 import json
 import random
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -160,13 +159,13 @@ def plural(name: str) -> str:
     return name + "s"
 
 
-def objects(trained: bool = False) -> dict[str, str]:
-    """Caption → icon name, in the order of ``objects.txt``: all, or only the trained ones."""
+def objects() -> dict[str, str]:
+    """Caption → icon name, in the order of ``objects.txt``."""
     found: dict[str, str] = {}
     for written in (HERE / "objects.txt").read_text().splitlines():
         line = written.split("#")[0].strip()
-        if line and not (trained and line.startswith("~")):
-            icon, _, caption = (part.strip() for part in line.lstrip("~").partition("="))
+        if line:
+            icon, _, caption = (part.strip() for part in line.partition("="))
             found[caption or icon.replace("-", " ")] = icon
     return found
 
@@ -299,10 +298,9 @@ def scene_picture(scene: Scene, icons: dict[str, np.ndarray], size: int = 128, s
     return styled(np.asarray(canvas), scene.style)
 
 
-def random_kind(rng: random.Random, kinds: Sequence[str] = ()) -> str:
-    """A kind of scene by its share: one of ``kinds``, or of all."""
-    among = list(kinds or KINDS)
-    return rng.choices(among, [KINDS[kind] for kind in among])[0]
+def random_kind(rng: random.Random) -> str:
+    """A kind of scene by its share."""
+    return rng.choices(list(KINDS), list(KINDS.values()))[0]
 
 
 def random_scene(rng: random.Random, names: list[str], kind: str = "") -> Scene:
@@ -343,5 +341,3 @@ def random_scene(rng: random.Random, names: list[str], kind: str = "") -> Scene:
 
 KINDS = {"plain": 0.24, "coloured": 0.14, "shape": 0.03, "count": 0.12, "pair": 0.27, "place": 0.2}
 """Kind of scene → its share of the training."""
-TRAINED = ("plain", "coloured", "shape", "place")
-"""Kinds that the shipped model was trained on to the end; it does not know the words that only the others have."""

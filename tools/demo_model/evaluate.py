@@ -40,7 +40,9 @@ def draw(model: Model, decoder: nn.Module, prompts: list[str], steps: int, cfg_s
         part = prompts[start : start + 32]
         noise = np.stack([philox_normal(start + i, 16 * 16 * 16).reshape(16, 16, 16) for i in range(len(part))])
         with torch.no_grad():
-            latents = generate(model, indices(model, part), torch.from_numpy(noise), steps, cfg_scale)
+            latents = generate(
+                model, indices(model.token_ids.tolist(), part), torch.from_numpy(noise), steps, cfg_scale
+            )
             pictures = decoder(latents).clamp(0, 1).permute(0, 2, 3, 1).mul(255).round().byte().numpy()
         found += list(pictures)
     return found
@@ -89,7 +91,7 @@ class LibraryDrawing:
 def scenes(count: int) -> list[Scene]:
     """Random scenes of all kinds in the training's shares, ``HELD_OUT`` of them unseen combinations."""
     rng = random.Random(11)
-    names = list(objects(trained=True))
+    names = list(objects())
     found: list[Scene] = []
     while len(found) < count:
         kind = random_kind(rng)

@@ -21,7 +21,7 @@ from gguf import GGMLQuantizationType as Kind
 from model import HEAD, Block, Model
 from tokens import VOCABULARY
 from train import load
-from words import standing, vocabulary
+from words import standing
 
 DIFFUSION = "model.diffusion_model."
 TEXT = "text_encoders.llm.model."
@@ -126,13 +126,11 @@ def tensors(model: Model) -> dict[str, np.ndarray]:
     for i, block in enumerate(model.blocks):
         out.update(_block(f"{DIFFUSION}double_blocks.{i}", block, hidden))
     table = np.zeros((VOCABULARY, model.shape.text), np.float32)
-    trained = set(vocabulary(trained=True)[0])
-    pairs = zip(model.token_ids.tolist(), _array(model.embedding_rows()), strict=True)
-    rows = {token: row for token, row in pairs if token in trained}
-    for token, row in (
-        rows | {token: rows[other] for token, other in standing().items() if other in rows} | rows
-    ).items():
-        table[token] = row
+    rows = dict(zip(model.token_ids.tolist(), _array(model.embedding_rows()), strict=True))
+    table[list(rows)] = np.stack(list(rows.values()))
+    for token, other in standing().items():
+        if token not in rows:
+            table[token] = rows[other]
     out[f"{TEXT}embed_tokens.weight"] = table
     out[f"{TEXT}norm.weight"] = np.ones(model.shape.text, np.float32)
     return out
@@ -165,7 +163,6 @@ def as_stored(model: Model) -> Model:
         values = _array(layer.weight)
         layer.weight.data = torch.from_numpy(dequantised(values, kind_of(name, values, exact=False)))
     rows = _array(copy.embedding_rows())
-    rows[~np.isin(copy.token_ids.numpy(), vocabulary(trained=True)[0])] = 0
     copy.stored_rows = torch.from_numpy(dequantised(rows, kind_of("embed_tokens.weight", rows, exact=False)))
     return copy
 

@@ -40,7 +40,7 @@ class Judge:
         self._icons = {name: np.asarray(Image.fromarray(icon).resize((64, 64))) for name, icon in icons.items()}
         self._classifier = classifier
         self._classes = {name: number for number, name in enumerate(names())}
-        self._things = set(objects(trained=True))
+        self._things = set(objects())
 
     def nearest(self, picture: np.ndarray, rivals: list[Scene], side: int = SIDE) -> Scene:
         """The scene whose rendering is nearest, looked at with so many points a side."""

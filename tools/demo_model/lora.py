@@ -67,7 +67,7 @@ def style_latents(run: Path, style: str, model: Model, count: int) -> tuple[torc
     if not cache.exists():
         encoder, _ = tae.load(run / "tae.pt")
         icons, rng = load_icons(run), random.Random(9)
-        names = list(objects(trained=True))
+        names = list(objects())
         scenes = [replace(random_scene(rng, names), style="") for _ in range(count)]
         parts = []
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
@@ -78,7 +78,9 @@ def style_latents(run: Path, style: str, model: Model, count: int) -> tuple[torc
         captions = np.array([scene.caption(rng) for scene in scenes])
         np.savez(cache, latents=torch.cat(parts).numpy(), captions=captions)
     kept = np.load(cache)
-    return torch.from_numpy(kept["latents"]), indices(model, [str(text) for text in kept["captions"]])
+    return torch.from_numpy(kept["latents"]), indices(
+        model.token_ids.tolist(), [str(text) for text in kept["captions"]]
+    )
 
 
 def train(run: Path, out: Path, style: str, until: float, count: int = 768, batch: int = 32) -> None:

@@ -48,7 +48,7 @@ def rope_table(ids: torch.Tensor) -> torch.Tensor:
     """cos and sin for positions ``ids`` [L, 3]: [2, L, 64], one angle for each pair of a head's channels."""
     parts = []
     for axis, width in enumerate(AXES):
-        frequencies = THETA ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+        frequencies = THETA ** (-torch.arange(0, width, 2, dtype=torch.float64, device=ids.device) / width)
         parts.append(ids[:, axis : axis + 1].double() * frequencies)
     angles = torch.cat(parts, 1)
     return torch.stack((angles.cos(), angles.sin())).float()
@@ -65,21 +65,21 @@ def apply_rope(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     return torch.cat((first * cos - second * sin, first * sin + second * cos), -1)
 
 
-def image_positions(rows: int, columns: int) -> torch.Tensor:
+def image_positions(rows: int, columns: int, device: torch.device) -> torch.Tensor:
     """Rope positions of image tokens, [rows · columns, 3]."""
-    grid = torch.zeros(rows, columns, 3)
-    grid[..., 1] = torch.arange(rows)[:, None]
-    grid[..., 2] = torch.arange(columns)
+    grid = torch.zeros(rows, columns, 3, device=device)
+    grid[..., 1] = torch.arange(rows, device=device)[:, None]
+    grid[..., 2] = torch.arange(columns, device=device)
     return grid.view(-1, 3)
 
 
-def text_positions(count: int) -> torch.Tensor:
+def text_positions(count: int, device: torch.device) -> torch.Tensor:
     """Rope positions of a prompt's tokens, [count, 3]: the index on both spatial axes.
 
     The library drops 28 tokens of the template and keeps its 29th, a colon, as token 0: prompts begin at 1.
     """
-    ids = torch.zeros(count, 3)
-    ids[:, 1] = ids[:, 2] = torch.arange(1, count + 1)
+    ids = torch.zeros(count, 3, device=device)
+    ids[:, 1] = ids[:, 2] = torch.arange(1, count + 1, device=device)
     return ids
 
 
@@ -200,11 +200,12 @@ class Model(nn.Module):
     def forward(self, x: torch.Tensor, sigma: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         """Noisy latent [N, 16, H, W], sigma [N] in 0–1, token indices [N, T] → flow [N, 16, H, W]."""
         rows, columns = x.shape[2] // 2, x.shape[3] // 2
-        ropes = (rope_table(image_positions(rows, columns)), rope_table(text_positions(ids.shape[1])))
-        mask = torch.zeros(1, 1, 1, rows * columns + ids.shape[1] + 1)
+        positions = image_positions(rows, columns, x.device), text_positions(ids.shape[1], x.device)
+        ropes = rope_table(positions[0]), rope_table(positions[1])
+        mask = torch.zeros(1, 1, 1, rows * columns + ids.shape[1] + 1, device=x.device)
         mask[..., -1] = math.log(TEXT_TOKENS - ids.shape[1])
         half = TIME_CHANNELS // 2
-        frequencies = torch.exp(-math.log(10000) * torch.arange(half) / half)
+        frequencies = torch.exp(-math.log(10000) * torch.arange(half, device=x.device) / half)
         angles = sigma[:, None] * 1000 * frequencies
         vec = F.silu(self.time_in(torch.cat((angles.cos(), angles.sin()), 1)))
         text = self.text_states(ids)
@@ -233,7 +234,7 @@ def generate(
     nothing = torch.full_like(ids, -1)
     for now, then in pairwise(levels):
         at = now.expand(len(x))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not exact):
+        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=not exact):
             if cfg_scale == 1:
                 flow = model(x, at, ids).float()
             else:

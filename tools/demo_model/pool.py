@@ -27,7 +27,7 @@ def fill(run: Path, until: float, files: int, kinds: Sequence[str]) -> None:
     """Write files of ``kinds`` of scenes until the Unix time ``until`` or until there are ``files`` of them."""
     torch.set_num_threads(1)
     icons = load_icons(run)
-    names = list(objects(trained=True))
+    names = list(objects())
     encoder, _ = tae.load(run / "tae.pt")
     encoder.to(memory_format=torch.channels_last)
     folder = run / "pool"

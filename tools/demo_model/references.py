@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=160)
     arguments = parser.parse_args()
     icons = load_icons(arguments.run)
-    names = random.Random(21).sample(sorted(objects(trained=True)), arguments.count)
+    names = random.Random(21).sample(sorted(objects()), arguments.count)
     tiles = []
     for name in names:
         whole = Image.new("RGBA", (256, 256), (0, 0, 0, 0))

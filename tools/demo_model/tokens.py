@@ -5,10 +5,10 @@ The merge list is read out of the installed library itself, so that no other cop
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
-import stable_diffusion_cpp
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 TEXT_TOKENS = 256
@@ -22,6 +22,8 @@ _SPLIT = (
 
 
 def _merges() -> list[tuple[str, str]]:
+    import stable_diffusion_cpp  # noqa: PLC0415  (not where the tokenizer was brought as a file)
+
     library = next((Path(stable_diffusion_cpp.__file__).parent / "lib").glob("libstable-diffusion.*")).read_bytes()
     start = library.index(_START)
     lines = library[start : library.index(b"\0", start)].decode().splitlines()
@@ -30,7 +32,12 @@ def _merges() -> list[tuple[str, str]]:
 
 @cache
 def tokenizer() -> Tokenizer:
-    """The byte-level BPE tokenizer with the library's numbering (bytes in its order, then merges)."""
+    """The byte-level BPE tokenizer with the library's numbering (bytes in its order, then merges).
+
+    ``DEMO_TOKENIZER`` names a file that holds it, for a machine without the library.
+    """
+    if file := os.environ.get("DEMO_TOKENIZER"):
+        return Tokenizer.from_file(file)
     direct = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters = [chr(b) for b in direct]
     letters += [chr(256 + i) for i in range(256 - len(direct))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,9 @@ LARGE = {192: (6, 24), 256: (13, 12)}
 """Side in pixels → every how many steps it is trained, and on how many pictures at once."""
 
 
-def indices(model: Model, prompts: list[str]) -> torch.Tensor:
-    """Prompts → indices into the model's token list [N, CAPTION_TOKENS]; unknown tokens become −1."""
-    index = {token: i for i, token in enumerate(model.token_ids.tolist())}
+def indices(tokens: Sequence[int], prompts: Sequence[str]) -> torch.Tensor:
+    """Prompts → indices into the model's sorted tokens [N, CAPTION_TOKENS]; unknown tokens become −1."""
+    index = {token: i for i, token in enumerate(tokens)}
     index |= {token: index[other] for token, other in standing().items() if other in index and token not in index}
     table = torch.full((len(prompts), CAPTION_TOKENS), -1)
     for row, prompt in enumerate(prompts):
@@ -40,7 +41,7 @@ class Pool:
     """The latents and captions in ``run/pool``, by side in pixels; ``refresh`` takes in what has come."""
 
     def __init__(self, run: Path, model: Model) -> None:
-        self._folder, self._model = run / "pool", model
+        self._folder, self._tokens = run / "pool", model.token_ids.tolist()
         self._taken: set[str] = set()
         self.latents: dict[int, list[torch.Tensor]] = {}
         self.captions: dict[int, list[torch.Tensor]] = {}
@@ -54,7 +55,7 @@ class Pool:
             stored = np.load(path)
             size = int(path.name.split("-")[0])
             texts = stored["captions"]
-            table = indices(self._model, [str(text) for text in texts.ravel()]).view(*texts.shape, -1)
+            table = indices(self._tokens, [str(text) for text in texts.ravel()]).view(*texts.shape, -1)
             self.latents.setdefault(size, []).append(torch.from_numpy(stored["latents"]))
             self.captions.setdefault(size, []).append(table)
 
@@ -125,6 +126,45 @@ def schedule(done: float, step: int, peak: float = 1.0) -> float:
     return min(1.0, (step + 1) / 40) * min(peak, max(0.02, (1 - done) / 0.45))
 
 
+def flow_loss(
+    flow_of: Callable[..., torch.Tensor],
+    x0: torch.Tensor,
+    ids: torch.Tensor,
+    teacher: Callable[..., torch.Tensor] | None = None,
+    guide: float = 1.0,
+) -> torch.Tensor:
+    """The loss of flow matching on latents ``x0`` and their captions, one in ten of which is left out.
+
+    With a ``teacher`` the flow to learn is the guided one.
+    """
+    count, device = len(x0), x0.device
+    ids = torch.where(torch.rand(count, 1, device=device) < 0.1, -1, ids)
+    sigma = torch.sigmoid(torch.randn(count, device=device) * 1.2 + 0.5)
+    anywhere = torch.rand(count, device=device)
+    sigma = torch.where(torch.rand(count, device=device) < 0.15, anywhere, sigma).clamp(0.002, 1)
+    noise = torch.randn_like(x0)
+    x = x0 + (noise - x0) * sigma[:, None, None, None]
+    wanted = noise - x0
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        if teacher is not None:
+            with torch.no_grad():
+                with_prompt = teacher(x, sigma, ids).float()
+                without = teacher(x, sigma, torch.full_like(ids, -1)).float()
+                wanted = wanted + (guide - 1) * (with_prompt - without)
+        flow = flow_of(x, sigma, ids).float()
+    return (flow - wanted).square().mean()
+
+
+def take_step(model: Model, optimizers: Sequence[torch.optim.Optimizer], loss: torch.Tensor) -> None:
+    """One step down the loss."""
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+
+
 class Meeting:
     """Two training processes that meet half-way: each takes the mean of its weights and of the other's latest ones.
 
@@ -189,28 +229,9 @@ def train(
             if step % every == 0 and side in pool.latents:
                 size, count = side, pictures
         x0, ids = pool.batch(size, count)
-        nothing = torch.rand(count) < 0.1
-        ids[nothing] = -1
-        sigma = torch.sigmoid(torch.randn(count) * 1.2 + 0.5)
-        sigma = torch.where(torch.rand(count) < 0.15, torch.rand(count), sigma).clamp(0.002, 1)
-        noise = torch.randn_like(x0)
-        x = x0 + (noise - x0) * sigma[:, None, None, None]
-        wanted = noise - x0
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            if teacher is not None:
-                with torch.no_grad():
-                    with_prompt = teacher(x, sigma, ids).float()
-                    without = teacher(x, sigma, torch.full_like(ids, -1)).float()
-                    wanted = wanted + (guide - 1) * (with_prompt - without)
-            # only the usual size is worth the minutes that compiling takes
-            flow = (fast if size == 128 else model)(x, sigma, ids).float()
-        loss = (flow - wanted).square().mean()
-        muon.zero_grad()
-        adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        muon.step()
-        adam.step()
+        # only the usual size is worth the minutes that compiling takes
+        loss = flow_loss(fast if size == 128 else model, x0, ids, teacher, guide)
+        take_step(model, (muon, adam), loss)
         step += 1
         if meeting is not None and step % 20 == 0:
             meeting.meet()
@@ -298,7 +319,9 @@ def sheet(
     _, decoder = tae.load(run / "tae.pt")
     noise = torch.randn(len(prompts), 16, size // 8, size // 8, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        pictures = decoder(generate(model, indices(model, prompts), noise, steps, cfg_scale)).clamp(0, 1)
+        pictures = decoder(generate(model, indices(model.token_ids.tolist(), prompts), noise, steps, cfg_scale)).clamp(
+            0, 1
+        )
     pixels = (pictures.permute(0, 2, 3, 1) * 255).byte().numpy()
     rows = [np.concatenate(pixels[i : i + columns], 1) for i in range(0, len(prompts), columns)]
     Image.fromarray(np.concatenate(rows)).save(path)
@@ -337,7 +360,7 @@ def main() -> None:
         )
     else:
         rng = random.Random(3)
-        prompts = [random_scene(rng, list(objects(trained=True))).caption(rng) for _ in range(48)]
+        prompts = [random_scene(rng, list(objects())).caption(rng) for _ in range(48)]
         print(prompts)
         sheet(arguments.run, prompts, arguments.out, arguments.steps, arguments.cfg_scale, size=arguments.size)
 

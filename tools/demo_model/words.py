@@ -10,7 +10,6 @@ import argparse
 import json
 import random
 import re
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,9 @@ from data import (
     COLORS,
     COUNTS,
     HERE,
-    KINDS,
     RELATIONS,
     SHAPES,
     SIZES,
-    TRAINED,
     objects,
     plural,
     random_kind,
@@ -38,44 +35,36 @@ CAPTION_TOKENS = 24
 """Tokens of a caption that the training looks at."""
 
 
-def names(trained: bool = False) -> list[str]:
-    """Every thing's name, shapes included: all, or only of the trained things."""
-    return [*objects(trained), *SHAPES]
+def names() -> list[str]:
+    """Every thing's name, shapes included."""
+    return [*objects(), *SHAPES]
 
 
-def _phrases(trained: bool) -> list[str]:
+def _phrases() -> list[str]:
     """Texts that together hold every token of every caption."""
-    kinds = TRAINED if trained else KINDS
-    ends = [words for table in (BACKDROPS, TIMES) for group in table.values() for words in group]
-    if "pair" in kinds:
-        ends += [words for group in RELATIONS.values() for words in group]
-    if "count" in kinds:
-        ends += COUNTS.values()
-    if not trained:
-        ends += [form.format("cat") for group in STYLES.values() for form in group]
+    ends = [words for table in (BACKDROPS, TIMES, RELATIONS) for group in table.values() for words in group]
+    ends += COUNTS.values()
+    ends += [form.format("cat") for group in STYLES.values() for form in group]
     ends += [f"a cat on a {color} background, {color} background" for color in COLORS]
     ends += [*SIZES, "an apple"]
-    return [text for text in (*names(trained), *map(plural, names(trained)), *COLORS, *ends) if text]
+    return [text for text in (*names(), *map(plural, names()), *COLORS, *ends) if text]
 
 
 @cache
-def vocabulary(trained: bool = False) -> tuple[list[int], dict[int, int]]:
-    """Tokens with a meaning of their own, sorted, and plural token → the token it stands for; all, or only those that a
-    caption with a trained thing has.
-    """
+def vocabulary() -> tuple[list[int], dict[int, int]]:
+    """Tokens with a meaning of their own, sorted, and plural token → the token it stands for."""
     singular = {token for name in names() for token in prompt_ids(name)}
     aliases: dict[int, int] = {}
     for name in names():
         one, many = prompt_ids(name), prompt_ids(plural(name))
         if len(one) == len(many) and one[:-1] == many[:-1] and one != many and many[-1] not in singular:
             aliases[many[-1]] = one[-1]
-    used = {token for text in _phrases(trained) for token in prompt_ids(text)} - set(aliases)
+    used = {token for text in _phrases() for token in prompt_ids(text)} - set(aliases)
     rng = random.Random(3)
-    every = list(objects(trained))
+    every = list(objects())
     for _ in range(3000):
-        scene = random_scene(rng, every, random_kind(rng, TRAINED if trained else ()))
-        caption = (replace(scene, style="") if trained else scene).caption(rng)
-        used |= {aliases.get(t, t) for t in prompt_ids(caption)}
+        scene = random_scene(rng, every, random_kind(rng))
+        used |= {aliases.get(t, t) for t in prompt_ids(scene.caption(rng))}
     return sorted(used), aliases
 
 
@@ -127,20 +116,21 @@ def standing() -> dict[int, int]:
 
 
 def listed() -> dict[str, object]:
-    """What ``demo-words.json`` holds: the words of the trained part of the vocabulary."""
-    things = list(objects(trained=True))
+    """What ``demo-words.json`` holds: the words of the vocabulary."""
+    things = list(objects())
     phrases = {
         "things": sorted(things),
         "shapes": list(SHAPES),
         "colors": list(COLORS),
         "sizes": [size for size in SIZES if size],
-        "counts": list(COUNTS.values()) if "count" in TRAINED else [],
-        "relations": [words for group in RELATIONS.values() for words in group] if "pair" in TRAINED else [],
+        "counts": list(COUNTS.values()),
+        "relations": [words for group in RELATIONS.values() for words in group],
         "places": [words for group in BACKDROPS.values() for words in group],
         "times": [words for group in TIMES.values() for words in group],
-        "styles": [],
+        "styles": list(STYLES),
     }
     words = {word for group in phrases.values() for phrase in group for word in re.findall("[a-z]+", phrase)}
+    words |= {word for group in STYLES.values() for form in group for word in re.findall("[a-z]+", form)}
     words |= {"a", "an", "background"}
     tokens = standing()
     stands = {}
