@@ -7,6 +7,7 @@ encodes them and trains. Its result comes in files of at most 15 MB, which ``joi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import queue
@@ -39,6 +40,8 @@ GROUP = 32
 """Scenes that are drawn and encoded together."""
 FIRST = 12_000
 """Scenes that are there before the training begins, on a GPU."""
+TAKEN = 4
+"""Groups that are encoded after a step at the most: the drawing must not hold up the training."""
 GUIDED = 0.12
 """The last part of the time, in which guidance is taken into the weights."""
 PART_BYTES = 15_000_000
@@ -56,7 +59,7 @@ def pack(run: Path, out: Path) -> None:
     state = torch.load(run / "tae.pt", weights_only=True)
     halves = {part: {name: w.half() for name, w in state[part].items()} for part in ("encoder", "decoder")}
     torch.save({**halves, "step": state["step"]}, out / "tae.pt")
-    tokenizer().save(str(out / "tokenizer.json"))
+    tokenizer().save(str(out / "tokenizer.json"), pretty=False)
     print({file.name: file.stat().st_size for file in out.iterdir()})
 
 
@@ -134,11 +137,9 @@ def train(packed: Path, out: Path, seconds: float, device: str, batch: int, draw
     started_at = time.time()
     print(f"{started_at - began_at:.0f} s: {latents.count} scenes are there", flush=True)
     while (done := (time.time() - began_at) / seconds) < 1:
-        while True:
-            try:
+        with contextlib.suppress(queue.Empty):
+            for _ in range(TAKEN):
                 latents.add(encoder, drawn.get_nowait())
-            except queue.Empty:
-                break
         rate = schedule(done / (1 - GUIDED), step) if done < 1 - GUIDED else 0.3 * (1 - done) / GUIDED
         for base, group in zip(rates, (*muon.param_groups, *adam.param_groups), strict=True):
             group["lr"] = base * max(0.01, rate)
