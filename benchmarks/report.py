@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.charts import bar_chart
 from benchmarks.machine import ROOT
+from benchmarks.reasons import reason
 from benchmarks.results import Result, Table, load, markdown_table, say
 
 DOCS = ROOT / "docs"
@@ -72,6 +73,8 @@ def _section(document: str, result: Result) -> list[str]:
             for figure in result.figures
         ]
         lines += [markdown_table(("figure", "measured", "aim", "met"), rows), ""]
+        told = [(figure.what, why) for figure in result.figures if (why := reason(result.name, figure))]
+        lines += [line for what, why in told for line in (f"*{what}*: {why}", "")]
     for number, table in enumerate(result.tables):
         lines += [f"### {table.title}", "", markdown_table(table.columns, table.rows), ""]
         chart = _chart(table)
