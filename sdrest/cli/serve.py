@@ -127,8 +127,8 @@ async def _check_engines(engines: Engines, settings: Settings, *, needs_engine: 
 
 
 def _hosting() -> Callable[[Settings, Engines, Listening | None], AbstractAsyncContextManager[Server]]:
-    # Half a million objects that all stay: looking through them for garbage takes a tenth of the time, and again in every
-    # full collection afterwards.
+    # A hundred thousand objects that all stay: to look through them for garbage, again and again, takes a tenth of the time, and
+    # goes on with every full collection afterwards.
     gc.disable()
     try:
         from sdrest.cli.hosting import hosting  # noqa: PLC0415 - loading it takes most of a second
