@@ -104,8 +104,8 @@ async def serving(
     """
     engines = engines_from(settings)
     await engines.start()
-    load_last_models(engines, settings)
     try:
+        load_last_models(engines, settings)
         # The engine's process loads the native library, and a model, while this one loads the rest of itself.
         hosting = await asyncio.to_thread(_hosting)
         await _check_engines(engines, settings, needs_engine=needs_engine)

@@ -57,8 +57,8 @@ async def working(
     async with open_data_dir(settings):
         engines = engines_from(settings)
         await engines.start()
-        load_last_models(engines, settings)
         try:
+            load_last_models(engines, settings)
             await engines.info()
             registry = registry_of(settings, settings.data_dir)
             await asyncio.to_thread(registry.refresh)
